@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * reader.h - libshm, the reading side: snapshots of a segment, live or copied.
+ *
+ * A reader never maps, locks or writes the file. smx_reader_update() preads it into private memory,
+ * checks every byte that it uses, and combines the rows; everything that the other functions return
+ * is that snapshot. The segment is untrusted input: what is unsound is left out and counted in
+ * smx_segment_info.errors, the rest is served. A file that is truncated under the reader is an error
+ * code, never a signal.
+ *
+ *       smx_reader *r;
+ *       if (smx_reader_open("/run/smx/shop.v1.smx", &r, &diag) == 0 &&
+ *           smx_reader_update(r, &diag) == 0) {
+ *           for (size_t i = 0; i < smx_reader_info(r)->n_families; i++) {
+ *               const struct smx_family_info *f = smx_reader_family(r, i);
+ *               for (size_t k = 0; k < f->n_series; k++)
+ *                   printf("%s %" PRIu64 "\n", f->name.at, f->series[k].count);
+ *           }
+ *       }
+ *       smx_reader_close(r);
+ *
+ * One reader belongs to one thread at a time. The process that writes a segment may read it too:
+ * then the reader shares the writer's descriptor, for closing another would drop its locks.
+ */
+#ifndef SMX_READER_H
+#define SMX_READER_H
+
+#include <smx/smx.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+typedef struct smx_reader smx_reader;
+
+/* A string of the snapshot: valid UTF-8, `length` bytes, and a NUL behind them. */
+struct smx_str {
+    const char *at;
+    size_t length;
+};
+
+struct smx_label {
+    struct smx_str name;
+    struct smx_str value;
+};
+
+/* The segment as a whole. */
+struct smx_segment_info {
+    const char *path;
+    struct smx_str app;
+    struct smx_str instance;        /* may be empty */
+    const struct smx_label *labels; /* constant labels */
+    size_t n_labels;
+    unsigned major, minor;
+    enum smx_kind kind;
+    unsigned rows;            /* per-CPU rows */
+    unsigned counter_stripes; /* atomic rows of a counter */
+    unsigned hist_stripes;
+    uint32_t slots;
+    uint64_t capacity_bytes;  /* length of the file, mostly a hole */
+    uint64_t max_bytes;       /* the budget */
+    uint64_t allocated_bytes; /* of the budget */
+    uint64_t reserved_bytes;  /* what the file takes on the tmpfs */
+    uint64_t created_ns;      /* CLOCK_REALTIME */
+    uint64_t lost[SMX_LOST_COUNT];
+    uint64_t errors; /* records left out of this snapshot because they are unsound */
+    size_t n_families;
+    size_t n_series;
+    size_t n_live; /* processes */
+    dev_t device;
+    ino_t inode;
+    uid_t owner;
+    mode_t mode;
+};
+
+/* One process' value of a gauge of mode `each`. */
+struct smx_each {
+    uint32_t worker;
+    union {
+        int64_t integer;
+        double real;
+    } value;
+};
+
+struct smx_each_list {
+    const struct smx_each *at;
+    size_t n;
+};
+
+/* One series with its value. Which member of the value holds is a matter of the family's type. */
+struct smx_series_info {
+    const struct smx_str *values; /* n_labels label values; NULL for the overflow series */
+    uint64_t id;                  /* stable and unique in its segment */
+    bool overflow;
+    bool present; /* gauges: a live process has written it (always for counters, histograms) */
+    union {
+        uint64_t count; /* counter: ticks */
+        int64_t integer;
+        double real;
+        const struct smx_histogram_info *histogram;
+        struct smx_each_list each; /* gauges of mode `each` */
+    };
+};
+
+/* A histogram's numbers. All in ticks but the bounds, which are in the exposed unit. */
+struct smx_histogram_info {
+    uint64_t count; /* the sum of the buckets */
+    uint64_t sum;
+    uint64_t min, max;       /* 0 when count is 0 */
+    const uint64_t *buckets; /* n_buckets, not cumulative; the last has no upper bound */
+    const struct smx_family_info *family;
+};
+
+struct smx_family_info {
+    struct smx_str name;
+    struct smx_str help;
+    struct smx_str unit;
+    enum smx_type type;
+    enum smx_mode mode;
+    bool is_double;  /* gauges */
+    unsigned digits; /* exposed value = ticks / 10^digits; only counters and histograms */
+    size_t n_labels;
+    const struct smx_str *labels;
+    const struct smx_series_info *series;
+    size_t n_series;
+    /* Histograms. Bucket i holds upper_bounds[i - 1] < v <= upper_bounds[i]; the last is +Inf.
+     * Exponential: bucket 0 holds zeros (bound 0), bucket 1 has the bound 2^(first_index *
+     * 2^-schema) and also holds what is smaller, bucket i index first_index + i - 1. */
+    bool exponential;
+    int schema;
+    int first_index;
+    size_t n_buckets;
+    const double *upper_bounds;
+};
+
+/* A process slot that is or was taken. */
+struct smx_process_info {
+    uint32_t worker; /* the slot's number */
+    bool live;
+    pid_t pid;       /* in the namespace pid_ns */
+    uint64_t pid_ns; /* inode of its /proc/self/ns/pid; 0 unknown */
+    uint64_t start;  /* clock ticks after boot, as in /proc/<pid>/stat; 0 unknown */
+    uint64_t heartbeat_ns; /* CLOCK_REALTIME; 0 none */
+    char role[32];
+};
+
+/* Open a segment for reading. Follows no symbolic link, opens regular files only.
+ * Returns: 0, -ENOENT, -EACCES, -ELOOP, -EPROTO (not a segment), -EPROTONOSUPPORT (another major
+ *   version), -ENOMEM, another negative errno; diag, if not NULL, then names the file and the rule.
+ * Owns: the caller closes the reader. Context: threads=one fork=no signal=no blocks=no. */
+int smx_reader_open(const char *path, smx_reader **out, struct smx_diag *diag);
+
+/* Close a reader; NULL is fine. All that it returned is gone with it. */
+void smx_reader_close(smx_reader *reader);
+
+/* Find the file of an application in the directories that smx_open() uses, or in `directory`.
+ * Writes the path (size bytes, PATH_MAX is enough). instance may be NULL or "".
+ * Returns: 0, -ENOENT, -EINVAL, -ENAMETOOLONG. */
+int smx_find(const char *app, const char *instance, const char *directory, char *path, size_t size,
+             struct smx_diag *diag);
+
+/* Take a snapshot. The names are read again only when the registry has moved; the values every
+ * time. On failure the snapshot before stays as it was.
+ * Returns: 0, -EPROTO (the file is damaged as a whole), -ENOMEM, -EIO (truncated).
+ * Context: threads=one fork=no signal=no blocks=no. */
+int smx_reader_update(smx_reader *reader, struct smx_diag *diag);
+
+/* Moves when names appeared, disappeared or changed place: what was derived from the arrays of
+ * families and series must then be made anew. */
+uint64_t smx_reader_epoch(const smx_reader *reader);
+
+/* The snapshot. Pointers hold until the next update. Families and series are in the order of their
+ * creation; hidden series are left out. */
+const struct smx_segment_info *smx_reader_info(const smx_reader *reader);
+const struct smx_family_info *smx_reader_family(const smx_reader *reader, size_t index);
+const struct smx_process_info *smx_reader_processes(const smx_reader *reader, size_t *count);
+
+/* The mean, in the exposed unit; NaN for an empty histogram. */
+double smx_histogram_average(const struct smx_histogram_info *histogram);
+
+/* The q-quantile, 0 <= q <= 1, in the exposed unit: within a bucket linear for explicit bounds (as
+ * PromQL's histogram_quantile on classic buckets), exponential for exponential ones (as it does on
+ * native ones). The last bucket answers with the highest bound. NaN for an empty histogram. */
+double smx_histogram_quantile(const struct smx_histogram_info *histogram, double q);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * update.h - handles and the update path: what runs a billion times a day inside the host's
+ * workers. Included by <smx/smx.h>; do not include it alone.
+ *
+ * It owns the inline ABI: the handles, their rows and strides, and the rule below. A change of any
+ * of these is a new SONAME and a new major version of the segment format.
+ *
+ *   row = rseq.cpu_id
+ *   row < rows    cell(row) += n, one plain add, committed inside a restartable sequence
+ *   otherwise     one atomic add to an atomic row; so too after an abort, once, without a retry
+ *
+ * A plain add and an atomic add never meet in one row (invariant 3 of libshm/layout.h). Every way
+ * out of a sequence stores 0 to rseq_cs, so that no pointer into unloaded code stays behind.
+ * An abort is what the kernel does to a sequence that was preempted, migrated or interrupted by a
+ * signal before its last instruction: Documentation of rseq(2), include/uapi/linux/rseq.h.
+ *
+ * What it does not do: claim process slots, allocate, call the kernel. The slow paths are functions
+ * of libshm.
+ */
+#ifndef SMX_UPDATE_H
+#define SMX_UPDATE_H
+
+#include <stdint.h>
+
+#if defined(__has_include)
+#if __has_include(<sys/rseq.h>)
+#define SMX__LIBC_RSEQ 1
+#endif
+#endif
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define SMX__TSAN 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define SMX__TSAN 1
+#endif
+
+/* 1 where the inline path uses rseq; else every update takes an atomic row. */
+#if defined(SMX__LIBC_RSEQ) && defined(__x86_64__) && !defined(__ILP32__) &&                       \
+    !defined(SMX_NO_RSEQ) && !defined(SMX__TSAN)
+#define SMX_HAVE_RSEQ 1
+#include <stddef.h>
+#include <sys/rseq.h>
+#else
+#define SMX_HAVE_RSEQ 0
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+/* log2 of the distance between two rows of a counter: each CPU's cells on pages of their own. */
+#define SMX_COUNTER_SHIFT 12
+
+/* A counter series. All-zero is valid: its updates go nowhere. */
+typedef struct smx_counter {
+    uint64_t *base; /* the cell of row 0, or NULL */
+    uint32_t rows;  /* per-CPU rows; 0: every add is atomic */
+    uint32_t mask;  /* atomic rows behind them, less one; they are a power of two */
+} smx_counter;
+
+/* How the values of one histogram family find their bucket. Lives in the segment, written before
+ * the family is published and never again. Bucket i holds the values v (in ticks) with
+ * threshold[i - 1] < v <= threshold[i]; the last threshold is UINT64_MAX. The key of a value is its
+ * exponent and the key_bits bits behind its leading one, (exponent + 1) << key_bits | bits, and 0
+ * for 0; start[key] is the bucket of the smallest value of that key, and at most `steps` thresholds
+ * lie within one key. The thresholds (uint64_t[n_buckets]) follow this struct, then start[]
+ * (uint16_t[key_count]). */
+struct smx_hist {
+    uint32_t rows;        /* per-CPU rows; 0: every add is atomic */
+    uint32_t mask;        /* atomic rows behind them, less one */
+    uint32_t stride;      /* bytes from one row to the next, a power of two >= 128 */
+    uint32_t n_buckets;   /* thresholds */
+    uint32_t steps;       /* 0..64 */
+    uint32_t key_bits;    /* 0..9 */
+    uint32_t key_count;   /* entries of start[]; values of a higher key are in the last bucket */
+    uint32_t reserved0;
+    uint64_t ns_per_tick; /* for timers: 1 for a resolution of nanoseconds; 0 is taken as 1 */
+    uint64_t reserved[3];
+};
+
+/* Words of one row of a histogram, before its buckets. Minimum and maximum are raised by
+ * compare-and-swap in any kind of row; the minimum is kept inverted so that 0 means none. */
+enum { SMX_HIST_SUM, SMX_HIST_MIN_INVERTED, SMX_HIST_MAX, SMX_HIST_SPARE, SMX_HIST_BUCKETS };
+
+/* A histogram series. All-zero is valid: its updates go nowhere. */
+typedef struct smx_histogram {
+    uint64_t *base; /* row 0, or NULL */
+    const struct smx_hist *hist;
+} smx_histogram;
+
+/* log2 of the distance between two rows of a gauge: one cache line for each process. */
+#define SMX_GAUGE_SHIFT 6
+
+/* A gauge's cell in one process' row; it counts only while its owner is that process' slot word. */
+struct smx_cell {
+    uint64_t owner;
+    uint64_t value; /* int64_t, or the bits of a double */
+};
+
+/* Who this process is in one segment: generation << 32 | row; 0 until a slot is claimed. It lies
+ * on a page that the kernel wipes in a forked child. */
+struct smx_proc {
+    uint64_t word;
+    uint64_t busy;
+};
+
+/* A gauge series of integers, and one of doubles. All-zero is valid: updates go nowhere. */
+typedef struct smx_gauge {
+    struct smx_cell *base; /* row 0, or NULL */
+    const struct smx_proc *proc;
+} smx_gauge;
+typedef struct smx_fgauge {
+    struct smx_cell *base;
+    const struct smx_proc *proc;
+} smx_fgauge;
+
+/* The slow paths and the paths without rseq; call the functions below instead. */
+void smx__add_atomic(uint64_t *base, uint32_t rows, uint32_t mask, uint32_t stride, uint64_t n);
+void smx__histogram_limits(uint64_t *row, uint64_t ticks);
+uint64_t *smx__histogram_row(smx_histogram h);
+void smx__gauge_set(struct smx_cell *base, const struct smx_proc *proc, uint64_t bits);
+void smx__gauge_add(struct smx_cell *base, const struct smx_proc *proc, int64_t n);
+void smx__fgauge_add(struct smx_cell *base, const struct smx_proc *proc, double n);
+
+#if SMX_HAVE_RSEQ
+
+#define SMX__STRING_(x) #x
+#define SMX__STRING(x) SMX__STRING_(x)
+
+/* One sequence: base[row * stride] += n. Labels: 1 first instruction inside, 2 behind the commit,
+ * 3 the descriptor, 4 the way out to the atomic row, 5 where the kernel lands an abort.
+ * SCALE turns the row in t into its byte offset. Descriptor and cold part lie in the section group
+ * of the function around them ("?"), which is what lets C++ inline functions be discarded whole.
+ * The four bytes before label 5 are the signature that glibc registered, as the displacement of an
+ * instruction that traps. */
+#define SMX__RSEQ_ADD(base_, rows_, mask_, n_, SCALE, STRIDE)                                      \
+    do {                                                                                           \
+        uint64_t smx__t;                                                                           \
+        __asm__ __volatile__(                                                                      \
+            ".pushsection __rseq_cs, \"aw?\"\n\t"                                                  \
+            ".balign 32\n"                                                                         \
+            "3:\n\t"                                                                               \
+            ".long 0, 0\n\t"                                                                       \
+            ".quad 1f, 2f - 1f, 5f\n\t"                                                            \
+            ".popsection\n\t"                                                                      \
+            "leaq 3b(%%rip), %[t]\n\t"                                                             \
+            "movq %[t], %%fs:8(%[rseq])\n"                                                         \
+            "1:\n\t"                                                                               \
+            "movl %%fs:4(%[rseq]), %k[t]\n\t"                                                      \
+            "cmpl %k[rows], %k[t]\n\t"                                                             \
+            "jae 4f\n\t" SCALE "\n\t"                                                              \
+            "addq %[n], (%[base],%[t])\n"                                                          \
+            "2:\n\t"                                                                               \
+            "movq $0, %%fs:8(%[rseq])\n\t"                                                         \
+            ".pushsection __rseq_failure, \"ax?\"\n\t"                                             \
+            ".byte 0x0f, 0xb9, 0x3d\n\t"                                                           \
+            ".long " SMX__STRING(RSEQ_SIG) "\n"                                                    \
+            "5:\n\t"                                                                               \
+            "movl %%fs:4(%[rseq]), %k[t]\n"                                                        \
+            "4:\n\t"                                                                               \
+            "testq %[base], %[base]\n\t"                                                           \
+            "jz 2b\n\t"                                                                            \
+            "andl %k[mask], %k[t]\n\t"                                                             \
+            "addl %k[rows], %k[t]\n\t" SCALE "\n\t"                                                \
+            "lock addq %[n], (%[base],%[t])\n\t"                                                   \
+            "jmp 2b\n\t"                                                                           \
+            ".popsection"                                                                          \
+            : [t] "=&r"(smx__t), "+m"(*(uint64_t(*)[])(base_))                                     \
+            : [base] "r"(base_), [rows] "r"(rows_), [mask] "r"(mask_), [n] "er"(n_),               \
+              [rseq] "r"(__rseq_offset), [stride] STRIDE                                           \
+            : "cc");                                                                               \
+    } while (0)
+
+/* The CPU this thread runs on as rseq knows it; at least 2^31 where the thread has no rseq. */
+static inline uint32_t smx__cpu(void)
+{
+    uint32_t cpu;
+    __asm__ __volatile__("movl %%fs:4(%1), %0" : "=r"(cpu) : "r"(__rseq_offset));
+    return cpu;
+}
+
+#endif /* SMX_HAVE_RSEQ */
+
+/* Add n ticks to a counter.
+ * n is in the family's resolution (1 unless it was registered with digits).
+ * Returns: nothing; a handle of a failed registration swallows the update.
+ * Context: threads=any fork=any signal=safe blocks=never; not between vfork() and exec, where the
+ * child runs on its parent's rseq area and counts are lost. */
+static inline void smx_counter_add(smx_counter c, uint64_t n)
+{
+#if SMX_HAVE_RSEQ
+    SMX__RSEQ_ADD(c.base, c.rows, c.mask, n, "shlq $12, %[t]", "i"(1 << SMX_COUNTER_SHIFT));
+#else
+    smx__add_atomic(c.base, c.rows, c.mask, 1u << SMX_COUNTER_SHIFT, n);
+#endif
+}
+
+/* Add 1 tick to a counter. Context: as smx_counter_add. */
+static inline void smx_counter_inc(smx_counter c)
+{
+    smx_counter_add(c, 1);
+}
+
+/* The bucket of a value in ticks; pure. */
+static inline uint32_t smx__histogram_index(const struct smx_hist *d, uint64_t ticks)
+{
+    const uint64_t *threshold = (const uint64_t *)(const void *)(d + 1);
+    const uint16_t *start = (const uint16_t *)(const void *)(threshold + d->n_buckets);
+    unsigned lead = (unsigned)__builtin_clzll(ticks | 1);
+    uint64_t key = ((ticks << lead) >> (63 - d->key_bits)) + ((uint64_t)(63 - lead) << d->key_bits);
+    if (__builtin_expect(key >= d->key_count, 0))
+        return d->n_buckets - 1;
+    uint32_t i = start[key];
+    for (uint32_t s = d->steps; s; s--)
+        i += ticks > threshold[i];
+    return i;
+}
+
+/* Record one value, in ticks of the family's resolution (nanoseconds for a family in seconds).
+ * Its bucket's count and the sum are two operations: a SIGKILL between them loses the sum's part.
+ * Context: as smx_counter_add. */
+static inline void smx_histogram_record(smx_histogram h, uint64_t ticks)
+{
+    const struct smx_hist *d = h.hist;
+    if (!h.base)
+        return;
+    uint64_t *bucket = h.base + SMX_HIST_BUCKETS + smx__histogram_index(d, ticks);
+#if SMX_HAVE_RSEQ
+    uint32_t cpu = smx__cpu();
+    uint32_t at = cpu < d->rows ? cpu : d->rows + (cpu & d->mask);
+    uint64_t *row = (uint64_t *)(void *)((char *)h.base + (uint64_t)at * d->stride);
+    SMX__RSEQ_ADD(bucket, d->rows, d->mask, 1, "imulq %[stride], %[t]",
+                  "r"((uint64_t)d->stride));
+    SMX__RSEQ_ADD(h.base, d->rows, d->mask, ticks, "imulq %[stride], %[t]",
+                  "r"((uint64_t)d->stride));
+#else
+    uint64_t *row = smx__histogram_row(h);
+    smx__add_atomic(bucket, d->rows, d->mask, d->stride, 1);
+    smx__add_atomic(h.base, d->rows, d->mask, d->stride, ticks);
+#endif
+    /* Relaxed: each word only grows, and the slow path compares again. */
+    if (__builtin_expect(ticks > __atomic_load_n(row + SMX_HIST_MAX, __ATOMIC_RELAXED), 0) ||
+        __builtin_expect(~ticks > __atomic_load_n(row + SMX_HIST_MIN_INVERTED, __ATOMIC_RELAXED),
+                         0))
+        smx__histogram_limits(row, ticks);
+}
+
+/* This process' cell of a gauge, or NULL while its row is not this process' yet. */
+static inline struct smx_cell *smx__gauge_cell(struct smx_cell *base, const struct smx_proc *proc)
+{
+    if (!base)
+        return 0;
+    /* Relaxed: only this process writes the word, and the cell is found by its value alone. */
+    uint64_t word = __atomic_load_n(&proc->word, __ATOMIC_RELAXED);
+    struct smx_cell *cell =
+        (struct smx_cell *)(void *)((char *)base + ((uint64_t)(uint32_t)word << SMX_GAUGE_SHIFT));
+    if (__builtin_expect(!word || __atomic_load_n(&cell->owner, __ATOMIC_RELAXED) != word, 0))
+        return 0;
+    return cell;
+}
+
+/* Set this process' value of a gauge.
+ * The first write of a process to a gauge takes the slow path, which may claim a process slot in
+ * the child of a raw clone(2).
+ * Context: threads=any fork=any signal=safe blocks=never; not between vfork() and exec. */
+static inline void smx_gauge_set(smx_gauge g, int64_t value)
+{
+    struct smx_cell *cell = smx__gauge_cell(g.base, g.proc);
+    if (cell)
+        __atomic_store_n(&cell->value, (uint64_t)value, __ATOMIC_RELAXED);
+    else
+        smx__gauge_set(g.base, g.proc, (uint64_t)value);
+}
+
+/* Add n, which may be negative, to this process' value of a gauge. Context: as smx_gauge_set. */
+static inline void smx_gauge_add(smx_gauge g, int64_t n)
+{
+    struct smx_cell *cell = smx__gauge_cell(g.base, g.proc);
+    if (cell)
+        (void)__atomic_fetch_add(&cell->value, (uint64_t)n, __ATOMIC_RELAXED);
+    else
+        smx__gauge_add(g.base, g.proc, n);
+}
+
+/* Subtract n, or move by one. Context: as smx_gauge_set. */
+static inline void smx_gauge_sub(smx_gauge g, int64_t n)
+{
+    smx_gauge_add(g, (int64_t)(0 - (uint64_t)n));
+}
+static inline void smx_gauge_inc(smx_gauge g)
+{
+    smx_gauge_add(g, 1);
+}
+static inline void smx_gauge_dec(smx_gauge g)
+{
+    smx_gauge_add(g, -1);
+}
+
+/* Set this process' value of a gauge of doubles. Context: as smx_gauge_set. */
+static inline void smx_fgauge_set(smx_fgauge g, double value)
+{
+    uint64_t bits;
+    __builtin_memcpy(&bits, &value, sizeof bits);
+    struct smx_cell *cell = smx__gauge_cell(g.base, g.proc);
+    if (cell)
+        __atomic_store_n(&cell->value, bits, __ATOMIC_RELAXED);
+    else
+        smx__gauge_set(g.base, g.proc, bits);
+}
+
+/* Add n to this process' value of a gauge of doubles. Context: as smx_gauge_set. */
+static inline void smx_fgauge_add(smx_fgauge g, double n)
+{
+    smx__fgauge_add(g.base, g.proc, n);
+}
+static inline void smx_fgauge_sub(smx_fgauge g, double n)
+{
+    smx_fgauge_add(g, -n);
+}
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+#endif
