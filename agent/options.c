@@ -82,6 +82,9 @@ static int add_directory(struct options *options, const char *value)
         return refuse("segments.dir", value, "too many directories, 32 are the most");
     if (value[0] != '/')
         return refuse("segments.dir", value, "must be an absolute path");
+    for (size_t i = 0; i < options->n_directories; i++)
+        if (strcmp(options->directories[i], value) == 0)
+            return 0;
     options->directories[options->n_directories++] = value;
     return 0;
 }
