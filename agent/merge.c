@@ -25,9 +25,10 @@ static const struct merged_part *part_of(const struct part *p)
     return (const struct merged_part *)(const void *)p;
 }
 
+/* Escaped, for a refused name may hold anything, and goes to the log and the landing page. */
 static void put_word(struct buffer *words, struct smx_str text)
 {
-    buffer_put(words, text.at, text.length);
+    label_escape(words, text, LABEL_QUOTE_ALL);
     buffer_put(words, "", 1);
 }
 
