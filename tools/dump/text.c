@@ -182,7 +182,8 @@ static int write_family(FILE *out, const struct smx_family_info *family)
     for (size_t i = 0; result == 0 && histogram && i < sizeof columns / sizeof *columns; i++)
         table_cell(&table, columns[i]);
     for (size_t i = 0; result == 0 && i < family->n_series; i++)
-        add_series(&table, family, &family->series[i]);
+        if (series_is_used(&family->series[i]))
+            add_series(&table, family, &family->series[i]);
     if (result == 0)
         result = table_print(&table, out, "  ");
     table_fini(&table);
