@@ -59,6 +59,8 @@ extern "C" {
 /* Labels of a family, at most; the length of one label value or name, in bytes. */
 #define SMX_LABELS_MAX 16
 #define SMX_STRING_MAX 65535
+/* The name of a family with its prefix, in bytes. */
+#define SMX_NAME_MAX 1000
 /* Explicit bounds of a histogram, at most. */
 #define SMX_BOUNDS_MAX 64
 
@@ -97,9 +99,9 @@ enum smx_kind {
 
 /* Flags of struct smx_options. */
 enum {
-    SMX_CONTINUE = 1,      /* keep the totals of a segment that nobody holds, instead of a new one */
-    SMX_RESERVE_NOW = 2,   /* reserve max_bytes at open: no system call later (seccomp sandboxes) */
-    SMX_ALLOW_DISK = 4,    /* accept a directory that is not on tmpfs */
+    SMX_CONTINUE = 1,    /* keep the totals of a segment that nobody holds, instead of a new one */
+    SMX_RESERVE_NOW = 2, /* reserve max_bytes at open: no system call later (seccomp sandboxes) */
+    SMX_ALLOW_DISK = 4,  /* accept a directory that is not on tmpfs */
     SMX_ALLOW_FOREIGN = 8, /* as root: attach to a segment that another user owns */
 };
 
@@ -155,12 +157,12 @@ int smx_worker(smx_segment *segment);
 
 /* The description of a family. All but `name` may be left zero. Strings are copied. */
 struct smx_metric {
-    const char *name; /* [a-zA-Z_:][a-zA-Z0-9_:]*, counters end in _total; the prefix comes before */
+    const char *name; /* [a-zA-Z_:][a-zA-Z0-9_:]*, counters should end in _total */
     const char *help; /* UTF-8, one sentence */
     const char *unit; /* "seconds", "bytes"; the name then ends in _<unit> (or _<unit>_total) */
     const char *labels[SMX_LABELS_MAX]; /* [a-zA-Z_][a-zA-Z0-9_]*, not starting with __ */
     uint32_t max_series;                /* cap; 0 is the segment's default */
-    int digits; /* 0: 9 if the unit is "seconds", else 0; 1..9; SMX_WHOLE: 0 in any case */
+    int digits;         /* 0: 9 if the unit is "seconds", else 0; 1..9; SMX_WHOLE: 0 in any case */
     enum smx_mode mode; /* gauges */
     /* Histograms: explicit bounds, ascending, in the exposed unit; or, if n_bounds is 0, buckets
      * with bounds 2^(i * 2^-schema) over [min, max]. Default: seconds 1e-6..128, else 1..2^32. */
@@ -170,7 +172,7 @@ struct smx_metric {
     double min;
     double max;
 };
-#define SMX_WHOLE (-1)
+#define SMX_WHOLE    (-1)
 #define SMX_SCHEMA_0 100
 
 /* Register a family, or find it: the same description gives the same family in every process.
@@ -246,7 +248,7 @@ enum smx_lost {
     SMX_LOST_SERIES_CAP, /* lookups that got the overflow series: max_series */
     SMX_LOST_SPACE,      /* lookups and registrations refused: max_bytes, or the tmpfs is full */
     SMX_LOST_CONFLICT,   /* registrations that contradict an earlier one */
-    SMX_LOST_INVALID,    /* names, labels or values that break a rule */
+    SMX_LOST_INVALID,    /* names, labels or values that break a rule; infinite observations */
     SMX_LOST_NEGATIVE,   /* negative or NaN input */
     SMX_LOST_SLOTS,      /* processes that found no free slot: their gauges share one spill row */
     SMX_LOST_GAUGE,      /* gauge writes dropped: set() without a slot, or after smx_close() */

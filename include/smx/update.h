@@ -77,8 +77,8 @@ struct smx_hist {
     uint32_t steps;       /* 0..64 */
     uint32_t key_bits;    /* 0..9 */
     uint32_t key_count;   /* entries of start[]; values of a higher key are in the last bucket */
-    uint32_t reserved0;
-    uint64_t ns_per_tick; /* for timers: 1 for a resolution of nanoseconds; 0 is taken as 1 */
+    uint32_t digits;      /* one tick is 10^-digits of the exposed unit */
+    uint64_t ns_per_tick; /* for timers, at least 1 */
     uint64_t reserved[3];
 };
 
@@ -129,7 +129,7 @@ void smx__fgauge_add(struct smx_cell *base, const struct smx_proc *proc, double 
 #if SMX_HAVE_RSEQ
 
 #define SMX__STRING_(x) #x
-#define SMX__STRING(x) SMX__STRING_(x)
+#define SMX__STRING(x)  SMX__STRING_(x)
 
 /* One sequence: base[row * stride] += n. Labels: 1 first instruction inside, 2 behind the commit,
  * 3 the descriptor, 4 the way out to the atomic row, 5 where the kernel lands an abort.
@@ -140,39 +140,39 @@ void smx__fgauge_add(struct smx_cell *base, const struct smx_proc *proc, double 
 #define SMX__RSEQ_ADD(base_, rows_, mask_, n_, SCALE, STRIDE)                                      \
     do {                                                                                           \
         uint64_t smx__t;                                                                           \
-        __asm__ __volatile__(                                                                      \
-            ".pushsection __rseq_cs, \"aw?\"\n\t"                                                  \
-            ".balign 32\n"                                                                         \
-            "3:\n\t"                                                                               \
-            ".long 0, 0\n\t"                                                                       \
-            ".quad 1f, 2f - 1f, 5f\n\t"                                                            \
-            ".popsection\n\t"                                                                      \
-            "leaq 3b(%%rip), %[t]\n\t"                                                             \
-            "movq %[t], %%fs:8(%[rseq])\n"                                                         \
-            "1:\n\t"                                                                               \
-            "movl %%fs:4(%[rseq]), %k[t]\n\t"                                                      \
-            "cmpl %k[rows], %k[t]\n\t"                                                             \
-            "jae 4f\n\t" SCALE "\n\t"                                                              \
-            "addq %[n], (%[base],%[t])\n"                                                          \
-            "2:\n\t"                                                                               \
-            "movq $0, %%fs:8(%[rseq])\n\t"                                                         \
-            ".pushsection __rseq_failure, \"ax?\"\n\t"                                             \
-            ".byte 0x0f, 0xb9, 0x3d\n\t"                                                           \
-            ".long " SMX__STRING(RSEQ_SIG) "\n"                                                    \
-            "5:\n\t"                                                                               \
-            "movl %%fs:4(%[rseq]), %k[t]\n"                                                        \
-            "4:\n\t"                                                                               \
-            "testq %[base], %[base]\n\t"                                                           \
-            "jz 2b\n\t"                                                                            \
-            "andl %k[mask], %k[t]\n\t"                                                             \
-            "addl %k[rows], %k[t]\n\t" SCALE "\n\t"                                                \
-            "lock addq %[n], (%[base],%[t])\n\t"                                                   \
-            "jmp 2b\n\t"                                                                           \
-            ".popsection"                                                                          \
-            : [t] "=&r"(smx__t), "+m"(*(uint64_t(*)[])(base_))                                     \
-            : [base] "r"(base_), [rows] "r"(rows_), [mask] "r"(mask_), [n] "er"(n_),               \
-              [rseq] "r"(__rseq_offset), [stride] STRIDE                                           \
-            : "cc");                                                                               \
+        __asm__ __volatile__(".pushsection __rseq_cs, \"aw?\"\n\t"                                 \
+                             ".balign 32\n"                                                        \
+                             "3:\n\t"                                                              \
+                             ".long 0, 0\n\t"                                                      \
+                             ".quad 1f, 2f - 1f, 5f\n\t"                                           \
+                             ".popsection\n\t"                                                     \
+                             "leaq 3b(%%rip), %[t]\n\t"                                            \
+                             "movq %[t], %%fs:8(%[rseq])\n"                                        \
+                             "1:\n\t"                                                              \
+                             "movl %%fs:4(%[rseq]), %k[t]\n\t"                                     \
+                             "cmpl %k[rows], %k[t]\n\t"                                            \
+                             "jae 4f\n\t" SCALE "\n\t"                                             \
+                             "addq %[n], (%[base],%[t])\n"                                         \
+                             "2:\n\t"                                                              \
+                             "movq $0, %%fs:8(%[rseq])\n\t"                                        \
+                             ".pushsection __rseq_failure, \"ax?\"\n\t"                            \
+                             ".byte 0x0f, 0xb9, 0x3d\n\t"                                          \
+                             ".long " SMX__STRING(RSEQ_SIG) "\n"                                   \
+                                                            "5:\n\t"                               \
+                                                            "movl %%fs:4(%[rseq]), %k[t]\n"        \
+                                                            "4:\n\t"                               \
+                                                            "testq %[base], %[base]\n\t"           \
+                                                            "jz 2b\n\t"                            \
+                                                            "andl %k[mask], %k[t]\n\t"             \
+                                                            "addl %k[rows], %k[t]\n\t" SCALE       \
+                                                            "\n\t"                                 \
+                                                            "lock addq %[n], (%[base],%[t])\n\t"   \
+                                                            "jmp 2b\n\t"                           \
+                                                            ".popsection"                          \
+                             : [t] "=&r"(smx__t), "+m"(*(uint64_t(*)[])(base_))                    \
+                             : [base] "r"(base_), [rows] "r"(rows_), [mask] "r"(mask_),            \
+                               [n] "er"(n_), [rseq] "r"(__rseq_offset), [stride] STRIDE            \
+                             : "cc");                                                              \
     } while (0)
 
 /* The CPU this thread runs on as rseq knows it; at least 2^31 where the thread has no rseq. */
@@ -233,8 +233,7 @@ static inline void smx_histogram_record(smx_histogram h, uint64_t ticks)
     uint32_t cpu = smx__cpu();
     uint32_t at = cpu < d->rows ? cpu : d->rows + (cpu & d->mask);
     uint64_t *row = (uint64_t *)(void *)((char *)h.base + (uint64_t)at * d->stride);
-    SMX__RSEQ_ADD(bucket, d->rows, d->mask, 1, "imulq %[stride], %[t]",
-                  "r"((uint64_t)d->stride));
+    SMX__RSEQ_ADD(bucket, d->rows, d->mask, 1, "imulq %[stride], %[t]", "r"((uint64_t)d->stride));
     SMX__RSEQ_ADD(h.base, d->rows, d->mask, ticks, "imulq %[stride], %[t]",
                   "r"((uint64_t)d->stride));
 #else
