@@ -12,10 +12,10 @@ setup() {
     request 3 /fast
     request 2 /work
     request 1 /error
-    # Two families that the demo has too: one the same way, one with other labels.
+    # Two families that the demo has too: one of the same type, one of another.
     start_puppet shop shop
     [ "$(tell shop 'counter demo_worker_restarts_total 4')" = ok ]
-    [ "$(tell shop 'labelled demo_http_requests_total a 5')" = ok ]
+    [ "$(tell shop 'histogram demo_table_entries 3 1 2 4')" = ok ]
     [ "$(tell shop 'gauge depth -3')" = ok ]
     [ "$(tell shop 'histogram size_bytes 3 1 2.5 4')" = ok ]
     start_agent
@@ -52,12 +52,12 @@ promtool_is_silent() {
     for i in 1 2 3 4 5; do
         agent_get /metrics >"$scratch/scrape"
     done
-    [ "$(grep -c '^# TYPE demo_http_requests_total ' "$scratch/scrape")" -eq 1 ]
+    [ "$(grep -c '^# TYPE demo_table_entries ' "$scratch/scrape")" -eq 1 ]
+    scraped_is smx_agent_family_conflicts 1
     cat "$scratch/agent.err"
-    [ "$(grep -c demo_http_requests_total "$scratch/agent.err")" -eq 1 ]
-    scraped_is 'smx_agent_families_conflicting' 1
+    [ "$(grep -c demo_table_entries "$scratch/agent.err")" -eq 1 ]
     # The rest of both applications is there.
     scraped_is depth -3
     grep -q '^size_bytes_bucket{app="shop",le="2.5"} 0$' "$scratch/scrape"
-    grep -q '^demo_http_in_flight_requests{' "$scratch/scrape"
+    grep -q '^demo_http_in_flight_requests{app="demo"} 0$' "$scratch/scrape"
 }
