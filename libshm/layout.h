@@ -34,9 +34,9 @@
  *   120     192   sections[8]       C       {type u32, flags u32, offset u64, length u64}
  *   320     64    app               C       NUL-padded
  *   384     64    instance          C       NUL-padded, may be empty
- *   1024    8     allocated         A       bytes handed out; CAS, release: [0, allocated) is reserved
+ *   1024    8     allocated         A       handed out; CAS, release: [0, allocated) is reserved
  *   1032    8     reserved_to       A       bytes reserved by fallocate; only grows
- *   1088    8     published         A       add, release: families, series and changes of their state
+ *   1088    8     published         A       add, release: families, series, changes of their state
  *   1152    128   lost[16]          A       relaxed adds: updates and requests refused, by reason
  *   2048    2     labels_len        C
  *   2050    2046  labels            C       constant labels: (len u16, name, len u16, value)*
@@ -70,15 +70,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SMX__MAGIC UINT64_C(0x0a0d474553584d53) /* "SMXSEG\r\n" read as a little-endian word */
+#define SMX__MAGIC      UINT64_C(0x0a0d474553584d53) /* "SMXSEG\r\n" read as a little-endian word */
 #define SMX__BYTE_ORDER 0x01020304u
-#define SMX__MAJOR 1
-#define SMX__MINOR 0
-#define SMX__PAGE 4096u
+#define SMX__MAJOR      1
+#define SMX__MINOR      0
+#define SMX__PAGE       4096u
 
 /* Process slot i holds a write lock on byte SMX__LOCK_AT + i; a process that opens, on
  * SMX__LOCK_OPEN. Both lie far behind any file's end. */
-#define SMX__LOCK_AT (INT64_C(1) << 62)
+#define SMX__LOCK_AT   (INT64_C(1) << 62)
 #define SMX__LOCK_OPEN (SMX__LOCK_AT - 1)
 
 enum { SMX__KIND_PERCPU = 1, SMX__KIND_STRIPED = 2 };
@@ -157,10 +157,10 @@ struct smx__family {
     int8_t schema;       /* exponential: -4..8 */
     uint8_t reserved0;
     uint32_t max_series;
-    uint32_t n_series; /* A: relaxed add */
-    uint64_t hist;     /* offset of struct smx_hist; explicit: its double bounds are at hist_bounds */
-    uint64_t overflow; /* offset of the overflow series' record; 0 without labels */
-    int32_t first_index; /* exponential: index of bucket 1, whose upper bound is 2^(i * 2^-schema) */
+    uint32_t n_series;   /* A: relaxed add */
+    uint64_t hist;       /* offset of struct smx_hist; explicit bounds are at hist_bounds */
+    uint64_t overflow;   /* offset of the overflow series' record; 0 without labels */
+    int32_t first_index; /* exponential: of bucket 1; its upper bound is 2^(i * 2^-schema) */
     uint16_t name_len;
     uint16_t unit_len;
     uint32_t help_len;
@@ -174,7 +174,7 @@ enum { SMX__HIDDEN = 1 };
 struct smx__series {
     struct smx__record record; /* key: the family's ref and the label values */
     uint32_t family;           /* ref */
-    uint32_t state;            /* A: SMX__HIDDEN, relaxed; `published` moves with release after it */
+    uint32_t state;            /* A: SMX__HIDDEN, relaxed; `published` moves after it */
     uint64_t cell;             /* offset of row 0's cell */
     uint64_t baseline;         /* reserved for reset: 0 */
     /* then n_labels times (len u16, bytes); none for the overflow series */
@@ -183,7 +183,7 @@ struct smx__series {
 /* state of a slot: generation << 32 | pid << 8 | phase. Pids fit 22 bits (PID_MAX_LIMIT). A gauge
  * cell's owner and struct smx_proc.word are generation << 32 | row, row = slot + 1. */
 enum { SMX__SLOT_FREE = 0, SMX__SLOT_CLAIMING = 1, SMX__SLOT_LIVE = 2 };
-#define SMX__SHARED_WORD (UINT64_C(1) << 32) /* generation 1, row 0: spill rows and `last` gauges */
+#define SMX__SHARED_WORD      (UINT64_C(1) << 32) /* generation 1, row 0: spill, `last` */
 #define SMX__FIRST_GENERATION 2u
 
 struct smx__slot {

@@ -5,7 +5,7 @@
  * A reader never maps, locks or writes the file. smx_reader_update() preads it into private memory,
  * checks every byte that it uses, and combines the rows; everything that the other functions return
  * is that snapshot. The segment is untrusted input: what is unsound is left out and counted in
- * smx_segment_info.errors, the rest is served. A file that is truncated under the reader is an error
+ * smx_segment_info.errors, the rest is served. A file truncated under the reader is an error
  * code, never a signal.
  *
  *       smx_reader *r;
@@ -140,9 +140,9 @@ struct smx_family_info {
 struct smx_process_info {
     uint32_t worker; /* the slot's number */
     bool live;
-    pid_t pid;       /* in the namespace pid_ns */
-    uint64_t pid_ns; /* inode of its /proc/self/ns/pid; 0 unknown */
-    uint64_t start;  /* clock ticks after boot, as in /proc/<pid>/stat; 0 unknown */
+    pid_t pid;             /* in the namespace pid_ns */
+    uint64_t pid_ns;       /* inode of its /proc/self/ns/pid; 0 unknown */
+    uint64_t start;        /* clock ticks after boot, as in /proc/<pid>/stat; 0 unknown */
     uint64_t heartbeat_ns; /* CLOCK_REALTIME; 0 none */
     char role[32];
 };

@@ -92,8 +92,8 @@ static inline smx_outcome smx__begin_outcome(smx_counter failures)
 }
 
 #define SMX__JOIN_(a, b) a##b
-#define SMX__JOIN(a, b) SMX__JOIN_(a, b)
-#define SMX__ON_EXIT(f) __attribute__((cleanup(f), unused))
+#define SMX__JOIN(a, b)  SMX__JOIN_(a, b)
+#define SMX__ON_EXIT(f)  __attribute__((cleanup(f), unused))
 
 /* Time the rest of the enclosing block into a histogram. */
 #define SMX_TIME_SCOPE(histogram)                                                                  \

@@ -97,9 +97,9 @@ enum smx_kind {
 
 /* Flags of struct smx_options. */
 enum {
-    SMX_CONTINUE = 1,      /* keep the totals of a segment that nobody holds, instead of a new one */
-    SMX_RESERVE_NOW = 2,   /* reserve max_bytes at open: no system call later (seccomp sandboxes) */
-    SMX_ALLOW_DISK = 4,    /* accept a directory that is not on tmpfs */
+    SMX_CONTINUE = 1,    /* keep the totals of a segment that nobody holds, instead of a new one */
+    SMX_RESERVE_NOW = 2, /* reserve max_bytes at open: no system call later (seccomp sandboxes) */
+    SMX_ALLOW_DISK = 4,  /* accept a directory that is not on tmpfs */
     SMX_ALLOW_FOREIGN = 8, /* as root: attach to a segment that another user owns */
 };
 
@@ -155,12 +155,12 @@ int smx_worker(smx_segment *segment);
 
 /* The description of a family. All but `name` may be left zero. Strings are copied. */
 struct smx_metric {
-    const char *name; /* [a-zA-Z_:][a-zA-Z0-9_:]*, counters end in _total; the prefix comes before */
+    const char *name; /* [a-zA-Z_:][a-zA-Z0-9_:]*, counters: ..._total; the prefix comes before */
     const char *help; /* UTF-8, one sentence */
     const char *unit; /* "seconds", "bytes"; the name then ends in _<unit> (or _<unit>_total) */
     const char *labels[SMX_LABELS_MAX]; /* [a-zA-Z_][a-zA-Z0-9_]*, not starting with __ */
     uint32_t max_series;                /* cap; 0 is the segment's default */
-    int digits; /* 0: 9 if the unit is "seconds", else 0; 1..9; SMX_WHOLE: 0 in any case */
+    int digits;         /* 0: 9 if the unit is "seconds", else 0; 1..9; SMX_WHOLE: 0 in any case */
     enum smx_mode mode; /* gauges */
     /* Histograms: explicit bounds, ascending, in the exposed unit; or, if n_bounds is 0, buckets
      * with bounds 2^(i * 2^-schema) over [min, max]. Default: seconds 1e-6..128, else 1..2^32. */
@@ -170,7 +170,7 @@ struct smx_metric {
     double min;
     double max;
 };
-#define SMX_WHOLE (-1)
+#define SMX_WHOLE    (-1)
 #define SMX_SCHEMA_0 100
 
 /* Register a family, or find it: the same description gives the same family in every process.

@@ -70,13 +70,13 @@ typedef struct smx_counter {
  * lie within one key. The thresholds (uint64_t[n_buckets]) follow this struct, then start[]
  * (uint16_t[key_count]). */
 struct smx_hist {
-    uint32_t rows;        /* per-CPU rows; 0: every add is atomic */
-    uint32_t mask;        /* atomic rows behind them, less one */
-    uint32_t stride;      /* bytes from one row to the next, a power of two >= 128 */
-    uint32_t n_buckets;   /* thresholds */
-    uint32_t steps;       /* 0..64 */
-    uint32_t key_bits;    /* 0..9 */
-    uint32_t key_count;   /* entries of start[]; values of a higher key are in the last bucket */
+    uint32_t rows;      /* per-CPU rows; 0: every add is atomic */
+    uint32_t mask;      /* atomic rows behind them, less one */
+    uint32_t stride;    /* bytes from one row to the next, a power of two >= 128 */
+    uint32_t n_buckets; /* thresholds */
+    uint32_t steps;     /* 0..64 */
+    uint32_t key_bits;  /* 0..9 */
+    uint32_t key_count; /* entries of start[]; values of a higher key are in the last bucket */
     uint32_t reserved0;
     uint64_t ns_per_tick; /* for timers: 1 for a resolution of nanoseconds; 0 is taken as 1 */
     uint64_t reserved[3];
@@ -129,7 +129,7 @@ void smx__fgauge_add(struct smx_cell *base, const struct smx_proc *proc, double 
 #if SMX_HAVE_RSEQ
 
 #define SMX__STRING_(x) #x
-#define SMX__STRING(x) SMX__STRING_(x)
+#define SMX__STRING(x)  SMX__STRING_(x)
 
 /* One sequence: base[row * stride] += n. Labels: 1 first instruction inside, 2 behind the commit,
  * 3 the descriptor, 4 the way out to the atomic row, 5 where the kernel lands an abort.
@@ -137,6 +137,7 @@ void smx__fgauge_add(struct smx_cell *base, const struct smx_proc *proc, double 
  * of the function around them ("?"), which is what lets C++ inline functions be discarded whole.
  * The four bytes before label 5 are the signature that glibc registered, as the displacement of an
  * instruction that traps. */
+/* clang-format off */
 #define SMX__RSEQ_ADD(base_, rows_, mask_, n_, SCALE, STRIDE)                                      \
     do {                                                                                           \
         uint64_t smx__t;                                                                           \
@@ -174,6 +175,7 @@ void smx__fgauge_add(struct smx_cell *base, const struct smx_proc *proc, double 
               [rseq] "r"(__rseq_offset), [stride] STRIDE                                           \
             : "cc");                                                                               \
     } while (0)
+/* clang-format on */
 
 /* The CPU this thread runs on as rseq knows it; at least 2^31 where the thread has no rseq. */
 static inline uint32_t smx__cpu(void)
@@ -233,8 +235,7 @@ static inline void smx_histogram_record(smx_histogram h, uint64_t ticks)
     uint32_t cpu = smx__cpu();
     uint32_t at = cpu < d->rows ? cpu : d->rows + (cpu & d->mask);
     uint64_t *row = (uint64_t *)(void *)((char *)h.base + (uint64_t)at * d->stride);
-    SMX__RSEQ_ADD(bucket, d->rows, d->mask, 1, "imulq %[stride], %[t]",
-                  "r"((uint64_t)d->stride));
+    SMX__RSEQ_ADD(bucket, d->rows, d->mask, 1, "imulq %[stride], %[t]", "r"((uint64_t)d->stride));
     SMX__RSEQ_ADD(h.base, d->rows, d->mask, ticks, "imulq %[stride], %[t]",
                   "r"((uint64_t)d->stride));
 #else
