@@ -58,7 +58,7 @@ check_example() {
 @test "the library exports smx_* and the slow paths of the inline functions, nothing else" {
     local internal
     nm --dynamic --defined-only --format=posix "$library" | cut -d' ' -f1 | sed 's/@.*//' >exported
-    ! grep -vE '^(smx_|SMX_1$)' exported
+    [[ -z $(grep -vE '^(smx_|SMX_1$)' exported) ]]
     internal=$(sed -nE 's/^ *(smx__.*);/\1/p' "$root/libshm/libshm.map" | sort)
     diff <(grep '^smx__' exported | sort) <(echo "$internal")
     [[ $(wc -w <<<"$internal") -eq 6 ]]
@@ -80,7 +80,8 @@ check_example() {
     cat dynamic
     grep -F 'Library soname: [libshm.so.1]' dynamic
     grep -E 'FLAGS_1.*NODELETE' dynamic
-    [[ $(grep -F '(NEEDED)' dynamic | grep -oE '\[.*\]') == '[libc.so.6]' ]]
+    # The loader is part of libc, and has __rseq_offset.
+    [[ -z $(grep -F '(NEEDED)' dynamic | grep -vE '\[(libc|libm|ld-linux-.*)\.so\.[0-9]\]') ]]
 }
 
 @test "the static library brings no global name but the library's own" {
