@@ -34,12 +34,13 @@
  *   120     192   sections[8]       C       {type u32, flags u32, offset u64, length u64}
  *   320     64    app               C       NUL-padded
  *   384     64    instance          C       NUL-padded, may be empty
- *   1024    8     allocated         A       handed out; CAS, release: [0, allocated) is reserved
- *   1032    8     reserved_to       A       bytes reserved by fallocate; only grows
- *   1088    8     published         A       add, release: families, series, changes of their state
- *   1152    128   lost[16]          A       relaxed adds: updates and requests refused, by reason
- *   2048    2     labels_len        C
- *   2050    2046  labels            C       constant labels: (len u16, name, len u16, value)*
+ *   1024    8     allocated         A       bytes handed out; CAS, release: [0, allocated) is
+ * reserved 1032    8     reserved_to       A       bytes reserved by fallocate; only grows 1088 8
+ * published         A       add, release: families, series and changes of their state 1152    128
+ * lost[16]          A       relaxed adds: updates and requests refused, by reason 1280    32
+ * next_cell[4]      A       CAS: offset of the next free cell by enum smx__cells; a multiple of the
+ * row size: the extent is used up 2048    2     labels_len        C 2050    2046  labels C constant
+ * labels: (len u16, name, len u16, value)*
  *
  * A record of the registry (family, series) starts with next, hash, kind, size. It is filled in,
  * then published by a release CAS of its bucket's head, or of a predecessor's `next` from 0.
@@ -130,7 +131,8 @@ struct smx__header {
     uint64_t published;
     uint64_t reserved4[7];
     uint64_t lost[SMX__MAX_LOST];
-    uint64_t reserved5[96];
+    uint64_t next_cell[4];
+    uint64_t reserved5[92];
     uint16_t labels_len;
     uint8_t labels[SMX__LABELS_SIZE];
 };
@@ -157,10 +159,11 @@ struct smx__family {
     int8_t schema;       /* exponential: -4..8 */
     uint8_t reserved0;
     uint32_t max_series;
-    uint32_t n_series;   /* A: relaxed add */
-    uint64_t hist;       /* offset of struct smx_hist; explicit bounds are at hist_bounds */
-    uint64_t overflow;   /* offset of the overflow series' record; 0 without labels */
-    int32_t first_index; /* exponential: of bucket 1; its upper bound is 2^(i * 2^-schema) */
+    uint32_t n_series; /* A: relaxed add */
+    uint64_t hist; /* offset of struct smx_hist; explicit: its double bounds are at hist_bounds */
+    uint64_t overflow; /* offset of the overflow series' record; 0 without labels */
+    int32_t
+        first_index; /* exponential: index of bucket 1, whose upper bound is 2^(i * 2^-schema) */
     uint16_t name_len;
     uint16_t unit_len;
     uint32_t help_len;
@@ -169,12 +172,16 @@ struct smx__family {
     /* then name, unit, help, and n_labels times (len u16, bytes); unterminated, unaligned */
 };
 
-enum { SMX__HIDDEN = 1 };
+/* Cells that are smaller than a row are handed out from an extent that many series share. */
+enum smx__cells { SMX__CELLS_COUNTER, SMX__CELLS_GAUGE, SMX__CELLS_LAST };
+
+/* A series is announced once `published` moved after its publication. */
+enum { SMX__HIDDEN = 1, SMX__ANNOUNCED = 2 };
 
 struct smx__series {
     struct smx__record record; /* key: the family's ref and the label values */
     uint32_t family;           /* ref */
-    uint32_t state;            /* A: SMX__HIDDEN, relaxed; `published` moves after it */
+    uint32_t state;            /* A: relaxed; `published` moves with release after it */
     uint64_t cell;             /* offset of row 0's cell */
     uint64_t baseline;         /* reserved for reset: 0 */
     /* then n_labels times (len u16, bytes); none for the overflow series */
@@ -183,8 +190,11 @@ struct smx__series {
 /* state of a slot: generation << 32 | pid << 8 | phase. Pids fit 22 bits (PID_MAX_LIMIT). A gauge
  * cell's owner and struct smx_proc.word are generation << 32 | row, row = slot + 1. */
 enum { SMX__SLOT_FREE = 0, SMX__SLOT_CLAIMING = 1, SMX__SLOT_LIVE = 2 };
-#define SMX__SHARED_WORD      (UINT64_C(1) << 32) /* generation 1, row 0: spill, `last` */
+#define SMX__SHARED_WORD                                                                           \
+    (UINT64_C(1) << 32) /* owner of cells in row 0: spill rows, `last` gauges */
+#define SMX__SPILL_WORD       (UINT64_C(1) << 63) /* of a process without a slot; never an owner */
 #define SMX__FIRST_GENERATION 2u
+#define SMX__LAST_GENERATION  0x7fffffffu
 
 struct smx__slot {
     uint64_t state;     /* A: CAS */
@@ -232,6 +242,7 @@ SMX__AT(smx__header, allocated, 1024);
 SMX__AT(smx__header, reserved_to, 1032);
 SMX__AT(smx__header, published, 1088);
 SMX__AT(smx__header, lost, 1152);
+SMX__AT(smx__header, next_cell, 1280);
 SMX__AT(smx__header, labels_len, 2048);
 SMX__AT(smx__header, labels, 2050);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * text.c - the words of libshm: error texts, names of loss reasons, the version. Constants only.
+ * text.c - the words of libshm: error texts, names of loss reasons, the version. Constant data
+ * only.
  */
 #include <smx/smx.h>
 

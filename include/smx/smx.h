@@ -59,6 +59,8 @@ extern "C" {
 /* Labels of a family, at most; the length of one label value or name, in bytes. */
 #define SMX_LABELS_MAX 16
 #define SMX_STRING_MAX 65535
+/* The name of a family with its prefix, in bytes. */
+#define SMX_NAME_MAX 1000
 /* Explicit bounds of a histogram, at most. */
 #define SMX_BOUNDS_MAX 64
 
@@ -155,7 +157,7 @@ int smx_worker(smx_segment *segment);
 
 /* The description of a family. All but `name` may be left zero. Strings are copied. */
 struct smx_metric {
-    const char *name; /* [a-zA-Z_:][a-zA-Z0-9_:]*, counters: ..._total; the prefix comes before */
+    const char *name; /* [a-zA-Z_:][a-zA-Z0-9_:]*, counters should end in _total */
     const char *help; /* UTF-8, one sentence */
     const char *unit; /* "seconds", "bytes"; the name then ends in _<unit> (or _<unit>_total) */
     const char *labels[SMX_LABELS_MAX]; /* [a-zA-Z_][a-zA-Z0-9_]*, not starting with __ */
@@ -246,7 +248,7 @@ enum smx_lost {
     SMX_LOST_SERIES_CAP, /* lookups that got the overflow series: max_series */
     SMX_LOST_SPACE,      /* lookups and registrations refused: max_bytes, or the tmpfs is full */
     SMX_LOST_CONFLICT,   /* registrations that contradict an earlier one */
-    SMX_LOST_INVALID,    /* names, labels or values that break a rule */
+    SMX_LOST_INVALID,    /* names, labels or values that break a rule; infinite observations */
     SMX_LOST_NEGATIVE,   /* negative or NaN input */
     SMX_LOST_SLOTS,      /* processes that found no free slot: their gauges share one spill row */
     SMX_LOST_GAUGE,      /* gauge writes dropped: set() without a slot, or after smx_close() */

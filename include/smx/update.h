@@ -70,15 +70,15 @@ typedef struct smx_counter {
  * lie within one key. The thresholds (uint64_t[n_buckets]) follow this struct, then start[]
  * (uint16_t[key_count]). */
 struct smx_hist {
-    uint32_t rows;      /* per-CPU rows; 0: every add is atomic */
-    uint32_t mask;      /* atomic rows behind them, less one */
-    uint32_t stride;    /* bytes from one row to the next, a power of two >= 128 */
-    uint32_t n_buckets; /* thresholds */
-    uint32_t steps;     /* 0..64 */
-    uint32_t key_bits;  /* 0..9 */
-    uint32_t key_count; /* entries of start[]; values of a higher key are in the last bucket */
-    uint32_t reserved0;
-    uint64_t ns_per_tick; /* for timers: 1 for a resolution of nanoseconds; 0 is taken as 1 */
+    uint32_t rows;        /* per-CPU rows; 0: every add is atomic */
+    uint32_t mask;        /* atomic rows behind them, less one */
+    uint32_t stride;      /* bytes from one row to the next, a power of two >= 128 */
+    uint32_t n_buckets;   /* thresholds */
+    uint32_t steps;       /* 0..64 */
+    uint32_t key_bits;    /* 0..9 */
+    uint32_t key_count;   /* entries of start[]; values of a higher key are in the last bucket */
+    uint32_t digits;      /* one tick is 10^-digits of the exposed unit */
+    uint64_t ns_per_tick; /* for timers, at least 1 */
     uint64_t reserved[3];
 };
 

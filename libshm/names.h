@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * names.h - which names and texts are legal. Shared by the writer, which refuses, and the reader,
+ * which leaves out.
+ */
+#ifndef SMX_NAMES_H
+#define SMX_NAMES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* [a-zA-Z_:][a-zA-Z0-9_:]*, the Prometheus data model's metric names. */
+bool smx__is_metric_name(const char *at, size_t length);
+
+/* [a-zA-Z_][a-zA-Z0-9_]*, not starting with __ . */
+bool smx__is_label_name(const char *at, size_t length);
+
+/* Applications and instances: A-Z a-z 0-9 _ . -, 1..63 bytes, no dot in front. */
+bool smx__is_app_name(const char *at, size_t length);
+
+/* Well-formed UTF-8 without NUL, overlong forms and surrogates (Unicode 15, table 3-7). */
+bool smx__is_utf8(const char *at, size_t length);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * process.h - what this process knows: the segments it has open and who it is in each.
+ */
+#ifndef SMX_PROCESS_H
+#define SMX_PROCESS_H
+
+#include "libshm/layout.h"
+
+#include <smx/smx.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* Segments that one process can have open. */
+enum { SMX__MAX_SEGMENTS = 64 };
+
+/* One open segment. Filled by segment.c, then constant but for `role` and `closed`; never freed. */
+struct smx_segment {
+    struct smx__header *header; /* the mapping */
+    uint64_t length;            /* of the mapping */
+    struct smx_proc *proc;      /* our entry on the wiped page */
+    int fd;                     /* ours for ever: closing any descriptor of it drops our locks */
+    uint32_t closed;
+    dev_t device;
+    ino_t inode;
+    char role[32];
+    char prefix[64];
+    char path[PATH_MAX];
+};
+
+/* Serialise openers of this process: true, or false after about a second.
+ * A child of fork() finds it free, whatever its parent's threads did. */
+bool smx__process_lock(void);
+void smx__process_unlock(void);
+
+/* Under the lock: make the wiped page and the fork handler. Returns 0 or -ENOMEM. */
+int smx__process_init(void);
+
+/* The open segment of a file, NULL if it is not open here. */
+struct smx_segment *smx__process_find(dev_t device, ino_t inode);
+
+/* The descriptor of a file that this process has open as a segment, or -1. A reader must use it:
+ * closing a second one would drop the process' locks (F_SETLK, POSIX). */
+int smx__process_fd(dev_t device, ino_t inode);
+
+/* Under the lock: the entry for one more segment, NULL when all are taken; zeroed, with its proc.
+ * It counts from smx__process_commit() on. */
+struct smx_segment *smx__process_next(void);
+void smx__process_commit(void);
+
+/* The segment that a proc entry belongs to; NULL for the shared entry of `last` gauges. */
+struct smx_segment *smx__process_owner(const struct smx_proc *proc);
+
+/* The segment whose mapping an address lies in; NULL for NULL. */
+struct smx_segment *smx__process_at(const void *address);
+
+/* The proc entry of gauges whose one cell all processes share. */
+const struct smx_proc *smx__process_shared(void);
+
+/* The inode of this process' PID namespace, 0 unknown. Async-signal-safe. */
+uint64_t smx__pid_namespace(void);
+
+#endif
