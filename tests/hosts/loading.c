@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * loading.c - a host that loads a plug-in, lets it update its metrics, unloads it, and goes on: under
- * a rain of signals, moved from CPU to CPU, forking. A rseq_cs or a fork handler that pointed into
- * the plug-in would kill it now. Usage: loading PLUGIN.
+ * loading.c - a host that loads a plug-in, lets it update its metrics, unloads it, and goes on:
+ * under a rain of signals, moved from CPU to CPU, forking. A rseq_cs or a fork handler that pointed
+ * into the plug-in would kill it now. Usage: loading PLUGIN.
  */
 #include <dlfcn.h>
 #include <sched.h>
@@ -75,7 +75,7 @@ static void load_once(const char *path)
     *(void **)(&run) = dlsym(plugin, "plugin_run");
     if (!run || run(ROUNDS) < ROUNDS)
         fail("the plug-in did not count");
-    fork_once();
+    /* Nothing here may enter the kernel to be rescheduled: that would clear a stale rseq_cs. */
     if (dlclose(plugin) != 0)
         fail(dlerror());
     if (dlopen(path, RTLD_NOW | RTLD_NOLOAD))
