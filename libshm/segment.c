@@ -269,16 +269,20 @@ int smx_open(const struct smx_options *options, smx_segment **out, struct smx_di
 {
     int saved = errno;
     struct smx_segment *segment = NULL;
-    struct opening o = {.options = options, .diag = diag};
+    /* Of its own: that the first of two directories was no good is nobody's error. */
+    struct smx_diag why = {0, ""};
+    struct opening o = {.options = options, .diag = &why};
     int error = -EINVAL;
     if (!options)
-        (void)smx__fail(diag, error, "no options: the application's name is needed");
+        (void)smx__fail(&why, error, "no options: the application's name is needed");
     else if (!smx__process_lock())
-        error = smx__fail(diag, -EBUSY, "other threads were opening segments for a whole second");
+        error = smx__fail(&why, -EBUSY, "other threads were opening segments for a whole second");
     else {
         error = open_any(&o, &segment);
         smx__process_unlock();
     }
+    if (error && diag)
+        *diag = why;
     *out = error ? NULL : segment;
     errno = saved;
     return error;
