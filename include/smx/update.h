@@ -137,43 +137,45 @@ void smx__fgauge_add(struct smx_cell *base, const struct smx_proc *proc, double 
  * of the function around them ("?"), which is what lets C++ inline functions be discarded whole.
  * The four bytes before label 5 are the signature that glibc registered, as the displacement of an
  * instruction that traps. */
+/* clang-format off */
 #define SMX__RSEQ_ADD(base_, rows_, mask_, n_, SCALE, STRIDE)                                      \
     do {                                                                                           \
         uint64_t smx__t;                                                                           \
-        __asm__ __volatile__(".pushsection __rseq_cs, \"aw?\"\n\t"                                 \
-                             ".balign 32\n"                                                        \
-                             "3:\n\t"                                                              \
-                             ".long 0, 0\n\t"                                                      \
-                             ".quad 1f, 2f - 1f, 5f\n\t"                                           \
-                             ".popsection\n\t"                                                     \
-                             "leaq 3b(%%rip), %[t]\n\t"                                            \
-                             "movq %[t], %%fs:8(%[rseq])\n"                                        \
-                             "1:\n\t"                                                              \
-                             "movl %%fs:4(%[rseq]), %k[t]\n\t"                                     \
-                             "cmpl %k[rows], %k[t]\n\t"                                            \
-                             "jae 4f\n\t" SCALE "\n\t"                                             \
-                             "addq %[n], (%[base],%[t])\n"                                         \
-                             "2:\n\t"                                                              \
-                             "movq $0, %%fs:8(%[rseq])\n\t"                                        \
-                             ".pushsection __rseq_failure, \"ax?\"\n\t"                            \
-                             ".byte 0x0f, 0xb9, 0x3d\n\t"                                          \
-                             ".long " SMX__STRING(RSEQ_SIG) "\n"                                   \
-                                                            "5:\n\t"                               \
-                                                            "movl %%fs:4(%[rseq]), %k[t]\n"        \
-                                                            "4:\n\t"                               \
-                                                            "testq %[base], %[base]\n\t"           \
-                                                            "jz 2b\n\t"                            \
-                                                            "andl %k[mask], %k[t]\n\t"             \
-                                                            "addl %k[rows], %k[t]\n\t" SCALE       \
-                                                            "\n\t"                                 \
-                                                            "lock addq %[n], (%[base],%[t])\n\t"   \
-                                                            "jmp 2b\n\t"                           \
-                                                            ".popsection"                          \
-                             : [t] "=&r"(smx__t), "+m"(*(uint64_t(*)[])(base_))                    \
-                             : [base] "r"(base_), [rows] "r"(rows_), [mask] "r"(mask_),            \
-                               [n] "er"(n_), [rseq] "r"(__rseq_offset), [stride] STRIDE            \
-                             : "cc");                                                              \
+        __asm__ __volatile__(                                                                      \
+            ".pushsection __rseq_cs, \"aw?\"\n\t"                                                  \
+            ".balign 32\n"                                                                         \
+            "3:\n\t"                                                                               \
+            ".long 0, 0\n\t"                                                                       \
+            ".quad 1f, 2f - 1f, 5f\n\t"                                                            \
+            ".popsection\n\t"                                                                      \
+            "leaq 3b(%%rip), %[t]\n\t"                                                             \
+            "movq %[t], %%fs:8(%[rseq])\n"                                                         \
+            "1:\n\t"                                                                               \
+            "movl %%fs:4(%[rseq]), %k[t]\n\t"                                                      \
+            "cmpl %k[rows], %k[t]\n\t"                                                             \
+            "jae 4f\n\t" SCALE "\n\t"                                                              \
+            "addq %[n], (%[base],%[t])\n"                                                          \
+            "2:\n\t"                                                                               \
+            "movq $0, %%fs:8(%[rseq])\n\t"                                                         \
+            ".pushsection __rseq_failure, \"ax?\"\n\t"                                             \
+            ".byte 0x0f, 0xb9, 0x3d\n\t"                                                           \
+            ".long " SMX__STRING(RSEQ_SIG) "\n"                                                    \
+            "5:\n\t"                                                                               \
+            "movl %%fs:4(%[rseq]), %k[t]\n"                                                        \
+            "4:\n\t"                                                                               \
+            "testq %[base], %[base]\n\t"                                                           \
+            "jz 2b\n\t"                                                                            \
+            "andl %k[mask], %k[t]\n\t"                                                             \
+            "addl %k[rows], %k[t]\n\t" SCALE "\n\t"                                                \
+            "lock addq %[n], (%[base],%[t])\n\t"                                                   \
+            "jmp 2b\n\t"                                                                           \
+            ".popsection"                                                                          \
+            : [t] "=&r"(smx__t), "+m"(*(uint64_t(*)[])(base_))                                     \
+            : [base] "r"(base_), [rows] "r"(rows_), [mask] "r"(mask_), [n] "er"(n_),               \
+              [rseq] "r"(__rseq_offset), [stride] STRIDE                                           \
+            : "cc");                                                                               \
     } while (0)
+/* clang-format on */
 
 /* The CPU this thread runs on as rseq knows it; at least 2^31 where the thread has no rseq. */
 static inline uint32_t smx__cpu(void)
