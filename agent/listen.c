@@ -95,7 +95,7 @@ static int refuse_bind(char why[LISTEN_WHY_SIZE], int code)
 
 static int name_of(int fd, char name[LISTEN_NAME_SIZE])
 {
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {0};
     socklen_t length = sizeof bound;
     char host[NI_MAXHOST], port[NI_MAXSERV];
     if (getsockname(fd, (struct sockaddr *)&bound, &length) < 0)
@@ -143,7 +143,7 @@ static int bind_every(const struct addrinfo *list)
 
 static int open_tcp(const char *address, struct listen_socket *out, char why[LISTEN_WHY_SIZE])
 {
-    struct host_port at;
+    struct host_port at = {0};
     int rc = split(address, &at, why);
     if (rc < 0)
         return rc;
