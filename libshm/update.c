@@ -114,7 +114,8 @@ static bool aim(struct smx_cell *base, const struct smx_proc *proc, bool spill_t
         word = __atomic_load_n(&proc->word, __ATOMIC_RELAXED);
     }
     if (!word || (word == SMX__SPILL_WORD && !spill_too)) {
-        smx__lose(segment, SMX_LOST_GAUGE);
+        if (segment)
+            smx__lose(segment, SMX_LOST_GAUGE);
         return false;
     }
     out->owner = word == SMX__SPILL_WORD ? SMX__SHARED_WORD : word;
