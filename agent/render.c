@@ -115,6 +115,7 @@ static int render_series(struct rendered *out, const struct smx_family_info *f,
             buffer_puts(&text, "} ");
         out->ends[k] = text.length;
     }
+    buffer_reserve(&text, RENDER_SLACK);
     out->text = text.at;
     return text.failed ? -ENOMEM : 0;
 }
