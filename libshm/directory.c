@@ -57,6 +57,14 @@ int smx__file_name(const char *app, const char *instance, char name[NAME_MAX + 1
     return 0;
 }
 
+/* The per-user directory itself, not one that somebody named and whose name begins alike. */
+static bool is_per_user(const char *path)
+{
+    char expected[sizeof per_user + 10];
+    (void)snprintf(expected, sizeof expected, "%s%u", per_user, (unsigned)geteuid());
+    return strcmp(path, expected) == 0;
+}
+
 /* In /dev/shm anybody may create anything: the per-user directory must be ours alone. */
 static int check_private(int fd, const char *path, struct smx_diag *diag)
 {
@@ -85,14 +93,14 @@ static int check(int fd, const char *path, int allow_disk, struct smx_diag *diag
     if (faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) != 0)
         return smx__fail(diag, -errno, "%s: files cannot be created in it: %s", path,
                          smx_strerror(errno));
-    if (strncmp(path, per_user, sizeof per_user - 1) == 0)
+    if (is_per_user(path))
         return check_private(fd, path, diag);
     return 0;
 }
 
 int smx__directory_open(const char *path, int allow_disk, struct smx_diag *diag)
 {
-    bool ours = strncmp(path, per_user, sizeof per_user - 1) == 0;
+    bool ours = is_per_user(path);
     if (ours)
         (void)mkdir(path, 0700); /* EEXIST is the usual case; the rest shows below */
     int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC | (ours ? O_NOFOLLOW : 0));

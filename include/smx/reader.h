@@ -95,7 +95,8 @@ struct smx_series_info {
     const struct smx_str *values; /* n_labels label values; NULL for the overflow series */
     uint64_t id;                  /* stable and unique in its segment */
     bool overflow;
-    bool present; /* gauges: a live process has written it (always for counters, histograms) */
+    bool present; /* gauges: a live process has written it; counters and histograms: always, but
+                     the overflow series only once it was needed */
     union {
         uint64_t count; /* counter: ticks */
         int64_t integer;
@@ -120,7 +121,7 @@ struct smx_family_info {
     struct smx_str unit;
     enum smx_type type;
     enum smx_mode mode;
-    bool is_double;  /* gauges */
+    bool is_double;  /* gauges; also true for the mean (SMX_AVG) of integers */
     unsigned digits; /* exposed value = ticks / 10^digits; only counters and histograms */
     size_t n_labels;
     const struct smx_str *labels;

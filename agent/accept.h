@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * accept.h - which exposition a scraper gets: the Accept header against what the agent offers.
+ */
+#ifndef SMX_AGENT_ACCEPT_H
+#define SMX_AGENT_ACCEPT_H
+
+enum exposition { EXPOSITION_TEXT, EXPOSITION_OPENMETRICS };
+enum { EXPOSITION_COUNT = EXPOSITION_OPENMETRICS + 1 };
+
+/* Choose by the header's value; NULL, an empty or an unintelligible one gives the text format. */
+enum exposition accept_choose(const char *accept_or_null);
+
+/* The Content-Type to answer with. */
+const char *exposition_content_type(enum exposition exposition);
+
+/* Its name as in the label `format`: "text", "openmetrics". */
+const char *exposition_name(enum exposition exposition);
+
+#endif

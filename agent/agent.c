@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * agent.c - the wiring: directories and requests make a scrape, a scrape is update, gather, encode.
+ *
+ * The segments are read at most once a turn of the loop, and so is each format encoded: requests
+ * that the loop found together share the bytes. No snapshot outlives its turn.
+ */
+#include "agent/agent.h"
+#include "agent/dirwatch.h"
+#include "agent/gather.h"
+#include "agent/http.h"
+#include "agent/listen.h"
+#include "agent/once.h"
+#include "agent/openmetrics.h"
+#include "agent/routes.h"
+#include "agent/segments.h"
+#include "agent/text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NEVER     UINT64_MAX
+#define SETTLE_NS UINT64_C(20000000)   /* let a burst of changes in a directory pass */
+#define DRAIN_NS  UINT64_C(5000000000) /* what a request in flight gets after SIGTERM */
+
+struct agent {
+    const struct options *options;
+    const struct log *log;
+    struct loop *loop;
+    struct segments *segments;
+    struct dirwatch *dirwatch; /* NULL: inotify was refused, only scrapes look */
+    struct loop_timer settle_timer;
+    bool unwatched; /* said that a watch was refused */
+
+    struct gather *gather;
+    struct gather_source *sources;
+    const struct snapshot *snapshot;
+    struct body *bodies[EXPOSITION_COUNT];
+    uint64_t read_turn, gathered_turn, encoded_turn[EXPOSITION_COUNT]; /* or NEVER */
+    struct self_stats self;
+    struct once conflicts;
+
+    struct routes routes;
+    struct http *http;
+    struct listen_socket sockets[HTTP_LISTEN_MAX];
+    size_t n_sockets;
+    uint64_t started_ns; /* CLOCK_MONOTONIC */
+    bool draining;
+};
+
+static void forget_reader(void *context, smx_reader *reader)
+{
+    struct agent *agent = context;
+    gather_forget(agent->gather, reader);
+}
+
+static void expire(struct agent *agent)
+{
+    agent->read_turn = NEVER;
+    agent->gathered_turn = NEVER;
+    for (size_t i = 0; i < EXPOSITION_COUNT; i++)
+        agent->encoded_turn[i] = NEVER;
+}
+
+static void arm_watches(struct agent *agent)
+{
+    int rc = agent->dirwatch ? dirwatch_arm(agent->dirwatch) : 0;
+    if (rc == 0 || agent->unwatched)
+        return;
+    agent->unwatched = true;
+    LOG_WARN(agent->log, "a directory cannot be watched, it is looked at when scraped", "reason",
+             strerror(-rc), "do",
+             rc == -ENOSPC ? "raise fs.inotify.max_user_watches"
+                           : "give the agent read permission");
+}
+
+/* Update the readers, unless that has happened in this turn. What was gathered from them is then
+ * no longer valid. */
+static void read_segments(struct agent *agent)
+{
+    if (agent->read_turn == loop_turns(agent->loop))
+        return;
+    expire(agent);
+    arm_watches(agent);
+    uint64_t begin = loop_now_ns();
+    segments_update(agent->segments);
+    agent->self.phase_ns[SELF_UPDATE] = loop_now_ns() - begin;
+    agent->read_turn = loop_turns(agent->loop);
+}
+
+static void log_conflicts(struct agent *agent)
+{
+    size_t n;
+    const struct gather_conflict *list = gather_conflicts(agent->gather, &n);
+    for (size_t i = 0; i < n; i++) {
+        char key[512];
+        snprintf(key, sizeof key, "%s %s %s %s", list[i].name, list[i].app, list[i].instance,
+                 list[i].reason);
+        if (once_is_new(&agent->conflicts, key))
+            LOG_WARN(agent->log, "family left out", "family", list[i].name, "app", list[i].app,
+                     "instance", list[i].instance[0] ? list[i].instance : NULL, "reason",
+                     list[i].why, "do", "rename it in one of the applications");
+    }
+}
+
+static int collect_sources(struct agent *agent, size_t *n)
+{
+    size_t n_segments;
+    const struct segment *list = segments_list(agent->segments, &n_segments);
+    struct gather_source *sources =
+        realloc(agent->sources, (n_segments + 1) * sizeof *agent->sources);
+    if (!sources)
+        return -ENOMEM;
+    agent->sources = sources;
+    *n = 0;
+    for (size_t i = 0; i < n_segments; i++)
+        if (list[i].state == SEGMENT_SERVED)
+            sources[(*n)++].reader = list[i].reader;
+    return 0;
+}
+
+static int gather(struct agent *agent)
+{
+    size_t n;
+    read_segments(agent);
+    if (agent->gathered_turn == agent->read_turn)
+        return 0;
+    int rc = collect_sources(agent, &n);
+    if (rc < 0)
+        return rc;
+    uint64_t begin = loop_now_ns();
+    agent->self.segments = segments_by_state(agent->segments, &agent->self.n_segments);
+    agent->self.errors = segments_errors(agent->segments, &agent->self.n_errors);
+    self_measure(&agent->self.process);
+    rc = gather_run(agent->gather, agent->sources, n, &agent->self, &agent->snapshot);
+    if (rc < 0)
+        return rc;
+    agent->self.phase_ns[SELF_GATHER] = loop_now_ns() - begin;
+    agent->gathered_turn = agent->read_turn;
+    log_conflicts(agent);
+    return 0;
+}
+
+static int encode(struct agent *agent, enum exposition format)
+{
+    struct body *body = body_reuse(&agent->bodies[format]);
+    if (!body)
+        return -ENOMEM;
+    agent->encoded_turn[format] = NEVER;
+    uint64_t begin = loop_now_ns();
+    int rc = format == EXPOSITION_OPENMETRICS ? openmetrics_encode(agent->snapshot, &body->bytes)
+                                              : text_encode(agent->snapshot, &body->bytes);
+    if (rc < 0)
+        return rc;
+    agent->self.phase_ns[SELF_ENCODE] = loop_now_ns() - begin;
+    agent->encoded_turn[format] = agent->gathered_turn;
+    return 0;
+}
+
+static struct body *scrape(void *context, enum exposition format)
+{
+    struct agent *agent = context;
+    int rc = gather(agent);
+    if (rc == 0 && agent->encoded_turn[format] != agent->gathered_turn)
+        rc = encode(agent, format);
+    if (rc < 0) {
+        LOG_ERROR(agent->log, "scrape failed", "reason", strerror(-rc));
+        return NULL;
+    }
+    agent->self.scrapes[format]++;
+    return body_ref(agent->bodies[format]);
+}
+
+static void describe(void *context, struct status *out)
+{
+    struct agent *agent = context;
+    read_segments(agent);
+    *out = (struct status){.loop = loop_name(agent->loop),
+                           .uptime_ns = loop_now_ns() - agent->started_ns,
+                           .draining = agent->draining,
+                           .sockets = agent->sockets,
+                           .n_sockets = agent->n_sockets,
+                           .segments = agent->segments};
+    if (agent->gathered_turn == agent->read_turn || gather(agent) == 0)
+        out->conflicts = gather_conflicts(agent->gather, &out->n_conflicts);
+}
+
+static void directories_changed(void *context)
+{
+    struct agent *agent = context;
+    if (!agent->settle_timer.set)
+        loop_timer_set(agent->loop, &agent->settle_timer, SETTLE_NS);
+}
+
+static void look_again(void *context)
+{
+    read_segments(context);
+}
+
+static int watch_directories(struct agent *agent)
+{
+    const char *paths[OPTIONS_DIRECTORIES_MAX];
+    size_t n;
+    const struct directory *list = segments_directories(agent->segments, &n);
+    for (size_t i = 0; i < n && i < OPTIONS_DIRECTORIES_MAX; i++)
+        paths[i] = list[i].path;
+    agent->settle_timer = (struct loop_timer){.fire = look_again, .context = agent};
+    int rc = dirwatch_new(agent->loop, paths, n, directories_changed, agent, &agent->dirwatch);
+    if (rc < 0 && rc != -ENOMEM) {
+        LOG_WARN(agent->log, "inotify refused: directories are looked at when scraped", "reason",
+                 strerror(-rc), "do", "raise fs.inotify.max_user_instances");
+        return 0;
+    }
+    return rc;
+}
+
+/* A directory that was asked for and cannot be read will not get better by waiting. */
+static int check_directories(const struct agent *agent)
+{
+    size_t n;
+    const struct directory *list = segments_directories(agent->segments, &n);
+    for (size_t i = 0; i < n; i++)
+        if (!list[i].by_default && list[i].state == DIRECTORY_REFUSED)
+            return -EACCES; /* segments.c has logged it */
+    return 0;
+}
+
+static uint64_t wall_clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static int make_loop(struct agent *agent)
+{
+    int rc = loop_new(agent->options->loop, &agent->loop);
+    if (rc < 0)
+        LOG_ERROR(agent->log, "cannot make the event loop", "reason", strerror(-rc), "do",
+                  agent->options->loop == LOOP_URING ? "io_uring is refused here: use --loop=auto"
+                                                     : "raise the limits of the process");
+    return rc;
+}
+
+static int make_parts(struct agent *agent)
+{
+    struct segments_options options = {.directories = agent->options->directories,
+                                       .n_directories = agent->options->n_directories,
+                                       .log = agent->log,
+                                       .closing = forget_reader,
+                                       .context = agent};
+    int rc = gather_new(&agent->gather);
+    if (rc == 0)
+        rc = segments_new(&options, &agent->segments);
+    if (rc == 0)
+        rc = watch_directories(agent);
+    if (rc < 0)
+        LOG_ERROR(agent->log, "cannot start", "reason", strerror(-rc));
+    return rc;
+}
+
+int agent_new(const struct options *options, const struct log *log, struct agent **out)
+{
+    struct agent *agent = calloc(1, sizeof *agent);
+    if (!agent) {
+        LOG_ERROR(log, "cannot start", "reason", strerror(ENOMEM));
+        return -ENOMEM;
+    }
+    agent->options = options;
+    agent->log = log;
+    agent->started_ns = loop_now_ns();
+    agent->self = (struct self_stats){.version = SMX_VERSION, .started_ns = wall_clock_ns()};
+    expire(agent);
+    int rc = make_loop(agent);
+    if (rc == 0)
+        rc = make_parts(agent);
+    if (rc == 0) {
+        read_segments(agent);
+        rc = check_directories(agent);
+    }
+    if (rc < 0) {
+        agent_free(agent);
+        return rc;
+    }
+    *out = agent;
+    return 0;
+}
+
+/* The sockets are closed after http, which forgets them first. */
+void agent_free(struct agent *agent)
+{
+    if (!agent)
+        return;
+    http_free(agent->http);
+    for (size_t i = 0; i < agent->n_sockets; i++)
+        listen_close(&agent->sockets[i]);
+    dirwatch_free(agent->dirwatch);
+    segments_free(agent->segments);
+    gather_free(agent->gather);
+    for (size_t i = 0; i < EXPOSITION_COUNT; i++)
+        body_unref(agent->bodies[i]);
+    once_fini(&agent->conflicts);
+    free(agent->sources);
+    loop_free(agent->loop);
+    free(agent);
+}
+
+static int listen_at(struct agent *agent, const char *address)
+{
+    char why[LISTEN_WHY_SIZE];
+    struct listen_socket *socket = &agent->sockets[agent->n_sockets];
+    int rc = listen_open(address, socket, why);
+    if (rc < 0) {
+        LOG_ERROR(agent->log, "cannot listen", "address", address, "reason", why);
+        return rc;
+    }
+    agent->n_sockets++;
+    rc = http_listen(agent->http, socket->fd);
+    if (rc < 0) {
+        LOG_ERROR(agent->log, "cannot serve", "address", address, "reason", strerror(-rc));
+        return rc;
+    }
+    LOG_INFO(agent->log, "listening", "address", socket->name, "loop", loop_name(agent->loop));
+    return 0;
+}
+
+static void stop_loop(void *context)
+{
+    struct agent *agent = context;
+    loop_stop(agent->loop);
+}
+
+/* A second signal while requests are finishing ends them. */
+static void signal_caught(void *context, int signal)
+{
+    struct agent *agent = context;
+    if (agent->draining) {
+        loop_stop(agent->loop);
+        return;
+    }
+    LOG_INFO(agent->log, "stopping: finishing what is in flight", "signal", sigabbrev_np(signal));
+    agent->draining = true;
+    http_drain(agent->http, DRAIN_NS, stop_loop, agent);
+    for (size_t i = 0; i < agent->n_sockets; i++)
+        listen_close(&agent->sockets[i]);
+    agent->n_sockets = 0;
+}
+
+int agent_serve(struct agent *agent)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    agent->routes = (struct routes){.scrape = scrape, .status = describe, .context = agent};
+    struct http_options options = {
+        .loop = agent->loop, .log = agent->log, .answer = routes_answer, .context = &agent->routes};
+    int rc = http_new(&options, &agent->http);
+    if (rc == 0)
+        rc = loop_signals(agent->loop, &set, signal_caught, agent);
+    if (rc < 0) {
+        LOG_ERROR(agent->log, "cannot start", "reason", strerror(-rc));
+        return rc;
+    }
+    for (size_t i = 0; i < agent->options->n_listen && rc == 0; i++)
+        rc = listen_at(agent, agent->options->listen[i]);
+    if (rc < 0)
+        return rc;
+    rc = loop_run(agent->loop);
+    if (rc < 0)
+        LOG_ERROR(agent->log, "the event loop failed", "loop", loop_name(agent->loop), "reason",
+                  strerror(-rc), "do", "try the other one, --loop=epoll or uring");
+    return rc;
+}
+
+int agent_print(struct agent *agent, int fd)
+{
+    struct body *body = scrape(agent, EXPOSITION_TEXT);
+    if (!body)
+        return -ENOMEM;
+    int rc = 0;
+    for (size_t sent = 0; sent < body->bytes.length && rc == 0;) {
+        ssize_t n = write(fd, body->bytes.at + sent, body->bytes.length - sent);
+        if (n >= 0)
+            sent += (size_t)n;
+        else if (errno != EINTR)
+            rc = -errno;
+    }
+    body_unref(body);
+    if (rc < 0)
+        LOG_ERROR(agent->log, "cannot write the scrape", "reason", strerror(-rc));
+    return rc;
+}

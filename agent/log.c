@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * log.c - one line an event. Allocates nothing: the log must work when memory is what is missing.
+ * The values come from files and requests, so whatever would break a line, or the terminal that
+ * shows it, is escaped.
+ */
+#include "agent/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LINE_SIZE = 8192, VALUE_MAX = 1024 };
+
+/* The last 8 bytes are kept free for what ends a line. */
+struct line {
+    char at[LINE_SIZE];
+    size_t length;
+};
+
+static const char *const level_names[] = {"debug", "info", "warn", "error"};
+static const char *const format_names[] = {"logfmt", "json"};
+
+int log_level_parse(const char *name, enum log_level *out)
+{
+    for (unsigned i = 0; i < sizeof level_names / sizeof level_names[0]; i++)
+        if (strcmp(name, level_names[i]) == 0) {
+            *out = (enum log_level)i;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+int log_format_parse(const char *name, enum log_format *out)
+{
+    for (unsigned i = 0; i < sizeof format_names / sizeof format_names[0]; i++)
+        if (strcmp(name, format_names[i]) == 0) {
+            *out = (enum log_format)i;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+static void put(struct line *line, const char *text, size_t length)
+{
+    if (line->length + length > LINE_SIZE - 8)
+        return;
+    memcpy(line->at + line->length, text, length);
+    line->length += length;
+}
+
+static void put_text(struct line *line, const char *text)
+{
+    put(line, text, strlen(text));
+}
+
+/* The length of the well-formed UTF-8 sequence at s, 0 if there is none: no overlong forms, no
+ * surrogates, nothing past U+10FFFF. s is NUL-terminated, and a NUL continues nothing. */
+static size_t sequence_length(const unsigned char *s)
+{
+    if (s[0] < 0x80)
+        return 1;
+    if (s[0] >= 0xc2 && s[0] <= 0xdf)
+        return (s[1] & 0xc0) == 0x80 ? 2 : 0;
+    if (s[0] >= 0xe0 && s[0] <= 0xef) {
+        unsigned low = s[0] == 0xe0 ? 0xa0 : 0x80, high = s[0] == 0xed ? 0x9f : 0xbf;
+        return s[1] >= low && s[1] <= high && (s[2] & 0xc0) == 0x80 ? 3 : 0;
+    }
+    if (s[0] >= 0xf0 && s[0] <= 0xf4) {
+        unsigned low = s[0] == 0xf0 ? 0x90 : 0x80, high = s[0] == 0xf4 ? 0x8f : 0xbf;
+        return s[1] >= low && s[1] <= high && (s[2] & 0xc0) == 0x80 && (s[3] & 0xc0) == 0x80 ? 4
+                                                                                             : 0;
+    }
+    return 0;
+}
+
+static void put_quoted(struct line *line, const char *value)
+{
+    const unsigned char *s = (const unsigned char *)value;
+    size_t end = line->length + VALUE_MAX;
+    put(line, "\"", 1);
+    while (*s && line->length < end) {
+        size_t length = sequence_length(s);
+        char escape[8];
+        if (length == 0) {
+            put_text(line, "\xef\xbf\xbd");
+        } else if (*s == '"' || *s == '\\') {
+            escape[0] = '\\';
+            escape[1] = (char)*s;
+            put(line, escape, 2);
+        } else if (*s < 0x20 || *s == 0x7f) {
+            snprintf(escape, sizeof escape, "\\u%04x", *s);
+            put_text(line, escape);
+        } else {
+            put(line, (const char *)s, length);
+        }
+        s += length ? length : 1;
+    }
+    put_text(line, *s ? "\xe2\x80\xa6\"" : "\"");
+}
+
+static bool is_plain(const char *value)
+{
+    for (const char *c = value; *c; c++)
+        if (*c <= ' ' || *c >= 0x7f || *c == '"' || *c == '=' || *c == '\\')
+            return false;
+    return *value != 0 && strlen(value) <= VALUE_MAX;
+}
+
+static void put_pair(struct line *line, enum log_format format, const char *name, const char *value)
+{
+    bool first = line->length <= 1;
+    if (format == LOG_FORMAT_JSON) {
+        put_text(line, first ? "\"" : ",\"");
+        put_text(line, name);
+        put_text(line, "\":");
+        put_quoted(line, value);
+        return;
+    }
+    put_text(line, first ? "" : " ");
+    put_text(line, name);
+    put_text(line, "=");
+    if (is_plain(value))
+        put_text(line, value);
+    else
+        put_quoted(line, value);
+}
+
+static void put_time(struct line *line, enum log_format format)
+{
+    struct timespec now;
+    struct tm utc;
+    char seconds[32], text[48];
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    strftime(seconds, sizeof seconds, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(text, sizeof text, "%s.%03ldZ", seconds, now.tv_nsec / 1000000);
+    put_pair(line, format, "ts", text);
+}
+
+void log_event(const struct log *log, enum log_level level, const char *message, ...)
+{
+    if (level < log->level)
+        return;
+    struct line line = {.length = 0};
+    if (log->format == LOG_FORMAT_JSON)
+        put_text(&line, "{");
+    put_time(&line, log->format);
+    put_pair(&line, log->format, "level", level_names[level]);
+    put_pair(&line, log->format, "msg", message);
+    va_list pairs;
+    va_start(pairs, message);
+    for (const char *name; (name = va_arg(pairs, const char *));) {
+        const char *value = va_arg(pairs, const char *);
+        if (value)
+            put_pair(&line, log->format, name, value);
+    }
+    va_end(pairs);
+    if (log->format == LOG_FORMAT_JSON)
+        line.at[line.length++] = '}';
+    line.at[line.length++] = '\n';
+    /* Nobody could be told that the log cannot be written. */
+    ssize_t ignored = write(log->fd, line.at, line.length);
+    (void)ignored;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * main.c - smx-agent: parse, make, serve, exit. Exit status 0 fine, 1 failure, 2 usage.
+ */
+#include "agent/agent.h"
+
+#include <signal.h>
+#include <smx/smx.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+static int run(const struct options *options)
+{
+    struct log log = {
+        .fd = STDERR_FILENO, .level = options->log_level, .format = options->log_format};
+    struct agent *agent;
+    if (agent_new(options, &log, &agent) < 0)
+        return EXIT_FAILED;
+    int rc =
+        options->action == OPTIONS_ONCE ? agent_print(agent, STDOUT_FILENO) : agent_serve(agent);
+    agent_free(agent);
+    return rc < 0 ? EXIT_FAILED : EXIT_FINE;
+}
+
+int main(int argc, char *argv[])
+{
+    struct options options;
+    if (options_parse(argc, argv, &options) < 0) {
+        fputs("Try 'smx-agent --help'.\n", stderr);
+        return EXIT_USAGE;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    switch (options.action) {
+    case OPTIONS_HELP:
+        fputs(options_help(), stdout);
+        return EXIT_FINE;
+    case OPTIONS_VERSION:
+        printf("smx-agent %s\n", smx_version());
+        return EXIT_FINE;
+    case OPTIONS_CHECK:
+        puts("the options are fine");
+        return EXIT_FINE;
+    default:
+        return run(&options);
+    }
+}

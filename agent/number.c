@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * number.c - numbers to text. Integers go two digits at a time; a double is first tried as an
+ * integer of few decimals, which is what nearly all measured values are, and else printed with 15,
+ * 16 or 17 digits, the first that reads back.
+ */
+#include "agent/number.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Exponents from which on the notation changes, as in C's %g with that precision. */
+enum { PLAIN_FROM = -4, PLAIN_BELOW_BOUND = 6, PLAIN_BELOW_REAL = 17 };
+enum { DIGITS_MAX = 17 };
+
+static const uint64_t powers[20] = {1u,
+                                    10u,
+                                    100u,
+                                    1000u,
+                                    10000u,
+                                    100000u,
+                                    1000000u,
+                                    10000000u,
+                                    100000000u,
+                                    1000000000u,
+                                    10000000000u,
+                                    100000000000u,
+                                    1000000000000u,
+                                    10000000000000u,
+                                    100000000000000u,
+                                    1000000000000000u,
+                                    10000000000000000u,
+                                    100000000000000000u,
+                                    1000000000000000000u,
+                                    10000000000000000000u};
+
+/* 0.d1 d2 ... dn * 10^point */
+struct decimal {
+    char digits[DIGITS_MAX + 3];
+    int n;
+    int point;
+};
+
+static const char pairs[] = "00010203040506070809"
+                            "10111213141516171819"
+                            "20212223242526272829"
+                            "30313233343536373839"
+                            "40414243444546474849"
+                            "50515253545556575859"
+                            "60616263646566676869"
+                            "70717273747576777879"
+                            "80818283848586878889"
+                            "90919293949596979899";
+
+/* 1233 / 4096 is log10(2) from above; one comparison corrects the guess. */
+static unsigned count_digits(uint64_t value)
+{
+    unsigned guess = (64u - (unsigned)__builtin_clzll(value | 1)) * 1233 >> 12;
+    return guess + (guess < 20 && (value | 1) >= powers[guess]);
+}
+
+/* Exactly n digits, with leading zeros. */
+static void put_digits(char *to, uint64_t value, unsigned n)
+{
+    while (n >= 2) {
+        n -= 2;
+        memcpy(to + n, pairs + value % 100 * 2, 2);
+        value /= 100;
+    }
+    if (n)
+        to[0] = (char)('0' + value % 10);
+}
+
+char *number_u64(char *to, uint64_t value)
+{
+    unsigned n = count_digits(value);
+    put_digits(to, value, n);
+    return to + n;
+}
+
+char *number_i64(char *to, int64_t value)
+{
+    if (value >= 0)
+        return number_u64(to, (uint64_t)value);
+    *to++ = '-';
+    return number_u64(to, 0 - (uint64_t)value);
+}
+
+char *number_decimal(char *to, uint64_t ticks, unsigned digits)
+{
+    if (digits == 0)
+        return number_u64(to, ticks);
+    to = number_u64(to, ticks / powers[digits]);
+    *to++ = '.';
+    put_digits(to, ticks % powers[digits], digits);
+    char *end = to + digits;
+    while (end > to + 1 && end[-1] == '0')
+        end--;
+    return end;
+}
+
+static char *put_special(char *to, double value)
+{
+    const char *text = isnan(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf";
+    size_t n = strlen(text);
+    memcpy(to, text, n);
+    return to + n;
+}
+
+static void strip_zeros(struct decimal *d)
+{
+    while (d->n > 1 && d->digits[d->n - 1] == '0')
+        d->n--;
+}
+
+/* Try the value as an integer / 10^k. Both are exact doubles here and the division is rounded
+ * correctly, so equality proves that the text reads back; and of at most 15 digits no two texts
+ * mean the same double, so without its trailing zeros it is the shortest. */
+static bool decimal_simple(struct decimal *d, double value)
+{
+    for (unsigned k = 0; k <= 9; k += 3) {
+        double scale = (double)powers[k];
+        double scaled = nearbyint(value * scale);
+        if (scaled >= 1e15)
+            return false;
+        if (scaled / scale == value && scaled > 0) {
+            char *end = number_u64(d->digits, (uint64_t)scaled);
+            d->n = (int)(end - d->digits);
+            d->point = d->n - (int)k;
+            strip_zeros(d);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* For value > 0, finite. Subnormals have fewer than 15 digits of precision: there every length has
+ * to be tried. The character between the digits depends on the locale and is skipped unread. */
+static void decimal_shortest(struct decimal *d, double value)
+{
+    if (decimal_simple(d, value))
+        return;
+    char text[DIGITS_MAX + 16];
+    int n = value < DBL_MIN ? 1 : DBL_DIG;
+    do
+        snprintf(text, sizeof text, "%.*e", n - 1, value);
+    while (strtod(text, NULL) != value && n++ < DIGITS_MAX);
+    d->digits[0] = text[0];
+    if (n > 1)
+        memcpy(d->digits + 1, text + 2, (size_t)n - 1);
+    d->n = n;
+    d->point = 1 + (int)strtol(strchr(text, 'e') + 1, NULL, 10);
+    strip_zeros(d);
+}
+
+/* d.ddde+XX, the exponent of two digits at least. */
+static char *put_exponent(char *to, const struct decimal *d)
+{
+    *to++ = d->digits[0];
+    if (d->n > 1) {
+        *to++ = '.';
+        memcpy(to, d->digits + 1, (size_t)d->n - 1);
+        to += d->n - 1;
+    }
+    int exponent = d->point - 1;
+    *to++ = 'e';
+    *to++ = exponent < 0 ? '-' : '+';
+    unsigned size = (unsigned)abs(exponent);
+    if (size < 10)
+        *to++ = '0';
+    return number_u64(to, size);
+}
+
+static char *put_zeros(char *to, int n)
+{
+    for (; n > 0; n--)
+        *to++ = '0';
+    return to;
+}
+
+static char *put_plain(char *to, const struct decimal *d)
+{
+    int whole = d->point < d->n ? d->point : d->n;
+    if (whole <= 0) {
+        *to++ = '0';
+        whole = 0;
+    }
+    memcpy(to, d->digits, (size_t)whole);
+    to = put_zeros(to + whole, d->point - d->n);
+    *to++ = '.';
+    if (whole == d->n) {
+        *to++ = '0';
+        return to;
+    }
+    to = put_zeros(to, -d->point);
+    memcpy(to, d->digits + whole, (size_t)(d->n - whole));
+    return to + (d->n - whole);
+}
+
+static char *put_double(char *to, double value, int plain_below)
+{
+    if (!isfinite(value))
+        return put_special(to, value);
+    if (signbit(value)) {
+        *to++ = '-';
+        value = -value;
+    }
+    struct decimal d = {.digits = "0", .n = 1, .point = 1};
+    if (value > 0)
+        decimal_shortest(&d, value);
+    int exponent = d.point - 1;
+    if (exponent < PLAIN_FROM || exponent >= plain_below)
+        return put_exponent(to, &d);
+    return put_plain(to, &d);
+}
+
+char *number_real(char *to, double value)
+{
+    return put_double(to, value, PLAIN_BELOW_REAL);
+}
+
+char *number_bound(char *to, double value)
+{
+    return put_double(to, value, PLAIN_BELOW_BOUND);
+}

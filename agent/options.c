@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * options.c - the command line of smx-agent, by getopt_long(3). Names have dots, as those of
+ * Prometheus' own programs do.
+ */
+#include "agent/options.h"
+#include "agent/listen.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    WEB_LISTEN_ADDRESS = 256,
+    WEB_CONFIG_FILE,
+    SEGMENTS_DIR,
+    CONFIG_FILE,
+    LEVEL,
+    FORMAT,
+    LOOP,
+    CHECK_CONFIG,
+    ONCE,
+};
+
+static const struct option long_options[] = {
+    {"web.listen-address", required_argument, NULL, WEB_LISTEN_ADDRESS},
+    {"web.config.file", required_argument, NULL, WEB_CONFIG_FILE},
+    {"segments.dir", required_argument, NULL, SEGMENTS_DIR},
+    {"config.file", required_argument, NULL, CONFIG_FILE},
+    {"log.level", required_argument, NULL, LEVEL},
+    {"log.format", required_argument, NULL, FORMAT},
+    {"loop", required_argument, NULL, LOOP},
+    {"check-config", no_argument, NULL, CHECK_CONFIG},
+    {"once", no_argument, NULL, ONCE},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'V'},
+    {0},
+};
+
+const char *options_help(void)
+{
+    return "Usage: smx-agent [OPTION]...\n"
+           "Serve the metrics of the smx segments of this machine to Prometheus.\n"
+           "\n"
+           "  --web.listen-address=ADDR  where to listen: HOST:PORT, [IPV6]:PORT, :PORT or\n"
+           "                             unix:PATH; repeatable (default " OPTIONS_DEFAULT_LISTEN
+           ")\n"
+           "  --segments.dir=DIR         where the segments are; repeatable\n"
+           "                             (default /run/smx and /dev/shm/smx-<uid>)\n"
+           "  --log.level=LEVEL          debug, info, warn or error (default info)\n"
+           "  --log.format=FORMAT        logfmt or json (default logfmt)\n"
+           "  --loop=KIND                auto, uring or epoll (default auto)\n"
+           "  --once                     print one scrape to the standard output and exit\n"
+           "  --check-config             check the options and exit\n"
+           "  -h, --help                 print this and exit\n"
+           "  -V, --version              print the version and exit\n"
+           "\n"
+           "Exit status: 0 fine, 1 failure, 2 usage. See smx-agent(8).\n";
+}
+
+static int refuse(const char *option, const char *value, const char *why)
+{
+    fprintf(stderr, "smx-agent: --%s '%s': %s\n", option, value, why);
+    return -EINVAL;
+}
+
+static int add_listen(struct options *options, const char *value)
+{
+    char why[LISTEN_WHY_SIZE];
+    if (options->n_listen == OPTIONS_LISTEN_MAX)
+        return refuse("web.listen-address", value, "too many addresses, 16 are the most");
+    if (listen_check(value, why) < 0)
+        return refuse("web.listen-address", value, why);
+    options->listen[options->n_listen++] = value;
+    return 0;
+}
+
+static int add_directory(struct options *options, const char *value)
+{
+    if (options->n_directories == OPTIONS_DIRECTORIES_MAX)
+        return refuse("segments.dir", value, "too many directories, 32 are the most");
+    if (value[0] != '/')
+        return refuse("segments.dir", value, "must be an absolute path");
+    for (size_t i = 0; i < options->n_directories; i++)
+        if (strcmp(options->directories[i], value) == 0)
+            return 0;
+    options->directories[options->n_directories++] = value;
+    return 0;
+}
+
+static int set_loop(struct options *options, const char *value)
+{
+    if (strcmp(value, "auto") == 0)
+        options->loop = LOOP_AUTO;
+    else if (strcmp(value, "uring") == 0)
+        options->loop = LOOP_URING;
+    else if (strcmp(value, "epoll") == 0)
+        options->loop = LOOP_EPOLL;
+    else
+        return refuse("loop", value, "must be auto, uring or epoll");
+    return 0;
+}
+
+static int apply(struct options *options, int option, const char *value)
+{
+    switch (option) {
+    case WEB_LISTEN_ADDRESS:
+        return add_listen(options, value);
+    case SEGMENTS_DIR:
+        return add_directory(options, value);
+    case WEB_CONFIG_FILE:
+        return refuse("web.config.file", value, "not supported in this version");
+    case CONFIG_FILE:
+        return refuse("config.file", value, "not supported in this version");
+    case LEVEL:
+        return log_level_parse(value, &options->log_level) == 0
+                   ? 0
+                   : refuse("log.level", value, "must be debug, info, warn or error");
+    case FORMAT:
+        return log_format_parse(value, &options->log_format) == 0
+                   ? 0
+                   : refuse("log.format", value, "must be logfmt or json");
+    case LOOP:
+        return set_loop(options, value);
+    case CHECK_CONFIG:
+        options->action = OPTIONS_CHECK;
+        return 0;
+    case ONCE:
+        options->action = OPTIONS_ONCE;
+        return 0;
+    case 'h':
+        options->action = OPTIONS_HELP;
+        return 0;
+    case 'V':
+        options->action = OPTIONS_VERSION;
+        return 0;
+    default: /* getopt_long has said what is wrong */
+        return -EINVAL;
+    }
+}
+
+int options_parse(int argc, char *argv[], struct options *out)
+{
+    struct options options = {.log_level = LOG_LEVEL_INFO};
+    int option;
+    optind = 0; /* glibc: start afresh, so that a program may parse twice */
+    while ((option = getopt_long(argc, argv, "hV", long_options, NULL)) != -1) {
+        int rc = apply(&options, option, optarg);
+        if (rc < 0)
+            return rc;
+        if (options.action == OPTIONS_HELP || options.action == OPTIONS_VERSION)
+            break;
+    }
+    if (optind < argc && options.action != OPTIONS_HELP && options.action != OPTIONS_VERSION) {
+        fprintf(stderr, "smx-agent: unexpected argument '%s'\n", argv[optind]);
+        return -EINVAL;
+    }
+    if (options.n_listen == 0)
+        options.listen[options.n_listen++] = OPTIONS_DEFAULT_LISTEN;
+    *out = options;
+    return 0;
+}

@@ -1,0 +1,107 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# 00-install.bats - what `cmake --install` leaves behind is what a stranger needs: the README's
+# example builds against it, and the library exports what it promises and nothing else.
+
+setup_file() {
+    local root
+    root=$(dirname "$BATS_TEST_DIRNAME")
+    export prefix=$BATS_FILE_TMPDIR/prefix
+    cmake --install "${SMX_BUILD:-$root/build/release}" --prefix "$prefix"
+    library=$(find "$prefix" -name libshm.so)
+    export library
+    export PKG_CONFIG_PATH=${library%/*}/pkgconfig
+}
+
+setup() {
+    root=$(dirname "$BATS_TEST_DIRNAME")
+    export SMX_DIR
+    SMX_DIR=$(mktemp -d /dev/shm/smx-test-XXXXXX)
+    cd "$BATS_TEST_TMPDIR"
+}
+
+teardown() {
+    rm -rf "$SMX_DIR"
+}
+
+# The first C program of the README.
+write_example() {
+    awk '/^```c$/ { on = 1; next } /^```$/ { if (on) exit } on' "$root/README.md" >shop.c
+    [[ -s shop.c ]]
+}
+
+# Four workers with a thousand orders each, every third by invoice.
+check_example() {
+    "$prefix/bin/smx-dump" --json shop >dump.json
+    jq . dump.json
+    [[ $(jq '[.. | objects | select(.name? == "shop_orders_total").series[].value] | add' \
+        dump.json) -eq 4000 ]]
+    [[ $(jq '.. | objects | select(.name? == "shop_order_duration_seconds").series[0].count' \
+        dump.json) -eq 4000 ]]
+}
+
+@test "the README's example builds and counts with the installed shared library" {
+    write_example
+    gcc -Wall -Wextra -Werror -o shop shop.c $(pkg-config --cflags --libs libshm)
+    LD_LIBRARY_PATH=${library%/*} ./shop
+    check_example
+}
+
+@test "the README's example builds and counts with the installed static library" {
+    write_example
+    gcc -Wall -Wextra -Werror -static -o shop shop.c $(pkg-config --static --cflags --libs libshm)
+    ./shop
+    check_example
+}
+
+@test "the library exports smx_* and the slow paths of the inline functions, nothing else" {
+    local internal
+    nm --dynamic --defined-only --format=posix "$library" | cut -d' ' -f1 | sed 's/@.*//' >exported
+    [[ -z $(grep -vE '^(smx_|SMX_1$)' exported) ]]
+    internal=$(sed -nE 's/^ *(smx__.*);/\1/p' "$root/libshm/libshm.map" | sort)
+    diff <(grep '^smx__' exported | sort) <(echo "$internal")
+    [[ $(wc -w <<<"$internal") -eq 6 ]]
+}
+
+@test "every function that a public header declares is exported or inline" {
+    gcc -E -P -I "$prefix/include" - <<<$'#include <smx/reader.h>\n#include <smx/scope.h>' |
+        grep -oE '^[a-z][a-z0-9_ *]*\bsmx_[a-z0-9_]+\(' | grep -v '^static' |
+        grep -oE 'smx_[a-z0-9_]+\($' | tr -d '(' | sort -u >declared
+    nm --dynamic --defined-only --format=posix "$library" | sed 's/[@ ].*//' | sort -u >exported
+    [[ $(wc -l <declared) -gt 40 ]]
+    comm -23 declared exported >absent
+    cat absent
+    [[ ! -s absent ]]
+}
+
+@test "the library is libshm.so.1, is never unloaded, and needs libc alone" {
+    readelf --dynamic --wide "$library" >dynamic
+    cat dynamic
+    grep -F 'Library soname: [libshm.so.1]' dynamic
+    grep -E 'FLAGS_1.*NODELETE' dynamic
+    # The loader is part of libc, and has __rseq_offset.
+    [[ -z $(grep -F '(NEEDED)' dynamic | grep -vE '\[(libc|libm|ld-linux-.*)\.so\.[0-9]\]') ]]
+}
+
+@test "the static library brings no global name but the library's own" {
+    nm --defined-only --extern-only --format=posix "${library%.so}.a" 2>/dev/null |
+        awk 'NF > 2 && $1 !~ /^smx_/ { print $1; bad = 1 } END { exit bad }'
+}
+
+@test "headers, programs and man pages are installed" {
+    local page program
+    for header in smx update scope reader; do
+        [[ -e $prefix/include/smx/$header.h ]]
+    done
+    for program in smx-dump smx-agent; do
+        [[ $("$prefix/bin/$program" --version) == *"$(pkg-config --modversion libshm)"* ]]
+    done
+    for page in man1/smx-dump.1 man3/smx.3 man5/smx-segment.5 man8/smx-agent.8; do
+        [[ -e $prefix/share/man/$page ]]
+    done
+}
+
+@test "mandoc finds nothing wrong with the man pages" {
+    mandoc -T lint -W warning "$prefix"/share/man/man?/*
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * puppet.c - an application whose metrics a script plays with: one command a line on the standard
+ * input, one answer a line on the standard output, "ok" or what libshm's diagnostic says. It ends
+ * with its input.
+ *
+ *   counter NAME N            register, add N
+ *   gauge NAME N              register, set to N
+ *   histogram NAME V B...     register with the bounds B..., record V
+ *   labelled NAME VALUE N     a counter with the label "kind", add N
+ */
+#include <smx/smx.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WORDS = 16 };
+
+static void play_counter(smx_segment *s, char *words[], struct smx_diag *diag)
+{
+    smx_counter_add(smx_counter_new(s, &(struct smx_metric){.name = words[1]}, diag),
+                    strtoull(words[2], NULL, 10));
+}
+
+static void play_gauge(smx_segment *s, char *words[], struct smx_diag *diag)
+{
+    smx_gauge_set(smx_gauge_new(s, &(struct smx_metric){.name = words[1]}, diag),
+                  strtoll(words[2], NULL, 10));
+}
+
+static void play_histogram(smx_segment *s, char *words[], size_t n, struct smx_diag *diag)
+{
+    double bounds[WORDS];
+    for (size_t i = 3; i < n; i++)
+        bounds[i - 3] = strtod(words[i], NULL);
+    smx_histogram h = smx_histogram_new(
+        s, &(struct smx_metric){.name = words[1], .bounds = bounds, .n_bounds = n - 3}, diag);
+    smx_histogram_observe(h, strtod(words[2], NULL));
+}
+
+static void play_labelled(smx_segment *s, char *words[], struct smx_diag *diag)
+{
+    smx_family f =
+        smx_counter_family(s, &(struct smx_metric){.name = words[1], .labels = {"kind"}}, diag);
+    smx_counter_add(smx_counter_with(f, SMX_VALUES(words[2])), strtoull(words[3], NULL, 10));
+}
+
+static void play(smx_segment *s, char *line)
+{
+    char *words[WORDS];
+    size_t n = 0;
+    for (char *word = strtok(line, " \n"); word && n < WORDS; word = strtok(NULL, " \n"))
+        words[n++] = word;
+    struct smx_diag diag = {.text = "ok"};
+    if (n == 3 && strcmp(words[0], "counter") == 0)
+        play_counter(s, words, &diag);
+    else if (n == 3 && strcmp(words[0], "gauge") == 0)
+        play_gauge(s, words, &diag);
+    else if (n > 3 && strcmp(words[0], "histogram") == 0)
+        play_histogram(s, words, n, &diag);
+    else if (n == 4 && strcmp(words[0], "labelled") == 0)
+        play_labelled(s, words, &diag);
+    else
+        snprintf(diag.text, sizeof diag.text, "not a command");
+    printf("%s\n", diag.text);
+    fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2) {
+        fprintf(stderr, "Usage: puppet APPLICATION\n");
+        return 2;
+    }
+    smx_segment *segment;
+    struct smx_diag diag;
+    if (smx_open(&(struct smx_options){.app = argv[1]}, &segment, &diag) < 0) {
+        fprintf(stderr, "puppet: %s\n", diag.text);
+        return 1;
+    }
+    char line[4096];
+    while (fgets(line, sizeof line, stdin))
+        play(segment, line);
+    return 0;
+}

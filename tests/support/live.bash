@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+#
+# live.bash - for bats scripts that run the real programs: a private directory, programs started in
+# the background and ended with the test, waiting for states. `load support/live`, then live_setup
+# and live_teardown in setup() and teardown().
+
+root=$(dirname "$BATS_TEST_DIRNAME")
+build=${SMX_BUILD:-$root/build/release}
+bin=$build/bin
+declare -A pids # what runs, by name
+demo_url=
+
+live_setup() {
+    scratch=$(mktemp -d /dev/shm/smx-test-XXXXXX)
+    mkdir "$scratch/segments"
+    export SMX_DIR=$scratch/segments
+}
+
+live_teardown() {
+    local name
+    for name in "${!pids[@]}"; do
+        stop "$name"
+    done
+    rm -rf "$scratch"
+}
+
+# start NAME COMMAND...: in the background, output to NAME.out and NAME.err. Dies with the test.
+start() {
+    local name=$1
+    shift
+    # Else bats waits for whoever holds its descriptor 3.
+    setpriv --pdeathsig TERM "$@" >"$scratch/$name.out" 2>"$scratch/$name.err" </dev/null 3>&- &
+    pids[$name]=$!
+}
+
+# stop NAME [SIGNAL]: and wait. The exit status is left in $ended.
+stop() {
+    ended=0
+    kill -"${2-TERM}" "${pids[$1]}" 2>/dev/null || true
+    wait "${pids[$1]}" 2>/dev/null || ended=$?
+    unset "pids[$1]"
+}
+
+running() {
+    kill -0 "${pids[$1]}" 2>/dev/null
+}
+
+# eventually COMMAND...: until it succeeds; fails after 30 seconds.
+eventually() {
+    local deadline=$((SECONDS + 30))
+    until "$@"; do
+        if [[ $SECONDS -ge $deadline ]]; then
+            echo "waited in vain for: $*" >&2
+            return 1
+        fi
+        sleep 0.05
+    done
+}
+
+file_says() {
+    grep -q "$2" "$1" 2>/dev/null
+}
+
+# start_demo NAME [ARGUMENT...]: start a demo server and set demo_url.
+start_demo() {
+    local name=$1
+    shift
+    start "$name" "$bin/smx-demo" --listen 127.0.0.1:0 "$@"
+    eventually file_says "$scratch/$name.out" :
+    demo_url=http://$(head -n 1 "$scratch/$name.out")
+}
+
+# request N PATH: that many requests, each on a connection of its own.
+request() {
+    local i
+    for ((i = 0; i < $1; i++)); do
+        curl -s --retry 5 --retry-connrefused -o /dev/null "$demo_url$2" || return
+    done
+}
+
+# start_agent [ARGUMENT...]: on a socket in the scratch directory.
+start_agent() {
+    rm -f "$scratch/agent.sock"
+    start agent "$bin/smx-agent" --segments.dir="$SMX_DIR" \
+        --web.listen-address="unix:$scratch/agent.sock" "$@"
+    eventually agent_get /-/ready >/dev/null
+}
+
+agent_get() {
+    curl -sf --unix-socket "$scratch/agent.sock" "http://agent$1"
+}
+
+# The sum over the series of a family whose lines match; nothing if there is none.
+scraped() {
+    local scrape
+    scrape=$(agent_get /metrics) || return
+    awk -v name="$1" '$1 ~ "^" name "($|\\{)" { sum += $NF; n++ }
+        END { if (n) printf "%.0f\n", sum }' <<<"$scrape"
+}
+
+scraped_is() {
+    [[ $(scraped "$1") == "$2" ]]
+}
+
+# The same from the segment, by smx-dump; 0 if there is no series.
+dumped() {
+    "$bin/smx-dump" --json --family="$1" "${2-demo}" |
+        jq '[.families[].series[] | .value, .count, (.each // [])[].value | numbers] | add // 0'
+}
+
+dumped_is() {
+    [[ $(dumped "$1" "${3-demo}") == "$2" ]]
+}
+
+# puppet NAME APPLICATION: an application that stays, and does what `tell` says.
+start_puppet() {
+    mkfifo "$scratch/$1.fifo"
+    start "$1" bash -c 'exec "$0" "$1" <"$2"' "$build/tests/puppet" "$2" "$scratch/$1.fifo"
+    eval "exec {${1}_in}>\"\$scratch/$1.fifo\""
+}
+
+# tell NAME COMMAND: and wait for the answer, which is printed.
+tell() {
+    local lines in=${1}_in
+    lines=$(wc -l <"$scratch/$1.out")
+    echo "$2" >&"${!in}"
+    eventually has_lines "$scratch/$1.out" $((lines + 1))
+    tail -n 1 "$scratch/$1.out"
+}
+
+has_lines() {
+    [[ $(wc -l <"$1") -ge $2 ]]
+}
