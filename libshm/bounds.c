@@ -125,9 +125,7 @@ static uint32_t steps_of(const uint64_t threshold[], uint32_t n, uint32_t key_co
         uint64_t next = key_start(key + 1, bits);
         if (next <= first)
             continue;
-        /* The last key of all holds the largest number too: no further key starts behind it. */
-        uint64_t last = next == UINT64_MAX ? next : next - 1;
-        uint32_t span = bucket_of(threshold, n, last) - bucket_of(threshold, n, first);
+        uint32_t span = bucket_of(threshold, n, next - 1) - bucket_of(threshold, n, first);
         steps = span > steps ? span : steps;
     }
     return steps;
