@@ -93,7 +93,8 @@ static void print_medians(uint64_t took[PHASES][ROUNDS], const struct buffer *bo
     printf("# %zu bytes; medians:", body->length);
     for (size_t i = 0; i < PHASES; i++) {
         qsort(took[i], ROUNDS, sizeof took[i][0], compare);
-        printf(" %s %.3f ms", names[i], (double)took[i][ROUNDS / 2] / 1e6);
+        const uint64_t median = took[i][ROUNDS / 2];
+        printf(" %s %.3f ms", names[i], (double)median / 1e6);
     }
     printf("\n");
 }
