@@ -64,6 +64,10 @@ json() {
     [[ "$output" == *"$dir/nothing.smx"* ]]
     run -1 "$dump" --directory "$dir" nothing
     [[ "$output" == *nothing* ]]
+    touch "$BATS_TEST_TMPDIR/here.smx"
+    cd "$BATS_TEST_TMPDIR"
+    run -1 "$dump" --directory "$dir" here.smx
+    [[ "$output" == *"here.smx: no such application; for the file write it with ./"* ]]
 }
 
 @test "a file of garbage, an empty file and a directory are refused" {
