@@ -198,7 +198,7 @@ enum exposition accept_choose(const char *accept)
             continue;
         for (unsigned i = 0; i < EXPOSITION_COUNT; i++) {
             struct rank found = {match(&e, &offers[i]), e.quality, position};
-            if (closer(found, ranks[i]))
+            if (found.specificity && closer(found, ranks[i]))
                 ranks[i] = found;
         }
     }

@@ -133,10 +133,8 @@ static int gather(struct agent *agent)
     if (rc < 0)
         return rc;
     uint64_t begin = loop_now_ns();
-    agent->self.segments = segments_by_state(agent->segments);
-    agent->self.n_segments = SEGMENT_STATES - 1;
-    agent->self.errors = segments_errors(agent->segments);
-    agent->self.n_errors = SEGMENT_STATES - 1;
+    agent->self.segments = segments_by_state(agent->segments, &agent->self.n_segments);
+    agent->self.errors = segments_errors(agent->segments, &agent->self.n_errors);
     self_measure(&agent->self.process);
     rc = gather_run(agent->gather, agent->sources, n, &agent->self, &agent->snapshot);
     if (rc < 0)

@@ -20,7 +20,7 @@ bool health_ready(const struct status *status, const char **why)
     }
     for (size_t i = 0; i < n; i++)
         if (!status_directory_ok(&directories[i])) {
-            *why = "a directory of segments is absent or refused, see /health";
+            *why = "a directory of segments cannot be read, see /health";
             return false;
         }
     return true;

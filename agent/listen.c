@@ -95,7 +95,7 @@ static int refuse_bind(char why[LISTEN_WHY_SIZE], int code)
 
 static int name_of(int fd, char name[LISTEN_NAME_SIZE])
 {
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = {0};
     socklen_t length = sizeof bound;
     char host[NI_MAXHOST], port[NI_MAXSERV];
     if (getsockname(fd, (struct sockaddr *)&bound, &length) < 0)

@@ -13,6 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* The states that are errors are the last ones. */
+enum { ERRORS = SEGMENT_STATES - SEGMENT_UNSUPPORTED };
+
 struct segments {
     struct segments_options options;
     struct directory *directories;
@@ -21,7 +24,7 @@ struct segments {
     size_t n, size;
     bool overflowed; /* said that there are more than SEGMENTS_MAX */
     struct self_count by_state[SEGMENT_STATES - 1];
-    struct self_count errors[SEGMENT_STATES - 1];
+    struct self_count errors[ERRORS];
     struct directory *scanned; /* while directory_scan() runs */
 };
 
@@ -44,13 +47,15 @@ const struct directory *segments_directories(const struct segments *segments, si
     return segments->directories;
 }
 
-const struct self_count *segments_by_state(const struct segments *segments)
+const struct self_count *segments_by_state(const struct segments *segments, size_t *n)
 {
+    *n = SEGMENT_STATES - 1;
     return segments->by_state;
 }
 
-const struct self_count *segments_errors(const struct segments *segments)
+const struct self_count *segments_errors(const struct segments *segments, size_t *n)
 {
+    *n = ERRORS;
     return segments->errors;
 }
 
@@ -75,8 +80,8 @@ static const char *advice(enum segment_state state)
 static void settle(struct segments *segments, struct segment *segment, enum segment_state state,
                    const char *why)
 {
-    if (state > SEGMENT_SHADOWED)
-        segments->errors[state - 1].n++;
+    if (state >= SEGMENT_UNSUPPORTED)
+        segments->errors[state - SEGMENT_UNSUPPORTED].n++;
     if (segment->state == state && strcmp(segment->why, why) == 0)
         return;
     segment->state = state;
@@ -354,10 +359,10 @@ int segments_new(const struct segments_options *options, struct segments **out)
     if (!segments)
         return -ENOMEM;
     segments->options = *options;
-    for (size_t i = 0; i < SEGMENT_STATES - 1; i++) {
-        segments->by_state[i].name = segment_state_name((enum segment_state)(i + 1));
-        segments->errors[i].name = segments->by_state[i].name;
-    }
+    for (unsigned i = 0; i < SEGMENT_STATES - 1; i++)
+        segments->by_state[i].name = segment_state_name(i + 1);
+    for (unsigned i = 0; i < ERRORS; i++)
+        segments->errors[i].name = segment_state_name(i + SEGMENT_UNSUPPORTED);
     if (choose_directories(segments) < 0) {
         segments_free(segments);
         return -ENOMEM;

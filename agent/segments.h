@@ -68,10 +68,10 @@ void segments_update(struct segments *segments);
 const struct segment *segments_list(const struct segments *segments, size_t *n);
 const struct directory *segments_directories(const struct segments *segments, size_t *n);
 
-/* Segments by state, now, and attempts that failed, by state, ever; each SEGMENT_STATES - 1 long
- * (all but SEGMENT_NEW), with constant names. */
-const struct self_count *segments_by_state(const struct segments *segments);
-const struct self_count *segments_errors(const struct segments *segments);
+/* How many segments there are in each state (but SEGMENT_NEW), and how many attempts to read one
+ * have failed ever, by the state it ended in. The names are constants. */
+const struct self_count *segments_by_state(const struct segments *segments, size_t *n);
+const struct self_count *segments_errors(const struct segments *segments, size_t *n);
 
 /* "served", "shadowed", ... */
 const char *segment_state_name(enum segment_state state);

@@ -25,11 +25,10 @@ struct status {
     size_t n_conflicts;
 };
 
-/* Whether a directory is as it should be: read, or absent when nobody asked for it. */
+/* Whether a directory is as it should be: read, or not there yet, which is waited for. */
 static inline bool status_directory_ok(const struct directory *directory)
 {
-    return directory->state == DIRECTORY_READ ||
-           (directory->state == DIRECTORY_ABSENT && directory->by_default);
+    return directory->state == DIRECTORY_READ || directory->state == DIRECTORY_ABSENT;
 }
 
 #endif

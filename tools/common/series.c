@@ -35,6 +35,11 @@ bool series_is_each(const struct smx_family_info *family)
     return family->type == SMX_GAUGE && family->mode == SMX_EACH;
 }
 
+bool series_is_used(const struct smx_series_info *series)
+{
+    return !series->overflow || series->present;
+}
+
 void series_write_labels(FILE *out, const struct smx_family_info *family,
                          const struct smx_series_info *series, const struct smx_each *each)
 {

@@ -18,6 +18,9 @@ const char *series_mode_name(enum smx_mode mode);
 /* True for a gauge that has a value for each process. */
 bool series_is_each(const struct smx_family_info *family);
 
+/* False for an overflow series that nothing has gone to: every family with labels has one. */
+bool series_is_used(const struct smx_series_info *series);
+
 /* Write {method="GET"}, nothing for a series without labels. each, if not NULL, adds the label
  * `worker`. */
 void series_write_labels(FILE *out, const struct smx_family_info *family,

@@ -75,16 +75,17 @@ static int add_directory(struct target_list *list, const char *directory)
 int target_list(const char *directory, struct target_list *list)
 {
     *list = (struct target_list){0};
-    if (directory)
-        return add_directory(list, directory);
+    const char *named = directory && *directory ? directory : secure_getenv("SMX_DIR");
+    if (named && *named)
+        return add_directory(list, named);
     char own[64];
     snprintf(own, sizeof own, "/dev/shm/smx-%ju", (uintmax_t)geteuid());
-    const char *defaults[] = {secure_getenv("SMX_DIR"), "/run/smx", own};
+    const char *const defaults[] = {"/run/smx", own};
     for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++) {
-        if (!defaults[i] || (i > 0 && defaults[0] && strcmp(defaults[0], defaults[i]) == 0))
-            continue;
-        if (add_directory(list, defaults[i]) == -ENOMEM)
-            return -ENOMEM;
+        /* Neither needs to exist. */
+        int result = add_directory(list, defaults[i]);
+        if (result < 0 && result != -ENOENT)
+            return result;
     }
     return 0;
 }

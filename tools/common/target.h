@@ -20,8 +20,9 @@ struct target_list {
     size_t n;
 };
 
-/* List the segments in `directory` or, if that is NULL, in every default directory that exists.
- * Returns: 0, -ENOMEM, or with a directory given the errno of opening it.
+/* List the segments where smx_open() makes them: in `directory`; or, if that is NULL, in $SMX_DIR;
+ * or, if that is not set, in /run/smx and /dev/shm/smx-<uid> as far as they exist.
+ * Returns: 0, -ENOMEM, another negative errno of a directory that cannot be read.
  * Owns: the caller calls target_list_fini(), also after a failure. */
 int target_list(const char *directory, struct target_list *list);
 void target_list_fini(struct target_list *list);

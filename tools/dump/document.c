@@ -176,7 +176,8 @@ static json_t *family_object(struct json *json, const struct smx_family_info *fa
     json_put(json, object, "label_names", labels);
     json_t *series = json_array();
     for (size_t i = 0; i < family->n_series; i++)
-        json_push(json, series, series_object(json, family, &family->series[i]));
+        if (series_is_used(&family->series[i]))
+            json_push(json, series, series_object(json, family, &family->series[i]));
     json_put(json, object, "series", series);
     return object;
 }

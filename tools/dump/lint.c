@@ -6,6 +6,7 @@
  */
 #include "json.h"
 #include "common/plain.h"
+#include "common/series.h"
 #include "dump.h"
 
 #include <ctype.h>
@@ -72,8 +73,8 @@ static const struct unit derived_units[] = {
 };
 
 /* Base units that a name may end in. */
-static const char *const base_units[] = {"seconds", "bytes",   "celsius", "meters", "grams",
-                                         "volts",   "amperes", "joules",  "ratio"};
+static const char *const base_units[] = {"seconds", "bytes", "celsius", "meters",
+                                         "grams",   "volts", "amperes", "joules"};
 
 static const char *const type_words[] = {"counter", "gauge", "histogram", "summary", "untyped"};
 
@@ -193,19 +194,15 @@ static void check_names(struct lint *lint)
                         family->labels[i].at);
 }
 
-/* An overflow series that counts: label values are lost because there are too many of them. */
+/* An overflow series that is used: label values are lost because there are too many of them. */
 static void check_cardinality(struct lint *lint)
 {
     const struct smx_family_info *family = lint->family;
-    for (size_t i = 0; i < family->n_series; i++) {
-        const struct smx_series_info *series = &family->series[i];
-        if (!series->overflow || family->type == SMX_GAUGE)
-            continue;
-        if (family->type == SMX_COUNTER ? series->count : series->histogram->count)
+    for (size_t i = 0; i < family->n_series; i++)
+        if (family->series[i].overflow && series_is_used(&family->series[i]))
             add_finding(lint, "cardinality",
                         "updates went to the overflow series: more label values than max_series "
                         "or max_bytes allow");
-    }
 }
 
 int lint_write(FILE *out, smx_reader *reader, const struct dump_options *options, size_t *found)

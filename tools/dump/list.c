@@ -83,12 +83,13 @@ int list_write(FILE *out, const struct dump_options *options, size_t *damaged)
 {
     struct target_list list;
     int result = target_list(options->directory, &list);
-    if (result < 0 && options->directory)
-        plain_error(options->directory, "%s: ", smx_strerror(result));
-    else if (result == 0 && list.n == 0 && !options->json)
+    if (result == 0 && options->json)
+        result = write_json(out, &list, damaged);
+    else if (result == 0 && list.n > 0)
+        result = write_table(out, &list, damaged);
+    else if (result == 0)
         plain_error("", "no segments found");
-    else if (result < 0 || (result = options->json ? write_json(out, &list, damaged)
-                                                   : write_table(out, &list, damaged)) < 0)
+    if (result < 0)
         plain_error(smx_strerror(result), "cannot list the segments: ");
     target_list_fini(&list);
     return result;

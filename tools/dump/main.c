@@ -23,8 +23,8 @@ static const char usage[] =
     "An argument with a slash is a file, any other the name of an application.\n"
     "Without an argument list the segments there are.\n"
     "\n"
-    "  -d, --directory=DIR  look for segments in DIR (default: $SMX_DIR, /run/smx,\n"
-    "                       /dev/shm/smx-<uid>)\n"
+    "  -d, --directory=DIR  look for segments in DIR (default: $SMX_DIR if set,\n"
+    "                       else /run/smx and /dev/shm/smx-<uid>)\n"
     "  -f, --family=NAME    show this family only (may be repeated)\n"
     "  -p, --processes      show the processes only (with --family: too)\n"
     "  -j, --json           write JSON, as smx-dump(1) describes it\n"
@@ -99,7 +99,7 @@ static int write_snapshot(smx_reader *reader, const struct dump_options *options
     if (result < 0)
         plain_error(smx_strerror(result), "cannot write the dump: ");
     if (info->errors > 0)
-        plain_error(info->path, "%ju unsound records left out of ", (uintmax_t)info->errors);
+        plain_error(info->path, "records left out as unsound: %ju of ", (uintmax_t)info->errors);
     return result < 0 || wrong > 0 || info->errors > 0 ? EXIT_DAMAGED : EXIT_FINE;
 }
 

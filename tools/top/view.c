@@ -62,6 +62,8 @@ static int compare_lines(const void *a, const void *b)
 
 static size_t lines_of(const struct smx_family_info *family, const struct smx_series_info *series)
 {
+    if (!series_is_used(series))
+        return 0;
     return series_is_each(family) ? series->each.n : 1;
 }
 
