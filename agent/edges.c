@@ -69,6 +69,7 @@ static int put_texts(struct edges *out, const struct smx_family_info *f)
         if (text.length - from > out->widest)
             out->widest = text.length - from;
     }
+    buffer_reserve(&text, RENDER_SLACK);
     out->text = text.at;
     return text.failed ? -ENOMEM : 0;
 }

@@ -14,6 +14,9 @@
 /* Bounds of an exponential family, at most; the default ranges need 28 and 33. */
 enum { EDGES_MAX = 36, EDGES_MIN = 6 };
 
+/* Readable bytes behind the end of kept texts, so that they can be copied in whole steps. */
+enum { RENDER_SLACK = 16 };
+
 struct edges {
     size_t n;      /* at least 1: the last is +Inf */
     size_t *upto;  /* edge i takes in all buckets up to and with this one */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * label.c - validity, reservation and quoting of names and label values. The reader has validated
- * them before; this is the last place where a mistake would fail the scrape of everyone, so it
- * trusts nothing.
+ * label.c - reservation and quoting of names and label values. The reader has validated names and
+ * UTF-8 before. Label values are looked at once more, as they are escaped anyway: a single bad byte
+ * would fail the scrape of everyone.
  */
 #include "agent/label.h"
 
@@ -20,28 +20,6 @@ bool label_ends(struct smx_str text, struct smx_str suffix)
 static bool starts(struct smx_str text, struct smx_str prefix)
 {
     return text.length >= prefix.length && memcmp(text.at, prefix.at, prefix.length) == 0;
-}
-
-static bool is_name(struct smx_str name, bool colons)
-{
-    for (size_t i = 0; i < name.length; i++) {
-        char c = name.at[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-        bool digit = i > 0 && c >= '0' && c <= '9';
-        if (!letter && !digit && !(colons && c == ':'))
-            return false;
-    }
-    return name.length > 0;
-}
-
-bool label_is_metric_name(struct smx_str name)
-{
-    return is_name(name, true);
-}
-
-bool label_is_name(struct smx_str name)
-{
-    return is_name(name, false) && !starts(name, LABEL_STR("__"));
 }
 
 bool label_is_reserved_family(struct smx_str name)

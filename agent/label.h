@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * label.h - names and label values at the edge: what may be exposed, and how it is quoted. Both
+ * label.h - names and label values at the edge: what is the agent's own, and how it is quoted. Both
  * text formats quote label values in the same way.
  */
 #ifndef SMX_AGENT_LABEL_H
@@ -28,11 +28,6 @@ void label_put(struct buffer *out, struct smx_str name, struct smx_str value);
 
 bool label_equal(struct smx_str a, struct smx_str b);
 bool label_ends(struct smx_str text, struct smx_str suffix);
-
-/* [a-zA-Z_:][a-zA-Z0-9_:]* */
-bool label_is_metric_name(struct smx_str name);
-/* [a-zA-Z_][a-zA-Z0-9_]*, not starting with "__". */
-bool label_is_name(struct smx_str name);
 
 /* Names that the agent gives itself: an application's family or label of that name is left out. */
 bool label_is_reserved_family(struct smx_str name);

@@ -20,11 +20,6 @@ struct merger {
     struct buffer words; /* strings of the conflicts, as offsets until the end */
 };
 
-static const struct merged_part *part_of(const struct part *p)
-{
-    return (const struct merged_part *)(const void *)p;
-}
-
 /* Escaped, for a refused name may hold anything, and goes to the log and the landing page. */
 static void put_word(struct buffer *words, struct smx_str text)
 {
@@ -66,8 +61,6 @@ static enum refusal judge(const struct merger *m, const struct merged_part *p, s
         *family = m->out->n_families;
         return claims_clash(&m->claims, f) ? REFUSAL_NAME_CLASH : REFUSAL_NONE;
     }
-    if (part_of(m->tails[*family])->segment == p->segment)
-        return REFUSAL_DUPLICATE_FAMILY;
     return compare(m->out->families[*family].first->family, f);
 }
 

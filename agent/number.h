@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * number.h - numbers as both text formats write them. Pure functions that store at `to`, at most
- * NUMBER_MAX bytes, unterminated, and return the end.
+ * number.h - numbers as both text formats write them. Pure functions that write at `to`,
+ * unterminated, and return the end. They may store behind it, but never more than NUMBER_MAX bytes
+ * in all.
  */
 #ifndef SMX_AGENT_NUMBER_H
 #define SMX_AGENT_NUMBER_H

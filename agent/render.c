@@ -15,18 +15,14 @@ static const struct {
     const char *name, *text;
 } refusals[REFUSAL_COUNT] = {
     [REFUSAL_NONE] = {"none", "it is exposed"},
-    [REFUSAL_INVALID_NAME] = {"invalid_name", "its name is not a valid metric name"},
     [REFUSAL_RESERVED_NAME] = {"reserved_name",
                                "smx_agent_, smx_segment_, smx_process_, process_ and scrape_ are "
                                "prefixes of the agent's own metrics"},
-    [REFUSAL_INVALID_LABEL] = {"invalid_label", "it has a label whose name is not valid"},
     [REFUSAL_RESERVED_LABEL] =
         {"reserved_label", "it has a label that the agent sets itself: app, app_instance, le, "
                            "quantile, otel_metric_overflow, or worker in a gauge of mode each"},
     [REFUSAL_DUPLICATE_LABEL] = {"duplicate_label",
-                                 "it has the same label twice, or one of the segment's constant "
-                                 "labels"},
-    [REFUSAL_DUPLICATE_FAMILY] = {"duplicate_family", "its segment has two families of that name"},
+                                 "it has one of the segment's constant labels as its own"},
     [REFUSAL_DUPLICATE_SEGMENT] = {"duplicate_segment",
                                    "an older segment has the same application and instance name"},
     [REFUSAL_NAME_CLASH] = {"name_clash",
@@ -47,13 +43,12 @@ const char *refusal_text(enum refusal refusal)
     return refusals[refusal].text;
 }
 
-static enum refusal judge_label(struct smx_str name, const struct smx_family_info *f)
+/* That names are valid, and a family's own labels distinct, is the reader's affair. */
+static bool is_taken(struct smx_str name, const struct smx_family_info *f)
 {
-    if (!label_is_name(name))
-        return REFUSAL_INVALID_LABEL;
     bool worker =
         f->type == SMX_GAUGE && f->mode == SMX_EACH && label_equal(name, LABEL_STR("worker"));
-    return worker || label_is_reserved(name) ? REFUSAL_RESERVED_LABEL : REFUSAL_NONE;
+    return worker || label_is_reserved(name);
 }
 
 /* The i-th label name of a family: first the segment's constant ones, then its own. */
@@ -65,16 +60,13 @@ static struct smx_str label_at(const struct smx_segment_info *s, const struct sm
 
 static enum refusal judge(const struct smx_segment_info *s, const struct smx_family_info *f)
 {
-    if (!label_is_metric_name(f->name))
-        return REFUSAL_INVALID_NAME;
     if (label_is_reserved_family(f->name))
         return REFUSAL_RESERVED_NAME;
     size_t n = s->n_labels + f->n_labels;
     for (size_t i = 0; i < n; i++) {
         struct smx_str name = label_at(s, f, i);
-        enum refusal refusal = judge_label(name, f);
-        if (refusal)
-            return refusal;
+        if (is_taken(name, f))
+            return REFUSAL_RESERVED_LABEL;
         for (size_t k = 0; k < i; k++)
             if (label_equal(name, label_at(s, f, k)))
                 return REFUSAL_DUPLICATE_LABEL;
@@ -123,6 +115,7 @@ static int render_series(struct rendered *out, const struct smx_family_info *f,
             buffer_puts(&text, "} ");
         out->ends[k] = text.length;
     }
+    buffer_reserve(&text, RENDER_SLACK);
     out->text = text.at;
     return text.failed ? -ENOMEM : 0;
 }

@@ -9,10 +9,23 @@
 #include "agent/number.h"
 #include "agent/snapshot.h"
 
+_Static_assert((int)RENDER_SLACK < (int)NUMBER_MAX,
+               "a line has no room for what is copied too much");
+
 static struct smx_str text_of(const struct rendered *r, size_t k)
 {
     size_t from = k ? r->ends[k - 1] : 0;
     return (struct smx_str){r->text + from, r->ends[k] - from};
+}
+
+/* Copy a kept text, in steps of a fixed size that need no call; a memcpy() of unknown length is
+ * half of the time of a line. Reads and writes up to RENDER_SLACK bytes too many: kept texts have
+ * them behind their end, and the line has its number's room. */
+static char *put_kept(char *to, const char *at, size_t n)
+{
+    for (size_t i = 0; i < n; i += RENDER_SLACK)
+        memcpy(to + i, at + i, RENDER_SLACK);
+    return to + n;
 }
 
 static char *put(char *to, const char *at, size_t n)
@@ -49,7 +62,7 @@ static void put_counters(const struct part *p, struct buffer *out)
         if (s->overflow && s->count == 0)
             continue;
         struct smx_str text = text_of(p->rendered, k);
-        to = put(to, text.at, text.length);
+        to = put_kept(to, text.at, text.length);
         to = number_decimal(to, s->count, f->digits);
         *to++ = '\n';
     }
@@ -71,7 +84,7 @@ static void put_gauges(const struct part *p, struct buffer *out)
         if (!s->present || (s->overflow && is_zero(f, s)))
             continue;
         struct smx_str text = text_of(p->rendered, k);
-        to = put(to, text.at, text.length);
+        to = put_kept(to, text.at, text.length);
         to = f->is_double ? number_real(to, s->real) : number_i64(to, s->integer);
         *to++ = '\n';
     }
@@ -87,7 +100,7 @@ static void put_workers(struct smx_str text, const struct smx_each_list *list, b
         room(out, list->n, list->n * (text.length + sizeof before + NUMBER_MAX + sizeof behind));
     for (size_t i = 0; to && i < list->n; i++) {
         const struct smx_each *each = &list->at[i];
-        to = put(to, text.at, text.length);
+        to = put_kept(to, text.at, text.length);
         to = put(to, before, sizeof before - 1);
         to = number_u64(to, each->worker);
         to = put(to, behind, sizeof behind - 1);
@@ -115,8 +128,8 @@ static char *put_buckets(char *to, struct smx_str text, const struct edges *edge
     for (size_t i = 0; i < edges->n; i++) {
         for (; bucket <= edges->upto[i]; bucket++)
             sum += buckets[bucket];
-        to = put(to, text.at, text.length);
-        to = put(to, edges->text + from, edges->ends[i] - from);
+        to = put_kept(to, text.at, text.length);
+        to = put_kept(to, edges->text + from, edges->ends[i] - from);
         from = edges->ends[i];
         to = number_u64(to, sum);
         *to++ = '\n';

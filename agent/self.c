@@ -65,13 +65,6 @@ static void expose_counts(struct own *own, const struct own_family *family, cons
     }
 }
 
-/* A limit that is none is left out, as other clients do not agree on its number. */
-static void expose_limit(struct own *own, const struct own_family *family, uint64_t limit)
-{
-    if (limit != UINT64_MAX)
-        own_single(own, family, limit, 0);
-}
-
 static void expose_process(struct own *own, const struct self_stats *stats)
 {
     static const struct own_family
@@ -92,9 +85,9 @@ static void expose_process(struct own *own, const struct self_stats *stats)
     const struct self_process *p = &stats->process;
     own_single(own, &cpu, p->cpu_ns, 9);
     own_single(own, &open, p->open_fds, 0);
-    expose_limit(own, &max, p->max_fds);
+    own_single(own, &max, p->max_fds, 0);
     own_single(own, &virtual, p->virtual_bytes, 0);
-    expose_limit(own, &virtual_max, p->virtual_max_bytes);
+    own_single(own, &virtual_max, p->virtual_max_bytes, 0);
     own_single(own, &resident, p->resident_bytes, 0);
     own_single(own, &start, stats->started_ns, 9);
     own_single(own, &threads, p->threads, 0);

@@ -20,7 +20,8 @@ struct self_count {
     uint64_t n;
 };
 
-/* The agent's process, as the kernel sees it. A limit of UINT64_MAX is no limit. */
+/* The agent's process, as the kernel sees it. A limit of UINT64_MAX is none,
+ * as the Go client shows it. */
 struct self_process {
     uint64_t cpu_ns;
     uint64_t open_fds, max_fds;

@@ -6,6 +6,7 @@
 #include "libshm/bounds.h"
 
 #include <float.h>
+#include <string.h>
 
 uint64_t smx__power_of_ten(unsigned digits)
 {
@@ -82,23 +83,23 @@ uint64_t smx__threshold(double bound, unsigned digits)
     return ticks;
 }
 
-uint64_t smx__key(uint64_t ticks, unsigned key_bits)
+uint32_t smx__key(uint64_t ticks, unsigned key_bits)
 {
-    unsigned lead = (unsigned)__builtin_clzll(ticks | 1);
-    return ((ticks << lead) >> (63 - key_bits)) + ((uint64_t)(63 - lead) << key_bits);
+    double real = (double)ticks;
+    uint64_t bits;
+    memcpy(&bits, &real, sizeof bits);
+    return (uint32_t)(bits >> (52 - key_bits)) - (1023u << key_bits);
 }
 
-/* The smallest value whose key is at least `key`. */
+/* The smallest integer whose key is at least `key`. */
 static uint64_t key_start(uint64_t key, unsigned key_bits)
 {
-    if (key < UINT64_C(1) << key_bits)
-        return key ? 1 : 0;
-    unsigned exponent = (unsigned)(key >> key_bits) - 1;
-    uint64_t digits = (UINT64_C(1) << key_bits) + (key & ((UINT64_C(1) << key_bits) - 1));
+    unsigned exponent = (unsigned)(key >> key_bits);
+    uint64_t mantissa = (UINT64_C(1) << key_bits) | (key & ((UINT64_C(1) << key_bits) - 1));
     if (exponent >= key_bits)
-        return exponent > 63 ? UINT64_MAX : digits << (exponent - key_bits);
+        return mantissa << (exponent - key_bits);
     unsigned drop = key_bits - exponent;
-    return (digits + (UINT64_C(1) << drop) - 1) >> drop;
+    return (mantissa + (UINT64_C(1) << drop) - 1) >> drop;
 }
 
 static uint32_t bucket_of(const uint64_t threshold[], uint32_t n, uint64_t ticks)
@@ -141,20 +142,30 @@ void smx__hist_plan(struct smx_hist *hist, const uint64_t threshold[], unsigned 
                     unsigned max_bits)
 {
     uint32_t n = hist->n_buckets;
+    uint64_t highest = n < 2 ? 0 : threshold[n - 2];
     for (unsigned bits = min_bits;; bits++) {
-        hist->key_bits = bits;
-        hist->key_count = n < 2 ? 0 : (uint32_t)smx__key(threshold[n - 2], bits) + 1;
+        hist->shift = 52 - bits;
+        hist->key_base = 1023u << bits;
+        hist->key_count = highest == 0               ? 0
+                          : highest < SMX__KEY_LIMIT ? smx__key(highest, bits) + 1
+                                                     : smx__key(SMX__KEY_LIMIT - 1, bits) + 1;
         hist->steps = steps_of(threshold, n, hist->key_count, bits);
         if (hist->steps <= 1 || bits >= max_bits)
-            return;
+            break;
     }
+    hist->start_at = (uint32_t)(sizeof *hist + n * sizeof(uint64_t));
 }
 
 void smx__hist_fill(struct smx_hist *hist)
 {
     uint64_t *threshold = (uint64_t *)(void *)(hist + 1);
-    uint16_t *start = (uint16_t *)(void *)(threshold + hist->n_buckets);
+    uint16_t *start = (uint16_t *)(void *)((char *)hist + hist->start_at);
     for (uint32_t key = 0; key < hist->key_count; key++)
         start[key] =
-            (uint16_t)bucket_of(threshold, hist->n_buckets, key_start(key, hist->key_bits));
+            (uint16_t)bucket_of(threshold, hist->n_buckets, key_start(key, 52 - hist->shift));
+}
+
+uint32_t smx__histogram_search(const struct smx_hist *hist, uint64_t ticks)
+{
+    return bucket_of((const uint64_t *)(const void *)(hist + 1), hist->n_buckets, ticks);
 }

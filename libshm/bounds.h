@@ -24,13 +24,17 @@ int smx__index_at(int schema, double value);
  * not above it. 0.3 with 9 digits is 300000000 though the double 0.3 lies below. */
 uint64_t smx__threshold(double bound, unsigned digits);
 
-/* The key of a value as described at struct smx_hist. */
-uint64_t smx__key(uint64_t ticks, unsigned key_bits);
+/* The key of a value as described at struct smx_hist, key_bits = 52 - shift; ticks < 2^53. */
+uint32_t smx__key(uint64_t ticks, unsigned key_bits);
+
+/* Values from here on are searched for: their double may be another value. */
+#define SMX__KEY_LIMIT (UINT64_C(1) << 53)
 
 /* Bytes of a descriptor with its thresholds and start table, a multiple of 8. */
 uint64_t smx__hist_size(uint32_t n_buckets, uint32_t key_count);
 
-/* Choose key_bits, key_count and steps for ascending thresholds, whose last is UINT64_MAX. */
+/* Choose shift, key_base, key_count, start_at and steps for ascending thresholds, whose last is
+ * UINT64_MAX. */
 void smx__hist_plan(struct smx_hist *hist, const uint64_t threshold[], unsigned min_bits,
                     unsigned max_bits);
 

@@ -124,11 +124,17 @@ static void plan_explicit(const struct smx__draft *d, struct smx_hist *hist)
 }
 
 /* With schema + 1 key bits a key spans less than a bucket: one comparison finds it. */
+static unsigned exponential_bits(const struct smx__draft *d)
+{
+    return d->family.schema > 0 ? (unsigned)d->family.schema + 1 : 1;
+}
+
+/* The thresholds may be many: what has to be known before they have a place is the table's size. */
 static void plan_exponential(const struct smx__draft *d, struct smx_hist *hist)
 {
-    unsigned bits = d->family.schema > 0 ? (unsigned)d->family.schema + 1 : 1;
-    hist->key_bits = bits;
-    hist->key_count = (uint32_t)smx__key(smx__draft_threshold(d, d->n_buckets - 2), bits) + 1;
+    uint64_t highest = smx__draft_threshold(d, d->n_buckets - 2);
+    uint64_t limit = SMX__KEY_LIMIT - 1;
+    hist->key_count = smx__key(highest < limit ? highest : limit, exponential_bits(d)) + 1;
 }
 
 /* Write the descriptor of a histogram draft, and its explicit bounds. */
@@ -152,7 +158,7 @@ static int write_hist(struct smx_segment *segment, struct smx__draft *d)
     for (uint32_t i = 0; i < plan.n_buckets; i++)
         threshold[i] = smx__draft_threshold(d, i);
     if (d->family.exponential)
-        smx__hist_plan(hist, threshold, plan.key_bits, plan.key_bits);
+        smx__hist_plan(hist, threshold, exponential_bits(d), exponential_bits(d));
     smx__hist_fill(hist);
     d->family.hist = at;
     if (bounds) {

@@ -23,6 +23,7 @@ static struct {
     uint32_t count;
     uint32_t lock;
     bool hooked;
+    bool wiped; /* the kernel empties procs in a child */
 } process;
 
 static const struct smx_proc shared_proc = {.word = SMX__SHARED_WORD};
@@ -35,9 +36,12 @@ static void after_fork_in_child(void)
     uint32_t n = __atomic_load_n(&process.count, __ATOMIC_RELAXED);
     int saved = errno;
     for (uint32_t i = 0; i < n; i++) {
-        /* Where the kernel lacks MADV_WIPEONFORK the entry is still the parent's. */
-        __atomic_store_n(&process.procs[i].word, 0, __ATOMIC_RELAXED);
-        __atomic_store_n(&process.procs[i].busy, 0, __ATOMIC_RELAXED);
+        /* By hand only where the kernel cannot: a signal handler, or a fork handler before ours,
+         * may have claimed already. */
+        if (!process.wiped) {
+            __atomic_store_n(&process.procs[i].word, 0, __ATOMIC_RELAXED);
+            __atomic_store_n(&process.procs[i].busy, 0, __ATOMIC_RELAXED);
+        }
         smx__slot_claim(&process.segments[i]);
     }
     errno = saved;
@@ -70,7 +74,7 @@ int smx__process_init(void)
         if (page == MAP_FAILED)
             return -ENOMEM;
         /* Without it (Linux < 4.14) the fork handler still does for fork(). */
-        (void)madvise(page, size, MADV_WIPEONFORK);
+        process.wiped = madvise(page, size, MADV_WIPEONFORK) == 0;
         process.procs = page;
     }
     if (!process.hooked) {

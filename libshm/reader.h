@@ -8,7 +8,8 @@
  *   reader_header.c     checks the header
  *   reader_records.c    walks the hash table, copies each record once
  *   reader_family.c     a record becomes a family
- *   reader_registry.c   the records become families and series; duplicates are left out
+ *   reader_registry.c   the records become families; duplicates are left out
+ *   reader_series.c     and series
  *   reader_cells.c      which bytes hold the values; overlaps are left out
  *   reader_values.c     reads those bytes and combines the rows
  *   reader_processes.c  slots and who lives
@@ -28,7 +29,7 @@
 enum { SMX__MAX_ROWS = 4096, SMX__MAX_STRIPES = 64, SMX__MAX_SLOTS = 65536 };
 enum { SMX__MAX_HASH_BUCKETS = 1 << 24, SMX__MAX_STRIDE = 1 << 20 };
 
-/* ---- reader_arena.c */
+/* reader_arena.c */
 
 struct smx__arena {
     struct smx__chunk *chunks;
@@ -43,7 +44,7 @@ bool smx__arena_string(struct smx__arena *arena, const void *bytes, size_t lengt
                        struct smx_str *out);
 void smx__arena_free(struct smx__arena *arena);
 
-/* ---- reader_file.c */
+/* reader_file.c */
 
 struct smx__file {
     int fd;
@@ -59,6 +60,7 @@ struct smx__cache {
     struct smx__file *file;
     uint64_t limit; /* no byte at or behind it is read */
     struct smx__cache_block *blocks;
+    size_t n_blocks;
 };
 
 /* Open a regular file. Returns as smx_reader_open(). */
@@ -83,7 +85,7 @@ void smx__cache_fini(struct smx__cache *cache);
 /* Copy bytes out of the file. The range must lie below cache->limit. Returns 0, -EIO, -ENOMEM. */
 int smx__cache_copy(struct smx__cache *cache, uint64_t at, void *to, size_t size);
 
-/* ---- reader_header.c */
+/* reader_header.c */
 
 /* Read and check the header. Returns 0, -EPROTO, -EPROTONOSUPPORT, -EIO. */
 int smx__header_read(struct smx__file *file, const char *path, struct smx__header *out,
@@ -92,7 +94,7 @@ int smx__header_read(struct smx__file *file, const char *path, struct smx__heade
 /* Whether what the registry was built from has changed: everything but usage and losses. */
 bool smx__header_moved(const struct smx__header *a, const struct smx__header *b);
 
-/* ---- reader_records.c */
+/* reader_records.c */
 
 /* The private copy of one record: struct smx__family or struct smx__series and its strings. */
 struct smx__raw {
@@ -121,7 +123,7 @@ void smx__records_sort(struct smx__records *records);
 const struct smx__raw *smx__records_find(const struct smx__records *records, uint64_t at);
 void smx__records_free(struct smx__records *records);
 
-/* ---- reader_family.c */
+/* reader_family.c */
 
 /* What a family's record says beyond its public description. */
 struct smx__shape {
@@ -141,7 +143,7 @@ int smx__family_parse(const struct smx__raw *raw, struct smx__records *records,
 bool smx__take_string(const unsigned char **at, const unsigned char *end, const char **string,
                       size_t *length);
 
-/* ---- reader_registry.c and reader_cells.c */
+/* reader_registry.c */
 
 enum smx__block_kind {
     SMX__BLOCK_COUNTERS,
@@ -195,18 +197,39 @@ int smx__registry_read(struct smx__registry **out, struct smx__file *file,
                        const struct smx__header *header);
 void smx__registry_free(struct smx__registry *registry);
 
+/* reader_series.c */
+
 /* A series that is sound so far. */
 struct smx__candidate {
     const struct smx__raw *raw;
     uint64_t cell;
     uint64_t key; /* hash of the label values */
     uint32_t family;
+    uint32_t series; /* its index in the registry */
     bool overflow;
     bool dropped;
 };
 
-/* Drop the candidates whose cells are out of bounds or those of others. `by_cell` receives the
- * candidates' pointers in the order of their cells. Returns how many it dropped. */
+/* What lives only while a registry is built. */
+struct smx__build {
+    struct smx__registry *registry;
+    struct smx__records records;
+    struct smx__cache cache;
+    struct smx__candidate *candidates; /* ascending by record */
+    struct smx__candidate **by_cell;   /* those that were not dropped before the cells were seen */
+    size_t n;
+    size_t n_by_cell;
+};
+
+/* Make candidates of the records and mark those that must not be served; then put the rest into the
+ * registry, with their places but not yet their words. Return 0 or -ENOMEM. */
+int smx__series_select(struct smx__build *build);
+int smx__series_fill(struct smx__build *build);
+
+/* reader_cells.c */
+
+/* Sort candidates by cell, and drop those whose cells are out of bounds or another's. Returns how
+ * many it dropped. */
 uint64_t smx__cells_check(const struct smx__registry *registry, struct smx__candidate **by_cell,
                           size_t n);
 
@@ -214,7 +237,7 @@ uint64_t smx__cells_check(const struct smx__registry *registry, struct smx__cand
  * place its words. Returns 0 or -ENOMEM. */
 int smx__cells_group(struct smx__registry *registry);
 
-/* ---- reader_processes.c */
+/* reader_processes.c */
 
 struct smx__live {
     uint64_t word; /* generation << 32 | row */
@@ -233,7 +256,7 @@ int smx__processes_read(struct smx__processes *processes, struct smx__file *file
                         const struct smx__header *header);
 void smx__processes_free(struct smx__processes *processes);
 
-/* ---- reader_values.c */
+/* reader_values.c */
 
 /* The numbers of one snapshot. Words of a place: a counter's total; a gauge's number of writers
  * and its value; for `each` the number and the first index in each[]; a histogram's sum, inverted

@@ -17,7 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BLOCK_SIZE = 64 * 1024, BLOCKS = 1024 };
+/* The cache may hold the whole registry, up to 512 MiB of it, while it is read. */
+enum { BLOCK_SIZE = 64 * 1024, MAX_BLOCKS = 8192 };
 
 struct smx__cache_block {
     uint64_t number;
@@ -127,14 +128,16 @@ void smx__file_forget(struct smx__file *file)
 
 int smx__cache_init(struct smx__cache *cache, struct smx__file *file, uint64_t limit)
 {
-    *cache = (struct smx__cache){.file = file, .limit = limit};
-    cache->blocks = calloc(BLOCKS, sizeof *cache->blocks);
+    uint64_t n = limit / BLOCK_SIZE + 1;
+    *cache = (struct smx__cache){
+        .file = file, .limit = limit, .n_blocks = n < MAX_BLOCKS ? (size_t)n : MAX_BLOCKS};
+    cache->blocks = calloc(cache->n_blocks, sizeof *cache->blocks);
     return cache->blocks ? 0 : -ENOMEM;
 }
 
 void smx__cache_fini(struct smx__cache *cache)
 {
-    for (size_t i = 0; cache->blocks && i < BLOCKS; i++)
+    for (size_t i = 0; cache->blocks && i < cache->n_blocks; i++)
         free(cache->blocks[i].bytes);
     free(cache->blocks);
     cache->blocks = NULL;
@@ -143,7 +146,7 @@ void smx__cache_fini(struct smx__cache *cache)
 /* Find or read a block. Returns 0, -EIO, -ENOMEM. */
 static int cache_block(struct smx__cache *cache, uint64_t number, struct smx__cache_block **out)
 {
-    struct smx__cache_block *block = &cache->blocks[number % BLOCKS];
+    struct smx__cache_block *block = &cache->blocks[number % cache->n_blocks];
     *out = block;
     if (block->length && block->number == number)
         return 0;

@@ -14,6 +14,7 @@
 #include "libshm/file.h"
 #include "libshm/names.h"
 #include "libshm/slot.h"
+#include "libshm/space.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -118,6 +119,15 @@ static bool same_boot(const struct smx__header *h)
            memcmp(h->boot_id, unknown, sizeof id) == 0;
 }
 
+/* SMX_RESERVE_NOW for a segment that somebody else made. */
+static int reserve_now(const struct opening *o, struct smx__header *h, int fd)
+{
+    int error = (o->options->flags & SMX_RESERVE_NOW) != 0 ? smx__reserve_all(h, fd) : 0;
+    return error ? smx__fail(o->diag, error, "%s: %llu bytes cannot be reserved: %s", o->path,
+                             (unsigned long long)h->max_bytes, smx_strerror(error))
+                 : 0;
+}
+
 static int attach(const struct opening *o, int fd, const struct smx__header *h,
                   struct smx_segment **out)
 {
@@ -126,7 +136,9 @@ static int attach(const struct opening *o, int fd, const struct smx__header *h,
     if (error)
         return smx__fail(o->diag, error, "%s: %llu bytes of address space: %s", o->path,
                          (unsigned long long)h->capacity, smx_strerror(error));
-    error = adopt(o, &file, out);
+    error = reserve_now(o, file.header, fd);
+    if (!error)
+        error = adopt(o, &file, out);
     if (error) {
         munmap(file.header, file.length);
         return error;
@@ -145,7 +157,9 @@ static int judge(const struct opening *o, int fd, bool *keep, struct smx_segment
         return error;
     bool live = smx__slot_any_live(fd, h.slots);
     bool go_on = (o->options->flags & SMX_CONTINUE) != 0;
-    if (!(same_boot(&h) && (live || go_on)))
+    /* A lock that is held proves the same boot, whatever the ids say: a container manager may give
+     * each container an id of its own. */
+    if (!live && !(go_on && same_boot(&h)))
         return create(o, true, out);
     error = attach(o, fd, &h, out);
     *keep = error == 0;
@@ -170,8 +184,11 @@ static int enter(const struct opening *o, int fd, bool *keep, struct smx_segment
     return error;
 }
 
-static int reuse(struct smx_segment *segment, struct smx_segment **out)
+static int reuse(const struct opening *o, struct smx_segment *segment, struct smx_segment **out)
 {
+    int error = reserve_now(o, segment->header, segment->fd);
+    if (error)
+        return error;
     __atomic_store_n(&segment->closed, 0, __ATOMIC_RELAXED);
     smx__slot_claim(segment);
     *out = segment;
@@ -191,7 +208,7 @@ static int try_open(const struct opening *o, struct smx_segment **out)
     /* Before any open(): closing a second descriptor would drop this process' locks. */
     struct smx_segment *known = smx__process_find(st.st_dev, st.st_ino);
     if (known)
-        return reuse(known, out);
+        return reuse(o, known, out);
     int fd = openat(o->directory, o->name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return errno == ENOENT ? -EAGAIN

@@ -32,11 +32,22 @@ static uint64_t page_up(uint64_t offset)
     return (offset + SMX__PAGE - 1) & ~(uint64_t)(SMX__PAGE - 1);
 }
 
+/* Reserve [have, end), where `have` is a value that reserved_to once had, and raise it to end. */
+static int reserve_up(struct smx__header *h, int fd, uint64_t have, uint64_t end)
+{
+    int error = smx__reserve(fd, have, end - have);
+    for (int tries = 0; !error && have < end && tries < MAX_TRIES; tries++)
+        if (__atomic_compare_exchange_n(&h->reserved_to, &have, end, false, __ATOMIC_RELEASE,
+                                        __ATOMIC_RELAXED))
+            break;
+    return error;
+}
+
 /* Have [0, end) reserved; a little more if that is to be had. */
 static int reserve_to(struct smx_segment *segment, uint64_t end)
 {
     struct smx__header *h = segment->header;
-    /* Acquire: pairs with the release below; what another process reserved stays reserved. */
+    /* Acquire: pairs with the release above; what another process reserved stays reserved. */
     uint64_t have = __atomic_load_n(&h->reserved_to, __ATOMIC_ACQUIRE);
     if (end <= have)
         return 0;
@@ -44,16 +55,15 @@ static int reserve_to(struct smx_segment *segment, uint64_t end)
         return -EBADF;
     uint64_t want = page_up(end);
     uint64_t ahead = want + RESERVE_AHEAD < h->max_bytes ? want + RESERVE_AHEAD : h->max_bytes;
-    int error = smx__reserve(segment->fd, have, ahead - have);
-    if (error) {
-        ahead = want;
-        error = smx__reserve(segment->fd, have, ahead - have);
-    }
-    for (int tries = 0; !error && have < ahead && tries < MAX_TRIES; tries++)
-        if (__atomic_compare_exchange_n(&h->reserved_to, &have, ahead, false, __ATOMIC_RELEASE,
-                                        __ATOMIC_RELAXED))
-            break;
-    return error;
+    int error = reserve_up(h, segment->fd, have, ahead);
+    return error ? reserve_up(h, segment->fd, have, want) : 0;
+}
+
+int smx__reserve_all(struct smx__header *h, int fd)
+{
+    /* Acquire: as in reserve_to. */
+    uint64_t have = __atomic_load_n(&h->reserved_to, __ATOMIC_ACQUIRE);
+    return have < h->max_bytes ? reserve_up(h, fd, have, h->max_bytes) : 0;
 }
 
 int smx__allocate(struct smx_segment *segment, uint64_t size, uint64_t align, uint64_t *at)

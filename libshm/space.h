@@ -11,6 +11,9 @@
  * at most. Returns 0 or -errno. */
 int smx__reserve(int fd, uint64_t at, uint64_t length);
 
+/* Reserve the whole budget of a mapped segment. Returns 0 or -errno. */
+int smx__reserve_all(struct smx__header *h, int fd);
+
 /* Hand out zeroed, reserved bytes at an offset that is a multiple of align (a power of two).
  * Lock-free. Returns 0, -ENOSPC (the budget, or the file system is full), -EBADF (the host closed
  * our descriptor and the file is gone), -EAGAIN (others allocated all the time). */

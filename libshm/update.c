@@ -39,11 +39,6 @@ void smx__add_atomic(uint64_t *base, uint32_t rows, uint32_t mask, uint32_t stri
         __atomic_fetch_add(row_at(base, atomic_row(rows, mask), stride), n, __ATOMIC_RELAXED);
 }
 
-uint64_t *smx__histogram_row(smx_histogram h)
-{
-    return row_at(h.base, atomic_row(h.hist->rows, h.hist->mask), h.hist->stride);
-}
-
 /* Raise a word to at least n. */
 static void raise(uint64_t *word, uint64_t n)
 {
@@ -142,6 +137,16 @@ static bool first_write(struct target *t, uint64_t value)
         t->seen.value = __atomic_load_n(&t->cell->value, __ATOMIC_RELAXED);
     }
     return false;
+}
+
+void smx__histogram_record(smx_histogram h, uint32_t bucket, uint64_t ticks)
+{
+    const struct smx_hist *d = h.hist;
+    uint64_t *row = row_at(h.base, atomic_row(d->rows, d->mask), d->stride);
+    /* Relaxed: counters. */
+    __atomic_fetch_add(row + SMX_HIST_BUCKETS + bucket, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(row + SMX_HIST_SUM, ticks, __ATOMIC_RELAXED);
+    smx__histogram_limits(row, ticks);
 }
 
 void smx__gauge_set(struct smx_cell *base, const struct smx_proc *proc, uint64_t bits)

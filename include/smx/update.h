@@ -64,22 +64,25 @@ typedef struct smx_counter {
 
 /* How the values of one histogram family find their bucket. Lives in the segment, written before
  * the family is published and never again. Bucket i holds the values v (in ticks) with
- * threshold[i - 1] < v <= threshold[i]; the last threshold is UINT64_MAX. The key of a value is its
- * exponent and the key_bits bits behind its leading one, (exponent + 1) << key_bits | bits, and 0
- * for 0; start[key] is the bucket of the smallest value of that key, and at most `steps` thresholds
- * lie within one key. The thresholds (uint64_t[n_buckets]) follow this struct, then start[]
- * (uint16_t[key_count]). */
+ * threshold[i - 1] < v <= threshold[i]; the last threshold is UINT64_MAX.
+ * The key of a value is the exponent and the leading key bits of its mantissa as a double,
+ * bits >> shift, less key_base. start[key] is the bucket of the smallest value of that key, and at
+ * most `steps` thresholds lie within one key. Values without a key below key_count - zero, the
+ * very large - are searched for. The thresholds (uint64_t[n_buckets]) follow this struct, then
+ * start[] (uint16_t[key_count]). */
 struct smx_hist {
     uint32_t rows;        /* per-CPU rows; 0: every add is atomic */
     uint32_t mask;        /* atomic rows behind them, less one */
     uint32_t stride;      /* bytes from one row to the next, a power of two >= 128 */
     uint32_t n_buckets;   /* thresholds */
     uint32_t steps;       /* 0..64 */
-    uint32_t key_bits;    /* 0..9 */
-    uint32_t key_count;   /* entries of start[]; values of a higher key are in the last bucket */
+    uint32_t shift;       /* 52 - key bits */
+    uint32_t key_base;    /* the key of 1 before it is subtracted */
+    uint32_t key_count;   /* entries of start[] */
+    uint32_t start_at;    /* bytes from this struct to start[] */
     uint32_t digits;      /* one tick is 10^-digits of the exposed unit */
     uint64_t ns_per_tick; /* for timers, at least 1 */
-    uint64_t reserved[3];
+    uint64_t reserved[2];
 };
 
 /* Words of one row of a histogram, before its buckets. Minimum and maximum are raised by
@@ -120,8 +123,9 @@ typedef struct smx_fgauge {
 
 /* The slow paths and the paths without rseq; call the functions below instead. */
 void smx__add_atomic(uint64_t *base, uint32_t rows, uint32_t mask, uint32_t stride, uint64_t n);
+uint32_t smx__histogram_search(const struct smx_hist *hist, uint64_t ticks);
 void smx__histogram_limits(uint64_t *row, uint64_t ticks);
-uint64_t *smx__histogram_row(smx_histogram h);
+void smx__histogram_record(smx_histogram h, uint32_t bucket, uint64_t ticks);
 void smx__gauge_set(struct smx_cell *base, const struct smx_proc *proc, uint64_t bits);
 void smx__gauge_add(struct smx_cell *base, const struct smx_proc *proc, int64_t n);
 void smx__fgauge_add(struct smx_cell *base, const struct smx_proc *proc, double n);
@@ -131,48 +135,88 @@ void smx__fgauge_add(struct smx_cell *base, const struct smx_proc *proc, double 
 #define SMX__STRING_(x) #x
 #define SMX__STRING(x)  SMX__STRING_(x)
 
-/* One sequence: base[row * stride] += n. Labels: 1 first instruction inside, 2 behind the commit,
- * 3 the descriptor, 4 the way out to the atomic row, 5 where the kernel lands an abort.
- * SCALE turns the row in t into its byte offset. Descriptor and cold part lie in the section group
- * of the function around them ("?"), which is what lets C++ inline functions be discarded whole.
- * The four bytes before label 5 are the signature that glibc registered, as the displacement of an
- * instruction that traps. */
-/* clang-format off */
-#define SMX__RSEQ_ADD(base_, rows_, mask_, n_, SCALE, STRIDE)                                      \
+/* clang-format off: one instruction a line */
+
+/* Labels: 1 first instruction inside, 2 behind the commit, 3 the descriptor, 5 where the kernel
+ * lands an abort. Descriptor and cold part lie in the section group of the function around them
+ * ("?"), which is what lets C++ inline functions be discarded whole. The four bytes before label 5
+ * are the signature that libc registered, as the displacement of an instruction that traps. */
+#define SMX__RSEQ_BEGIN(start, end, descriptor, abort)                                             \
+    ".pushsection __rseq_cs, \"aw?\"\n\t"                                                          \
+    ".balign 32\n" descriptor ":\n\t"                                                              \
+    ".long 0, 0\n\t"                                                                               \
+    ".quad " start "f, " end "f - " start "f, " abort "f\n\t"                                      \
+    ".popsection\n\t"                                                                              \
+    "leaq " descriptor "b(%%rip), %[t]\n\t"                                                        \
+    "movq %[t], %%fs:8(%[rseq])\n" start ":\n\t"
+#define SMX__RSEQ_END "movq $0, %%fs:8(%[rseq])\n\t"
+#define SMX__RSEQ_SIGNATURE                                                                        \
+    ".byte 0x0f, 0xb9, 0x3d\n\t"                                                                   \
+    ".long " SMX__STRING(RSEQ_SIG) "\n"
+#define SMX__RSEQ_COLD ".pushsection __rseq_failure, \"ax?\"\n\t"
+
+/* base[cpu << 12] += n. 4: the way out to an atomic row, with the CPU's number, or what stands
+ * there in a thread without rseq, in t. */
+#define SMX__RSEQ_ADD(base_, rows_, mask_, n_)                                                     \
     do {                                                                                           \
         uint64_t smx__t;                                                                           \
         __asm__ __volatile__(                                                                      \
-            ".pushsection __rseq_cs, \"aw?\"\n\t"                                                  \
-            ".balign 32\n"                                                                         \
-            "3:\n\t"                                                                               \
-            ".long 0, 0\n\t"                                                                       \
-            ".quad 1f, 2f - 1f, 5f\n\t"                                                            \
-            ".popsection\n\t"                                                                      \
-            "leaq 3b(%%rip), %[t]\n\t"                                                             \
-            "movq %[t], %%fs:8(%[rseq])\n"                                                         \
-            "1:\n\t"                                                                               \
-            "movl %%fs:4(%[rseq]), %k[t]\n\t"                                                      \
-            "cmpl %k[rows], %k[t]\n\t"                                                             \
-            "jae 4f\n\t" SCALE "\n\t"                                                              \
-            "addq %[n], (%[base],%[t])\n"                                                          \
-            "2:\n\t"                                                                               \
-            "movq $0, %%fs:8(%[rseq])\n\t"                                                         \
-            ".pushsection __rseq_failure, \"ax?\"\n\t"                                             \
-            ".byte 0x0f, 0xb9, 0x3d\n\t"                                                           \
-            ".long " SMX__STRING(RSEQ_SIG) "\n"                                                    \
-            "5:\n\t"                                                                               \
-            "movl %%fs:4(%[rseq]), %k[t]\n"                                                        \
-            "4:\n\t"                                                                               \
-            "testq %[base], %[base]\n\t"                                                           \
-            "jz 2b\n\t"                                                                            \
-            "andl %k[mask], %k[t]\n\t"                                                             \
-            "addl %k[rows], %k[t]\n\t" SCALE "\n\t"                                                \
-            "lock addq %[n], (%[base],%[t])\n\t"                                                   \
-            "jmp 2b\n\t"                                                                           \
-            ".popsection"                                                                          \
+            SMX__RSEQ_BEGIN("1", "2", "3",                                                         \
+                            "5") "movl %%fs:4(%[rseq]), %k[t]\n\t"                                 \
+                                 "cmpl %k[rows], %k[t]\n\t"                                        \
+                                 "jae 4f\n\t"                                                      \
+                                 "shlq $12, %[t]\n\t"                                              \
+                                 "addq %[n], (%[base],%[t])\n"                                     \
+                                 "2:\n\t" SMX__RSEQ_END SMX__RSEQ_COLD SMX__RSEQ_SIGNATURE         \
+                                 "5:\n\t"                                                          \
+                                 "movl %%fs:4(%[rseq]), %k[t]\n"                                   \
+                                 "4:\n\t"                                                          \
+                                 "testq %[base], %[base]\n\t"                                      \
+                                 "jz 2b\n\t"                                                       \
+                                 "andl %k[mask], %k[t]\n\t"                                        \
+                                 "addl %k[rows], %k[t]\n\t"                                        \
+                                 "shlq $12, %[t]\n\t"                                              \
+                                 "lock addq %[n], (%[base],%[t])\n\t"                              \
+                                 "jmp 2b\n\t"                                                      \
+                                 ".popsection"                                                     \
             : [t] "=&r"(smx__t), "+m"(*(uint64_t(*)[])(base_))                                     \
             : [base] "r"(base_), [rows] "r"(rows_), [mask] "r"(mask_), [n] "er"(n_),               \
-              [rseq] "r"(__rseq_offset), [stride] STRIDE                                           \
+              [rseq] "r"(__rseq_offset)                                                            \
+            : "cc");                                                                               \
+    } while (0)
+
+/* row[SMX_HIST_BUCKETS + bucket] += 1 and row[SMX_HIST_SUM] += ticks, where row is that of `cpu`:
+ * two sequences, each of which makes sure that we are still there; the second descriptor replaces
+ * the first. 4, 10: the ways out to the first atomic row, base + rows * stride. */
+#define SMX__RSEQ_RECORD(base_, row_, bucket_, ticks_, cpu_, hist_)                                \
+    do {                                                                                           \
+        uint64_t smx__t;                                                                           \
+        __asm__ __volatile__(                                                                      \
+            SMX__RSEQ_BEGIN("1", "2", "3", "5") "cmpl %k[cpu], %%fs:4(%[rseq])\n\t"                \
+                                                "jne 4f\n\t"                                       \
+                                                "addq $1, 32(%[row],%[bucket],8)\n"                \
+                                                "2:\n\t" SMX__RSEQ_BEGIN(                          \
+                                                    "6", "7", "8",                                 \
+                                                    "9") "cmpl %k[cpu], %%fs:4(%[rseq])\n\t"       \
+                                                         "jne 10f\n\t"                             \
+                                                         "addq %[ticks], (%[row])\n"               \
+                                                         "7:\n\t" SMX__RSEQ_END SMX__RSEQ_COLD     \
+                                                             SMX__RSEQ_SIGNATURE "5:\n"            \
+                                                         "4:\n\t"                                  \
+                                                         "movl (%[hist]), %k[t]\n\t"               \
+                                                         "imull 8(%[hist]), %k[t]\n\t"             \
+                                                         "addq %[base], %[t]\n\t"                  \
+                                                         "lock addq $1, 32(%[t],%[bucket],8)\n\t"  \
+                                                         "jmp 2b\n\t" SMX__RSEQ_SIGNATURE "9:\n"   \
+                                                         "10:\n\t"                                 \
+                                                         "movl (%[hist]), %k[t]\n\t"               \
+                                                         "imull 8(%[hist]), %k[t]\n\t"             \
+                                                         "lock addq %[ticks], (%[base],%[t])\n\t"  \
+                                                         "jmp 7b\n\t"                              \
+                                                         ".popsection"                             \
+            : [t] "=&r"(smx__t), "+m"(*(uint64_t(*)[])(base_))                                     \
+            : [base] "r"(base_), [row] "r"(row_), [bucket] "r"((uint64_t)(bucket_)),               \
+              [ticks] "r"(ticks_), [cpu] "r"(cpu_), [hist] "r"(hist_), [rseq] "r"(__rseq_offset)   \
             : "cc");                                                                               \
     } while (0)
 /* clang-format on */
@@ -195,7 +239,7 @@ static inline uint32_t smx__cpu(void)
 static inline void smx_counter_add(smx_counter c, uint64_t n)
 {
 #if SMX_HAVE_RSEQ
-    SMX__RSEQ_ADD(c.base, c.rows, c.mask, n, "shlq $12, %[t]", "i"(1 << SMX_COUNTER_SHIFT));
+    SMX__RSEQ_ADD(c.base, c.rows, c.mask, n);
 #else
     smx__add_atomic(c.base, c.rows, c.mask, 1u << SMX_COUNTER_SHIFT, n);
 #endif
@@ -211,13 +255,16 @@ static inline void smx_counter_inc(smx_counter c)
 static inline uint32_t smx__histogram_index(const struct smx_hist *d, uint64_t ticks)
 {
     const uint64_t *threshold = (const uint64_t *)(const void *)(d + 1);
-    const uint16_t *start = (const uint16_t *)(const void *)(threshold + d->n_buckets);
-    unsigned lead = (unsigned)__builtin_clzll(ticks | 1);
-    uint64_t key = ((ticks << lead) >> (63 - d->key_bits)) + ((uint64_t)(63 - lead) << d->key_bits);
+    double real = (double)(int64_t)ticks;
+    uint64_t bits;
+    __builtin_memcpy(&bits, &real, sizeof bits);
+    uint64_t key = (bits >> d->shift) - d->key_base;
     if (__builtin_expect(key >= d->key_count, 0))
-        return d->n_buckets - 1;
-    uint32_t i = start[key];
-    for (uint32_t s = d->steps; s; s--)
+        return smx__histogram_search(d, ticks);
+    uint16_t start;
+    __builtin_memcpy(&start, (const char *)d + d->start_at + key * sizeof start, sizeof start);
+    uint32_t i = start + (uint32_t)(ticks > threshold[start]);
+    for (uint32_t s = d->steps; __builtin_expect(s > 1, 0); s--)
         i += ticks > threshold[i];
     return i;
 }
@@ -230,24 +277,21 @@ static inline void smx_histogram_record(smx_histogram h, uint64_t ticks)
     const struct smx_hist *d = h.hist;
     if (!h.base)
         return;
-    uint64_t *bucket = h.base + SMX_HIST_BUCKETS + smx__histogram_index(d, ticks);
+    uint32_t bucket = smx__histogram_index(d, ticks);
 #if SMX_HAVE_RSEQ
     uint32_t cpu = smx__cpu();
-    uint32_t at = cpu < d->rows ? cpu : d->rows + (cpu & d->mask);
-    uint64_t *row = (uint64_t *)(void *)((char *)h.base + (uint64_t)at * d->stride);
-    SMX__RSEQ_ADD(bucket, d->rows, d->mask, 1, "imulq %[stride], %[t]", "r"((uint64_t)d->stride));
-    SMX__RSEQ_ADD(h.base, d->rows, d->mask, ticks, "imulq %[stride], %[t]",
-                  "r"((uint64_t)d->stride));
-#else
-    uint64_t *row = smx__histogram_row(h);
-    smx__add_atomic(bucket, d->rows, d->mask, d->stride, 1);
-    smx__add_atomic(h.base, d->rows, d->mask, d->stride, ticks);
+    if (__builtin_expect(cpu < d->rows, 1)) {
+        uint64_t *row = (uint64_t *)(void *)((char *)h.base + (uint64_t)cpu * d->stride);
+        SMX__RSEQ_RECORD(h.base, row, bucket, ticks, cpu, d);
+        /* Relaxed: each word only grows, and the slow path compares again. */
+        if (__builtin_expect(ticks > __atomic_load_n(row + SMX_HIST_MAX, __ATOMIC_RELAXED), 0) ||
+            __builtin_expect(
+                ~ticks > __atomic_load_n(row + SMX_HIST_MIN_INVERTED, __ATOMIC_RELAXED), 0))
+            smx__histogram_limits(row, ticks);
+        return;
+    }
 #endif
-    /* Relaxed: each word only grows, and the slow path compares again. */
-    if (__builtin_expect(ticks > __atomic_load_n(row + SMX_HIST_MAX, __ATOMIC_RELAXED), 0) ||
-        __builtin_expect(~ticks > __atomic_load_n(row + SMX_HIST_MIN_INVERTED, __ATOMIC_RELAXED),
-                         0))
-        smx__histogram_limits(row, ticks);
+    smx__histogram_record(h, bucket, ticks);
 }
 
 /* This process' cell of a gauge, or NULL while its row is not this process' yet. */

@@ -7,7 +7,7 @@
 root=$(dirname "$BATS_TEST_DIRNAME")
 build=${SMX_BUILD:-$root/build/release}
 bin=$build/bin
-declare -A pids # what runs, by name
+declare -gA pids # what runs, by name; -g: `load` is a function
 demo_url=
 
 live_setup() {
@@ -34,6 +34,7 @@ start() {
 }
 
 # stop NAME [SIGNAL]: and wait. The exit status is left in $ended.
+# shellcheck disable=SC2034
 stop() {
     ended=0
     kill -"${2-TERM}" "${pids[$1]}" 2>/dev/null || true
@@ -74,7 +75,7 @@ start_demo() {
 request() {
     local i
     for ((i = 0; i < $1; i++)); do
-        curl -s --retry 5 --retry-connrefused -o /dev/null "$demo_url$2" || return
+        curl -s -o /dev/null "$demo_url$2" || return
     done
 }
 
@@ -83,7 +84,7 @@ start_agent() {
     rm -f "$scratch/agent.sock"
     start agent "$bin/smx-agent" --segments.dir="$SMX_DIR" \
         --web.listen-address="unix:$scratch/agent.sock" "$@"
-    eventually agent_get /-/ready >/dev/null
+    eventually agent_get /-/healthy >/dev/null
 }
 
 agent_get() {

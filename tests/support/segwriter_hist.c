@@ -26,12 +26,13 @@ static uint64_t threshold(const struct segwriter_family *f, uint32_t i)
     return ticks < 0x1p63 ? (uint64_t)ticks : UINT64_C(1) << 63;
 }
 
-/* The smallest value whose key is `key`: exponent + 1 above KEY_BITS leading bits. */
+/* The smallest value whose key is at least `key`: exponent + 1 above KEY_BITS leading bits. The
+ * keys between that of 0 and that of 1 stand for no value. */
 static uint64_t smallest_of_key(uint32_t key)
 {
     uint32_t exponent = (key >> KEY_BITS) - 1;
     if (key < 1u << KEY_BITS)
-        return key;
+        return key != 0;
     uint64_t mantissa = (UINT64_C(1) << KEY_BITS) | (key & ((1u << KEY_BITS) - 1));
     return exponent >= KEY_BITS ? mantissa << (exponent - KEY_BITS)
                                 : mantissa >> (KEY_BITS - exponent);

@@ -15,7 +15,7 @@
 void connection_init(struct connection *c, int fd)
 {
     c->fd = fd;
-    c->last = false;
+    c->last = c->answered = false;
     c->in_used = c->out_used = c->out_sent = 0;
 }
 
@@ -27,7 +27,7 @@ void connection_fini(struct connection *c)
 
 bool connection_idle(const struct connection *c)
 {
-    return c->in_used == 0 && c->out_used == 0;
+    return c->answered && c->in_used == 0 && c->out_used == 0;
 }
 
 /* The part of a request that counts as in flight, and whose time is taken. */
@@ -78,6 +78,7 @@ static bool answer_next(struct connection *c, const struct service *service)
         return true;
     }
     c->last = !request.keep_alive || service->draining;
+    c->answered = true;
     enum route route = route_find(request.path, request.path_length);
     enum http_status status = answer(c, service, &request, route);
     count(c, service, request.method, route, status);

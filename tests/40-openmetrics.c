@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * 40-openmetrics.c - OpenMetrics 1.0.0, byte by byte where it differs from the text format.
+ */
+#include "support/scrape.h"
+#include "support/tap.h"
+
+#include <string.h>
+
+static const char shop[] =
+    "# TYPE http_requests counter\n"
+    "# HELP http_requests Requests \\\"served\\\",\\nby C:\\\\path.\n"
+    "http_requests_total{app=\"shop\",method=\"GET\",path=\"/\"} 1027\n"
+    "http_requests_total{app=\"shop\",method=\"POST\",path=\"a\\\\b\\\"c\\nd\xc3\xa9\"} 3\n"
+    "# TYPE busy_seconds counter\n"
+    "# UNIT busy_seconds seconds\n"
+    "# HELP busy_seconds Time at work.\n"
+    "busy_seconds_total{app=\"shop\"} 1.500000001\n"
+    "busy_seconds_total{app=\"shop\",app_instance=\"b\",zone=\"eu\"} 2.0\n"
+    "# TYPE in_flight gauge\n"
+    "# HELP in_flight Requests in flight.\n"
+    "in_flight{app=\"shop\"} -2\n"
+    "# TYPE load_ratio gauge\n"
+    "# UNIT load_ratio ratio\n"
+    "# HELP load_ratio Load.\n"
+    "load_ratio{app=\"shop\"} 0.1\n"
+    "# TYPE worker_state gauge\n"
+    "# HELP worker_state State.\n"
+    "worker_state{app=\"shop\",worker=\"0\"} 4\n"
+    "# TYPE wait_seconds histogram\n"
+    "# UNIT wait_seconds seconds\n"
+    "# HELP wait_seconds Waiting.\n"
+    "wait_seconds_bucket{app=\"shop\",queue=\"in\",le=\"0.05\"} 1\n"
+    "wait_seconds_bucket{app=\"shop\",queue=\"in\",le=\"1.0\"} 1\n"
+    "wait_seconds_bucket{app=\"shop\",queue=\"in\",le=\"2.5\"} 2\n"
+    "wait_seconds_bucket{app=\"shop\",queue=\"in\",le=\"+Inf\"} 3\n"
+    "wait_seconds_sum{app=\"shop\",queue=\"in\"} 5.05\n"
+    "wait_seconds_count{app=\"shop\",queue=\"in\"} 3\n"
+    "# TYPE size_bytes histogram\n"
+    "# UNIT size_bytes bytes\n"
+    "# HELP size_bytes Sizes.\n"
+    "size_bytes_bucket{app=\"shop\",le=\"1.0\"} 1\n"
+    "size_bytes_bucket{app=\"shop\",le=\"2.0\"} 1\n"
+    "size_bytes_bucket{app=\"shop\",le=\"4.0\"} 1\n"
+    "size_bytes_bucket{app=\"shop\",le=\"8.0\"} 2\n"
+    "size_bytes_bucket{app=\"shop\",le=\"16.0\"} 2\n"
+    "size_bytes_bucket{app=\"shop\",le=\"32.0\"} 3\n"
+    "size_bytes_bucket{app=\"shop\",le=\"+Inf\"} 4\n"
+    "size_bytes_sum{app=\"shop\"} 1037\n"
+    "size_bytes_count{app=\"shop\"} 4\n";
+
+static void one_family_of_every_kind_is_exposed_to_the_byte(void **state)
+{
+    (void)state;
+    struct scrape s;
+    scrape_start(&s);
+    scrape_shop(&s);
+    scrape_run(&s);
+    assert_string_equal(scrape_only(&s, &s.openmetrics, NULL), shop);
+    scrape_end(&s);
+}
+
+static void a_body_ends_with_one_eof_even_with_nothing_to_expose(void **state)
+{
+    (void)state;
+    static const char eof[] = "\n# EOF\n";
+    struct scrape s;
+    scrape_start(&s);
+    scrape_run(&s);
+    size_t n = sizeof eof - 1;
+    assert_memory_equal(s.openmetrics.at + s.openmetrics.length - n, eof, n);
+    assert_ptr_equal(memmem(s.openmetrics.at, s.openmetrics.length, "# EOF", 5),
+                     s.openmetrics.at + s.openmetrics.length - n + 1);
+    scrape_end(&s);
+}
+
+static void
+a_counter_without_total_is_unknown_and_a_unit_that_is_no_suffix_is_left_out(void **state)
+{
+    (void)state;
+    static const struct segwriter_family families[] = {
+        {.name = "hits", .help = "Hits.", .type = SEGWRITER_COUNTER},
+        {.name = "seconds_total", .unit = "seconds", .type = SEGWRITER_COUNTER},
+        {.name = "milliseconds", .unit = "seconds", .type = SEGWRITER_COUNTER},
+        {.name = "bytes_sent_total", .unit = "bytes", .type = SEGWRITER_COUNTER},
+        {.name = "sent_bytes_total", .unit = "bytes", .type = SEGWRITER_COUNTER},
+    };
+    struct scrape s;
+    scrape_start(&s);
+    struct segwriter *w = segwriter_new(&(struct segwriter_options){.app = "old"});
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        segwriter_series(w, segwriter_family(w, &families[i]), NULL);
+    scrape_save(&s, w);
+    scrape_run(&s);
+    const char *body = scrape_only(&s, &s.openmetrics, NULL);
+    assert_non_null(strstr(body, "# TYPE hits unknown\n# HELP hits Hits.\nhits{app=\"old\"} 0\n"));
+    assert_non_null(strstr(body, "# TYPE seconds counter\nseconds_total{"));
+    assert_non_null(strstr(body, "# TYPE milliseconds unknown\nmilliseconds{"));
+    assert_non_null(strstr(body, "# TYPE bytes_sent counter\nbytes_sent_total{"));
+    assert_non_null(strstr(body, "# UNIT sent_bytes bytes\nsent_bytes_total{"));
+    scrape_end(&s);
+}
+
+/* A scraper that changes the format must not see other series, nor other values. */
+static void sample_lines_are_the_same_bytes_in_both_formats(void **state)
+{
+    (void)state;
+    struct scrape s;
+    struct buffer text = {0}, openmetrics = {0};
+    const struct {
+        const struct buffer *from;
+        struct buffer *to;
+    } bodies[] = {{&s.text, &text}, {&s.openmetrics, &openmetrics}};
+    scrape_start(&s);
+    scrape_shop(&s);
+    scrape_run(&s);
+    for (size_t i = 0; i < 2; i++) {
+        char *copy = strndup(bodies[i].from->at, bodies[i].from->length);
+        char *rest = copy;
+        for (char *line; (line = strsep(&rest, "\n"));)
+            if (*line && *line != '#') {
+                buffer_puts(bodies[i].to, line);
+                buffer_puts(bodies[i].to, "\n");
+            }
+        buffer_put(bodies[i].to, "", 1);
+        free(copy);
+    }
+    assert_true(text.length > 1000);
+    assert_string_equal(text.at, openmetrics.at);
+    buffer_fini(&text);
+    buffer_fini(&openmetrics);
+    scrape_end(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_family_of_every_kind_is_exposed_to_the_byte),
+        cmocka_unit_test(a_body_ends_with_one_eof_even_with_nothing_to_expose),
+        cmocka_unit_test(
+            a_counter_without_total_is_unknown_and_a_unit_that_is_no_suffix_is_left_out),
+        cmocka_unit_test(sample_lines_are_the_same_bytes_in_both_formats),
+    };
+    return RUN_TESTS(tests);
+}
