@@ -21,7 +21,7 @@ int log_level_parse(const char *name, enum log_level *out);
 int log_format_parse(const char *name, enum log_format *out);
 
 /* Write an event: text[0] is the message, then come pairs of a name and a value, then NULL. A pair
- * with a NULL value is left out. One write(2); what does not fit a line is cut off with an ellipsis,
+ * with a NULL value is left out. One write(2); what does not fit a line is cut off by an ellipsis,
  * bytes that are not UTF-8 become U+FFFD. */
 void log_event(const struct log *log, enum log_level level, const char *const text[]);
 
