@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * 30-reader-live.c - the reader on segments that libshm writes: in the writing process itself, whose
+ * 30-reader-live.c - the reader on segments that libshm writes: in the process that writes, whose
  * locks must survive the reader, and beside forked workers that live and die.
  */
 #include "support/tap.h"
