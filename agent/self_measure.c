@@ -7,7 +7,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -15,6 +15,9 @@
 
 /* "." and "..", and the descriptor that lists the directory. */
 enum { FD_ENTRIES_NOT_OPEN = 3 };
+
+/* Fields of /proc/self/stat, as proc(5) numbers them. */
+enum { STAT_THREADS = 20, STAT_VIRTUAL_BYTES = 23, STAT_RESIDENT_PAGES = 24 };
 
 static uint64_t count_fds(void)
 {
@@ -44,8 +47,17 @@ static uint64_t cpu_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* Fields 20 (threads), 23 (address space) and 24 (resident pages), counted from behind the last
- * ')': the command name before it may hold anything. */
+/* The number of a field of the line, in the kernel's counting: `behind` is where field 3 starts. */
+static uint64_t field(const char *behind, unsigned number)
+{
+    for (unsigned i = 3; i < number && behind; i++) {
+        behind = strchr(behind, ' ');
+        behind = behind ? behind + 1 : NULL;
+    }
+    return behind ? strtoull(behind, NULL, 10) : 0;
+}
+
+/* Counted from behind the last ')': the command name before it may hold anything. */
 static void read_stat(struct self_process *out)
 {
     char line[1024];
@@ -58,15 +70,11 @@ static void read_stat(struct self_process *out)
         return;
     line[n] = '\0';
     const char *behind = strrchr(line, ')');
-    unsigned long threads, bytes, pages;
-    if (behind && sscanf(behind + 1,
-                         " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %lu"
-                         " %*d %*u %lu %lu",
-                         &threads, &bytes, &pages) == 3) {
-        out->threads = threads;
-        out->virtual_bytes = bytes;
-        out->resident_bytes = pages * (uint64_t)sysconf(_SC_PAGESIZE);
-    }
+    if (!behind || behind[1] != ' ')
+        return;
+    out->threads = field(behind + 2, STAT_THREADS);
+    out->virtual_bytes = field(behind + 2, STAT_VIRTUAL_BYTES);
+    out->resident_bytes = field(behind + 2, STAT_RESIDENT_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 void self_measure(struct self_process *out)

@@ -36,7 +36,8 @@ static void after_fork_in_child(void)
     uint32_t n = __atomic_load_n(&process.count, __ATOMIC_RELAXED);
     int saved = errno;
     for (uint32_t i = 0; i < n; i++) {
-        /* Only then: a signal handler, or a fork handler before ours, may have claimed already. */
+        /* By hand only where the kernel cannot: a signal handler, or a fork handler before ours,
+         * may have claimed already. */
         if (!process.wiped) {
             __atomic_store_n(&process.procs[i].word, 0, __ATOMIC_RELAXED);
             __atomic_store_n(&process.procs[i].busy, 0, __ATOMIC_RELAXED);

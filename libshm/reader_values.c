@@ -116,12 +116,9 @@ static uint64_t to_bits(double value)
 
 static void combine_double(struct gauge *g, double value)
 {
-    bool sum = g->mode == SMX_SUM || g->mode == SMX_AVG;
-    if (g->n == 0)
-        g->real = value;
-    else if (sum)
+    if (g->n && (g->mode == SMX_SUM || g->mode == SMX_AVG))
         g->real += value;
-    else if (g->mode == SMX_MIN ? value < g->real : value > g->real)
+    else if (g->n == 0 || (g->mode == SMX_MIN ? value < g->real : value > g->real))
         g->real = value;
 }
 
@@ -129,11 +126,9 @@ static void combine_double(struct gauge *g, double value)
 static void combine_integer(struct gauge *g, int64_t value)
 {
     int64_t so_far = (int64_t)g->integer;
-    if (g->n == 0)
-        g->integer = (uint64_t)value;
-    else if (g->mode == SMX_SUM)
+    if (g->n && g->mode == SMX_SUM)
         g->integer += (uint64_t)value;
-    else if (g->mode == SMX_MIN ? value < so_far : value > so_far)
+    else if (g->n == 0 || (g->mode == SMX_MIN ? value < so_far : value > so_far))
         g->integer = (uint64_t)value;
 }
 

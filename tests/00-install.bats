@@ -84,10 +84,10 @@ check_example() {
     for header in smx update scope reader; do
         [[ -e $prefix/include/smx/$header.h ]]
     done
-    for program in smx-dump smx-agent; do
+    for program in smx-dump smx-top smx-agent; do
         [[ $("$prefix/bin/$program" --version) == *"$(pkg-config --modversion libshm)"* ]]
     done
-    for page in man1/smx-dump.1 man3/smx.3 man5/smx-segment.5 man8/smx-agent.8; do
+    for page in man1/smx-dump.1 man1/smx-top.1 man3/smx.3 man5/smx-segment.5 man8/smx-agent.8; do
         [[ -e $prefix/share/man/$page ]]
     done
 }

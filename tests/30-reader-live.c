@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * 30-reader-live.c - the reader on segments that libshm writes: in the process that writes, whose
- * locks must survive the reader, and beside forked workers that live and die.
+ * 30-reader-live.c - the reader on segments that libshm writes: in the writing process itself,
+ * whose locks must survive the reader, and beside forked workers that live and die.
  */
 #include "support/tap.h"
 
@@ -107,8 +107,8 @@ static void test_reader_before_writer(void **state)
     pid_t child = fork();
     if (child == 0) {
         char other[SCRATCH_SIZE];
-        smx_segment *mine;
-        smx_reader *reader;
+        smx_segment *mine = NULL;
+        smx_reader *reader = NULL;
         int ready[2];
         char byte = 0;
         if (scratch_make(other) != 0 || pipe(ready) != 0)

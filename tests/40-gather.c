@@ -347,7 +347,7 @@ static void a_gauge_of_mode_each_shows_every_live_worker_and_no_dead_one(void **
 {
     (void)state;
     struct scrape s;
-    int written[2], release[2];
+    int written[2] = {-1, -1}, release[2] = {-1, -1};
     char byte = 0;
     scrape_start(&s);
     smx_segment *segment = scrape_open(&s, &(struct smx_options){.app = "a"});

@@ -64,6 +64,10 @@ json() {
     [[ "$output" == *"$dir/nothing.smx"* ]]
     run -1 "$dump" --directory "$dir" nothing
     [[ "$output" == *nothing* ]]
+    touch "$BATS_TEST_TMPDIR/here.smx"
+    cd "$BATS_TEST_TMPDIR"
+    run -1 "$dump" --directory "$dir" here.smx
+    [[ "$output" == *"here.smx: no such application; for the file write it with ./"* ]]
 }
 
 @test "a file of garbage, an empty file and a directory are refused" {
@@ -178,7 +182,7 @@ json() {
     run -1 grep -P '[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|\xe2\x80\xae' "$dir/text"
     run -1 grep -a "^forged" "$dir/text"
     grep -q 'kind="\\x1b\[2J\\nforged 1\\"\\\\"' "$dir/text"
-    grep -q 'café' "$dir/text"
+    grep -q 'café \\u{202e}$' "$dir/text"
 }
 
 @test "hostile strings are intact in JSON, which is pure ASCII" {

@@ -133,12 +133,12 @@ static int loop(struct worker *w)
 {
     struct epoll_event events[EVENTS];
     while (!finished(w)) {
+        smx_heartbeat(w->service.metrics->segment);
         int n = epoll_wait(w->epoll, events, EVENTS, TURN_MS);
         if (n < 0 && errno != EINTR)
             return -errno;
         for (int i = 0; i < n; i++)
             take_event(w, events[i].data.ptr);
-        smx_heartbeat(w->service.metrics->segment);
     }
     return 0;
 }
