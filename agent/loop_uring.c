@@ -3,7 +3,7 @@
  * loop_uring.c - the loop's back end on io_uring; the only file that knows liburing.
  *
  * Each watch is a one-shot poll request that is made anew when the loop next waits; the request
- * travels in the same io_uring_enter(2) that waits, so it costs no system call. Multishot polls were
+ * travels in the io_uring_enter(2) that waits, so it costs no system call. Multishot polls were
  * dropped: they report edges (a descriptor that is left readable is not reported again), so the two
  * back ends would differ, and they need Linux 5.13. libmicrohttpd happened to work with them, but
  * nothing promises that it drains its epoll descriptor; throughput was the same.

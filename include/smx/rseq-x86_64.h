@@ -80,8 +80,8 @@ static inline void smx__rseq_add(uint64_t *base, uint32_t rows, uint32_t mask, u
 }
 
 /* row[SMX_HIST_BUCKETS + bucket] += 1 and row[SMX_HIST_SUM] += ticks, where row is that of `cpu`:
- * two sequences, each of which makes sure that we are still there; the second descriptor replaces the
- * first. 4, 10: the ways out to the first atomic row, base + rows * stride. */
+ * two sequences, each of which makes sure that we are still there; the second descriptor replaces
+ * the first. 4, 10: the ways out to the first atomic row, base + rows * stride. */
 static inline void smx__rseq_record(uint64_t *base, uint64_t *row, uint64_t bucket, uint64_t ticks,
                                     uint32_t cpu, const struct smx_hist *hist)
 {
