@@ -75,10 +75,14 @@ static int write_series(struct smx_segment *segment, const struct smx__family *f
     size = (size + 7) & ~UINT64_C(7);
     uint64_t cell;
     int error = smx__allocate(segment, size, 8, at);
-    if (!error)
-        error = smx__family_cells(segment, family, &cell);
     if (error)
         return error;
+    error = smx__family_cells(segment, family, &cell);
+    if (error) {
+        /* Or else failing lookups would eat what smaller things still fit into. */
+        smx__give_back(segment, *at, size);
+        return error;
+    }
     struct smx__series *series = smx__at(segment, *at);
     char *text = (char *)(series + 1);
     for (unsigned i = 0; i < w->n; i++) {
