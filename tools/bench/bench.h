@@ -26,7 +26,8 @@ enum { BENCH_NOTE_SIZE = 256, BENCH_REPEATS_MAX = 64 };
 struct bench_options {
     enum bench_when when;
     enum bench_format format;
-    char **filters; /* any of them; none: all */
+    const char *directory; /* where the private one is made */
+    char **filters;        /* any of them; none: all */
     size_t n_filters;
     char **groups; /* likewise */
     size_t n_groups;

@@ -23,6 +23,9 @@ static const char usage[] =
     "\n"
     "  -f, --filter=TEXT  only cases whose group/name contains TEXT, or matches\n"
     "                     it as a shell pattern (may be repeated)\n"
+    "  -d, --directory=DIR\n"
+    "                     make the private directory, which is removed at the end,\n"
+    "                     in DIR, which has to be on a tmpfs (default: /dev/shm)\n"
     "  -q, --quick        fewer and shorter: less than 20 seconds in all\n"
     "  -F, --full         also what takes long: a million series to gather\n"
     "  -j, --json         write one JSON object a line, as smx-bench(1) has it\n"
@@ -120,19 +123,17 @@ static int check(const struct run *run)
 static int parse(int argc, char **argv, struct bench_options *options, bool *listing)
 {
     static const struct option long_options[] = {
-        {"filter", required_argument, NULL, 'f'},
-        {"quick", no_argument, NULL, 'q'},
-        {"full", no_argument, NULL, 'F'},
-        {"json", no_argument, NULL, 'j'},
-        {"markdown", no_argument, NULL, 'm'},
-        {"list", no_argument, NULL, 'l'},
-        {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'V'},
-        {0},
+        {"filter", required_argument, NULL, 'f'}, {"directory", required_argument, NULL, 'd'},
+        {"quick", no_argument, NULL, 'q'},        {"full", no_argument, NULL, 'F'},
+        {"json", no_argument, NULL, 'j'},         {"markdown", no_argument, NULL, 'm'},
+        {"list", no_argument, NULL, 'l'},         {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'V'},      {0},
     };
-    for (int c; (c = getopt_long(argc, argv, "f:qFjmlhV", long_options, NULL)) != -1;) {
+    for (int c; (c = getopt_long(argc, argv, "f:d:qFjmlhV", long_options, NULL)) != -1;) {
         if (c == 'f')
             options->filters[options->n_filters++] = optarg;
+        else if (c == 'd')
+            options->directory = optarg;
         else if (c == 'q' || c == 'F')
             options->when = c == 'q' ? BENCH_QUICK : BENCH_FULL;
         else if (c == 'j' || c == 'm')
@@ -163,7 +164,7 @@ static int run_all(const struct bench_options *options, bool listing)
     if (status == EXIT_FINE && listing)
         list(&run);
     else if (status == EXIT_FINE)
-        status = supervise(work, &run);
+        status = supervise(options->directory, work, &run);
     cases_fini(&cases);
     return status;
 }
@@ -176,7 +177,8 @@ int main(int argc, char **argv)
         fprintf(stderr, "smx-bench: no memory\n");
         return EXIT_WRONG;
     }
-    struct bench_options options = {.when = BENCH_NORMAL, .filters = filters};
+    struct bench_options options = {
+        .when = BENCH_NORMAL, .directory = "/dev/shm", .filters = filters};
     int status = parse(argc, argv, &options, &listing);
     if (status < 0)
         status = run_all(&options, listing);

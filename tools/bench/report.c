@@ -49,6 +49,6 @@ void report_details(char *text, size_t size, const struct bench_case *bench,
         n += (size_t)snprintf(text + n, size - n, ", %u segments", bench->segments);
     if (bench->gauges && n < size)
         n += (size_t)snprintf(text + n, size - n, ", %ju gauges", (uintmax_t)bench->gauges);
-    if (bench->kind && n < size)
+    if (bench->kind && !strstr(bench->name, bench->kind) && n < size)
         snprintf(text + n, size - n, ", %s", bench->kind);
 }

@@ -21,8 +21,7 @@ static void row(struct report *report, const struct bench_case *bench,
     if (!object)
         return;
     put_integer(object, "procs", bench->procs);
-    if (bench->series || bench->gauges || bench->unit == BENCH_NS)
-        json_object_set_new(object, "series", json_integer((json_int_t)bench->series));
+    json_object_set_new(object, "series", json_integer((json_int_t)bench->series));
     put_integer(object, "rows", result->rows);
     put_integer(object, "segments", bench->segments);
     put_integer(object, "gauges", bench->gauges);

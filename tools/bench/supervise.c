@@ -11,6 +11,7 @@
 #include "tree.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,7 +52,7 @@ static int await(pid_t child, const sigset_t *awaited)
 static pid_t start(int (*work)(const char *, void *), const char *directory, void *context,
                    const sigset_t *before)
 {
-    const pid_t parent = getpid();
+    const pid_t supervisor = getpid();
     fflush(NULL);
     pid_t child = fork();
     if (child != 0) {
@@ -61,21 +62,22 @@ static pid_t start(int (*work)(const char *, void *), const char *directory, voi
     }
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
+    if (getppid() != supervisor)
         _exit(1);
     sigprocmask(SIG_SETMASK, before, NULL);
     int status = work(directory, context);
     _exit(fflush(NULL) == 0 ? status : 1);
 }
 
-int supervise(int (*work)(const char *directory, void *context), void *context)
+int supervise(const char *parent, int (*work)(const char *directory, void *context), void *context)
 {
-    char directory[] = "/dev/shm/smx-bench-XXXXXX";
+    char directory[PATH_MAX];
     sigset_t awaited, before;
     block_signals(&awaited, &before);
     /* Orphans of the child come to us: the directory is removed when the last of them is gone. */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    if (!mkdtemp(directory)) {
+    int n = snprintf(directory, sizeof directory, "%s/smx-bench-XXXXXX", parent);
+    if (n < 0 || (size_t)n >= sizeof directory || !mkdtemp(directory)) {
         fprintf(stderr, "smx-bench: %s: %s\n", directory, strerror(errno));
         return 1;
     }

@@ -35,6 +35,14 @@ static int start(struct load *l, const struct bench_place *place, struct bench_r
     return l->series > 1 ? start_many(l, place, result) : start_one(l, place, result);
 }
 
+/* As a loop that adds to one counter all the time is compiled: the handle stays in registers. */
+static void held(struct load *l, uint64_t n)
+{
+    const smx_counter counter = l->counter;
+    for (uint64_t i = 0; i < n; i++)
+        smx_counter_add(counter, 1);
+}
+
 LOAD_LOOP(one, smx_counter_add(l->counter, 1))
 LOAD_LOOP(many, smx_counter_add(l->counters[load_pick(i, l->series)], 1))
 
@@ -69,6 +77,15 @@ static const struct subject counter_add = {
     .stop = stop,
 };
 
+static const struct subject counter_add_held = {
+    .name = "counter_add_held",
+    .exact = true,
+    .series = {1},
+    .start = start,
+    .loop = held,
+    .counted = count,
+};
+
 /* The program has libshm of its own, statically; from the shared one only this function is used,
  * which knows nothing but its arguments. */
 static int start_fn(struct load *l, const struct bench_place *place, struct bench_result *result)
@@ -93,4 +110,9 @@ static const struct subject counter_add_fn = {
     .counted = count,
 };
 
-const struct subject *const update_counter[] = {&counter_add, &counter_add_fn, NULL};
+const struct subject *const update_counter[] = {
+    &counter_add,
+    &counter_add_held,
+    &counter_add_fn,
+    NULL,
+};
