@@ -51,7 +51,8 @@ static int run(const struct bench_case *bench, const struct bench_place *place,
                struct bench_result *result)
 {
     smx_segment *segment;
-    uint64_t before, after;
+    uint64_t before = 0;
+    uint64_t after = 0;
     bool histogram = strcmp(bench->name, "memory_histogram") == 0;
     bool whole = strcmp(bench->name, "memory_segment") == 0;
     const struct segment_plan plan = {
