@@ -114,6 +114,13 @@ void smx__fgauge_add(struct smx_cell *base, const struct smx_proc *proc, double 
  * child runs on its parent's rseq area and counts are lost. */
 static inline void smx_counter_add(smx_counter c, uint64_t n)
 {
+#if SMX__REGISTERS
+    /* A thread without rseq may get it there. */
+    if (__builtin_expect(smx__cpu() > INT32_MAX, 0)) {
+        smx__add_atomic(c.base, c.rows, c.mask, 1u << SMX_COUNTER_SHIFT, n);
+        return;
+    }
+#endif
 #if SMX_HAVE_RSEQ
     smx__rseq_add(c.base, c.rows, c.mask, n);
 #else
@@ -155,7 +162,7 @@ static inline void smx_histogram_record(smx_histogram h, uint64_t ticks)
         return;
     uint32_t bucket = smx__histogram_index(d, ticks);
 #if SMX_HAVE_RSEQ
-    uint32_t cpu = smx__rseq_cpu();
+    uint32_t cpu = smx__cpu();
     if (__builtin_expect(cpu < d->rows, 1)) {
         uint64_t *row = (uint64_t *)(void *)((char *)h.base + (uint64_t)cpu * d->stride);
         smx__rseq_record(h.base, row, bucket, ticks, cpu, d);
