@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * process.c - the one file of libshm that owns process-wide state: the table of open segments, the
- * page that says who this process is, and the hook that runs in a forked child. It does not open
- * files, and it does not know what a slot is; slot.c claims them.
+ * page that says who this process is, and the hooks that run in a forked child and where a thread
+ * ends. It does not open files, and it does not know what a slot is; slot.c claims them.
  */
 #include "libshm/process.h"
 
+#include "libshm/rseq.h"
 #include "libshm/slot.h"
 
 #include <errno.h>
@@ -27,6 +28,10 @@ static struct {
     uint32_t lock;
     bool hooked;
 } process;
+
+/* Constant once there are handles. */
+ptrdiff_t smx_rseq_offset;
+static pthread_key_t thread_end; /* if there is something to do there */
 
 static const struct smx_proc shared_proc = {.word = SMX__SHARED_WORD};
 
@@ -88,7 +93,26 @@ int smx__process_init(void)
             return -ENOMEM;
         process.hooked = true;
     }
+    return smx__rseq_init();
+}
+
+/* glibc allocates memory for the values of later keys, which a signal handler must not. */
+enum { KEYS_WITH_ROOM = 32 };
+
+int smx__process_set_rseq(ptrdiff_t offset, void (*at_thread_end)(void *))
+{
+    if (smx_rseq_offset)
+        return 0;
+    if (at_thread_end && pthread_key_create(&thread_end, at_thread_end) != 0)
+        return -ENOMEM;
+    /* Release: pairs with the handles that are made after this; and the key is there before it. */
+    __atomic_store_n(&smx_rseq_offset, offset, __ATOMIC_RELEASE);
     return 0;
+}
+
+bool smx__process_at_thread_end(void *argument)
+{
+    return thread_end < KEYS_WITH_ROOM && pthread_setspecific(thread_end, argument) == 0;
 }
 
 struct smx_segment *smx__process_find(dev_t device, ino_t inode)
