@@ -46,8 +46,8 @@ wrong_includes() {
 wrong_dependencies() {
     local root=$1
     includes "$root" include libshm agent tools | grep -F 'liburing.h' |
-        grep -v '^agent/loop_uring\.c:'
-    includes "$root" include libshm agent tools | grep -F 'microhttpd.h' | grep -v '^agent/http\.c:'
+        grep -v '^agent/loop/loop_uring\.c:'
+    includes "$root" include libshm agent tools | grep -F 'microhttpd.h' | grep -v '^agent/http/http\.c:'
     includes "$root" include libshm | grep -F 'jansson.h'
 }
 
