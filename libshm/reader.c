@@ -174,8 +174,10 @@ static int read_registry(struct smx_reader *reader, struct smx__header *header, 
         struct smx__registry *registry;
         struct smx__header next;
         int result = smx__registry_read(&registry, &reader->file, header);
-        if (result != 0)
-            return smx__fail(diag, result, "%s: %s", reader->path, smx_strerror(result));
+        if (result != 0) {
+            (void)smx__fail(diag, result, "%s: %s", reader->path, smx_strerror(result));
+            return result;
+        }
         if (registry->errors == 0 || tries == REREADS) {
             *out = registry;
             return 0;
