@@ -143,7 +143,7 @@ static int bind_every(const struct addrinfo *list)
 
 static int open_tcp(const char *address, struct listen_socket *out, char why[LISTEN_WHY_SIZE])
 {
-    struct host_port at;
+    struct host_port at = {0};
     int rc = split(address, &at, why);
     if (rc < 0)
         return rc;

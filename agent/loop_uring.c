@@ -2,11 +2,11 @@
  *
  * loop_uring.c - the loop's back end on io_uring; the only file that knows liburing.
  *
- * Each watch is a one-shot poll request that is made anew when the loop next waits; the request
- * travels in the same io_uring_enter(2) that waits, so it costs no system call. Multishot polls
- * were dropped: they report edges, and libmicrohttpd, which leaves its epoll descriptor readable
- * when more connections wait than it accepts at a time, would hang on them until the next client;
- * they also need Linux 5.13.
+ * Each watch is a one-shot poll request that is made anew when the loop next waits; the request is
+ * sent by the io_uring_enter(2) that waits, so it costs no system call. Multishot polls were
+ * dropped: they report edges (a descriptor that is left readable is not reported again), so the two
+ * back ends would differ, and they need Linux 5.13. libmicrohttpd happened to work with them, but
+ * nothing promises that it drains its epoll descriptor; throughput was the same.
  */
 #include "agent/loop_backend.h"
 

@@ -63,12 +63,9 @@ static int check_texts(const struct smx_metric *metric, struct smx__draft *d, st
 
 static bool is_reserved(const char *label, const struct smx__family *family)
 {
-    static const char *const always[] = {"app", "app_instance", "otel_metric_overflow", "le",
-                                         "quantile"};
-    for (size_t i = 0; i < sizeof always / sizeof always[0]; i++)
-        if (strcmp(label, always[i]) == 0)
-            return true;
-    return family->mode == SMX_EACH && strcmp(label, "worker") == 0;
+    return smx__is_reserved_label(label) ||
+           (family->type == SMX_HISTOGRAM && strcmp(label, "le") == 0) ||
+           (family->mode == SMX_EACH && strcmp(label, "worker") == 0);
 }
 
 static int check_labels(const struct smx_metric *metric, struct smx__draft *d,

@@ -8,6 +8,7 @@
 #include "libshm/bounds.h"
 #include "libshm/diag.h"
 #include "libshm/draft.h"
+#include "libshm/names.h"
 #include "libshm/registry.h"
 
 #include <errno.h>
@@ -245,6 +246,20 @@ static int enter(struct smx_segment *segment, struct smx__draft *d, const struct
     return 0;
 }
 
+/* A label that the segment gives to every series would stand twice in each line. */
+static int check_constant(const struct smx_segment *segment, const struct smx__draft *d,
+                          struct smx_diag *diag)
+{
+    const struct smx__header *h = segment->header;
+    size_t length = h->labels_len < sizeof h->labels ? h->labels_len : sizeof h->labels;
+    for (unsigned i = 0; i < d->family.n_labels; i++)
+        if (smx__has_label(h->labels, length, d->metric->labels[i]))
+            return smx__fail(diag, -EINVAL,
+                             "metric %.100s: label \"%.64s\" is a constant label of the segment",
+                             d->name, d->metric->labels[i]);
+    return 0;
+}
+
 static smx_family register_family(smx_segment *segment, const struct smx_metric *metric,
                                   enum smx_type type, bool is_double, struct smx_diag *diag)
 {
@@ -257,6 +272,8 @@ static smx_family register_family(smx_segment *segment, const struct smx_metric 
         return (smx_family){NULL, NULL};
     }
     int error = smx__draft(metric, type, is_double, segment->prefix, &draft, diag);
+    if (!error)
+        error = check_constant(segment, &draft, diag);
     if (error)
         smx__lose(segment, SMX_LOST_INVALID);
     else

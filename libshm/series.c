@@ -75,10 +75,14 @@ static int write_series(struct smx_segment *segment, const struct smx__family *f
     size = (size + 7) & ~UINT64_C(7);
     uint64_t cell;
     int error = smx__allocate(segment, size, 8, at);
-    if (!error)
-        error = smx__family_cells(segment, family, &cell);
     if (error)
         return error;
+    error = smx__family_cells(segment, family, &cell);
+    if (error) {
+        /* Or else failing lookups would eat what smaller things still fit into. */
+        smx__give_back(segment, *at, size);
+        return error;
+    }
     struct smx__series *series = smx__at(segment, *at);
     char *text = (char *)(series + 1);
     for (unsigned i = 0; i < w->n; i++) {
@@ -109,20 +113,24 @@ static const struct smx__series *create(struct smx_segment *segment, struct smx_
         smx__lose(segment, SMX_LOST_INVALID);
         return NULL;
     }
-    /* Relaxed: a counter. Taken before the work, so that the cap holds under any race. */
-    if (__atomic_fetch_add(&family->n_series, 1, __ATOMIC_RELAXED) >= family->max_series) {
-        __atomic_fetch_sub(&family->n_series, 1, __ATOMIC_RELAXED);
-        return overflow(segment, family, SMX_LOST_SERIES_CAP);
+    /* Acquire: pairs with the release below. Who has counted has published before: if the cap was
+     * reached by another's making this very series, it is found now. */
+    if (__atomic_load_n(&family->n_series, __ATOMIC_ACQUIRE) >= family->max_series) {
+        const struct smx__record *made = smx__registry_walk(segment, key, 0);
+        return made ? (const struct smx__series *)(const void *)made
+                    : overflow(segment, family, SMX_LOST_SERIES_CAP);
     }
     uint64_t at;
-    const struct smx__record *published = NULL;
-    bool written = write_series(segment, family, w, key->hash, &at) == 0;
-    if (written)
-        published = smx__registry_walk(segment, key, smx__ref(at));
-    if (!published || published != smx__at(segment, at))
-        __atomic_fetch_sub(&family->n_series, 1, __ATOMIC_RELAXED);
+    if (write_series(segment, family, w, key->hash, &at) != 0)
+        return overflow(segment, family, SMX_LOST_SPACE);
+    const struct smx__record *published = smx__registry_walk(segment, key, smx__ref(at));
     if (!published)
         return overflow(segment, family, SMX_LOST_SPACE);
+    /* Counted last, by the winner alone: counting first makes the losers of this race, and whoever
+     * is killed in between, use up the cap. So it is passed by one for each thread that is at
+     * this point at the same time, at most. */
+    if (published == smx__at(segment, at))
+        __atomic_fetch_add(&family->n_series, 1, __ATOMIC_RELEASE);
     return (const struct smx__series *)(const void *)published;
 }
 

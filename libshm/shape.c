@@ -105,6 +105,10 @@ static int pack_labels(const char *const *labels, struct smx__shape *shape, stru
                              "constant label \"%.64s\": names are [a-zA-Z_][a-zA-Z0-9_]* without "
                              "a leading __, values are UTF-8",
                              name);
+        /* It stands in every line, beside the labels that the exposition itself adds. */
+        if (smx__is_reserved_label(name) || strcmp(name, "le") == 0 ||
+            strcmp(name, "worker") == 0 || smx__has_label(shape->labels, shape->labels_len, name))
+            return smx__fail(diag, -EINVAL, "constant label \"%.64s\": reserved, or twice", name);
         if (add_text(shape, name, strlen(name)) != 0 || add_text(shape, value, strlen(value)) != 0)
             return smx__fail(diag, -EINVAL, "constant labels: at \"%.64s\" they exceed %d bytes",
                              name, SMX__LABELS_SIZE);

@@ -143,11 +143,14 @@ static bool take(struct smx_segment *segment, uint32_t index, uint64_t pid)
     return true;
 }
 
+/* Twice: two processes that contend for a slot may both leave it, which takes a pair of them past
+ * the last one that was free. */
 static bool take_any(struct smx_segment *segment)
 {
     uint64_t pid = (uint64_t)getpid();
-    for (uint32_t i = 0; i < segment->header->slots; i++)
-        if (take(segment, i, pid))
+    uint32_t slots = segment->header->slots;
+    for (uint32_t i = 0; i < 2 * slots; i++)
+        if (take(segment, i % slots, pid))
             return true;
     return false;
 }

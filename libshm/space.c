@@ -88,6 +88,13 @@ int smx__allocate(struct smx_segment *segment, uint64_t size, uint64_t align, ui
     return -EAGAIN;
 }
 
+void smx__give_back(struct smx_segment *segment, uint64_t at, uint64_t size)
+{
+    uint64_t end = at + size;
+    (void)__atomic_compare_exchange_n(&segment->header->allocated, &end, at, false,
+                                      __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+}
+
 /* The geometry of the extents that cells are cut from. */
 struct geometry {
     uint64_t cell;   /* bytes */
@@ -137,14 +144,11 @@ int smx__allocate_cell(struct smx_segment *segment, enum smx__cells kind, uint64
     int error = smx__allocate(segment, g.row * g.n_rows, g.row, &extent);
     if (error)
         return error;
-    uint64_t end = extent + g.row * g.n_rows;
     if (!__atomic_compare_exchange_n(cursor, &seen, extent + g.cell, false, __ATOMIC_RELAXED,
                                      __ATOMIC_RELAXED) &&
         cut(cursor, &g, at)) {
-        /* Another thread or process was faster and its extent serves us too: ours, untouched, goes
-         * back if nobody allocated behind it, else it stays unused. */
-        (void)__atomic_compare_exchange_n(&h->allocated, &end, extent, false, __ATOMIC_RELEASE,
-                                          __ATOMIC_RELAXED);
+        /* Another thread or process was faster and its extent serves us too. */
+        smx__give_back(segment, extent, g.row * g.n_rows);
         return 0;
     }
     *at = extent;

@@ -19,6 +19,10 @@ int smx__reserve_all(struct smx__header *h, int fd);
  * our descriptor and the file is gone), -EAGAIN (others allocated all the time). */
 int smx__allocate(struct smx_segment *segment, uint64_t size, uint64_t align, uint64_t *at);
 
+/* Return bytes of smx__allocate that nobody has touched: they are free again if nothing was allocated
+ * behind them, else they stay unused. */
+void smx__give_back(struct smx_segment *segment, uint64_t at, uint64_t size);
+
 /* Hand out one cell that shares its extent with others. Returns as smx__allocate. */
 int smx__allocate_cell(struct smx_segment *segment, enum smx__cells kind, uint64_t *at);
 

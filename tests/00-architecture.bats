@@ -48,7 +48,9 @@ write_source() {
     write_source agent/c.c <<<'#include "../libshm/layout.h"'
     write_source tools/dump/d.c <<<'#include "agent/text.h"'
     write_source agent/e.c <<<'#include "smx/smx.h"'
-    for place in include/smx/a.h:5 libshm/b.c:5 agent/c.c:5 tools/dump/d.c:5 agent/e.c:5; do
+    write_source tools/bench/f.c <<<'#include "agent/text.h"'
+    for place in include/smx/a.h:5 libshm/b.c:5 agent/c.c:5 tools/dump/d.c:5 agent/e.c:5 \
+        tools/bench/f.c:5; do
         fires wrong_includes "$place"
     done
 }

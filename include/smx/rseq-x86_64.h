@@ -2,8 +2,8 @@
  *
  * rseq-x86_64.h - the sequences in x86-64 assembler. Included by <smx/rseq.h>.
  *
- * The thread's struct rseq is at %fs:__rseq_offset: cpu_id at 4, rseq_cs at 8. A sequence stores the
- * address of its descriptor to rseq_cs, makes sure of the CPU, commits by one instruction, and
+ * The thread's struct rseq is at %fs:__rseq_offset: cpu_id at 4, rseq_cs at 8. A sequence stores
+ * the address of its descriptor to rseq_cs, makes sure of the CPU, commits by one instruction, and
  * stores 0. There is no call in it, and its cold part lies elsewhere.
  */
 #ifndef SMX_RSEQ_X86_64_H
@@ -20,8 +20,8 @@ struct smx_hist; /* rows at offset 0, stride at 8 */
 /* clang-format off */
 
 /* Labels: start is the first instruction inside, end lies behind the commit, abort is where the
- * kernel lands. Descriptor and cold part lie in the section group of the function around them ("?"),
- * which is what lets C++ inline functions be discarded whole. */
+ * kernel lands. Descriptor and cold part lie in the section group of the function around them
+ * ("?"), which is what lets C++ inline functions be discarded whole. */
 #define SMX__RSEQ_BEGIN(start, end, descriptor, abort)                                             \
     ".pushsection __rseq_cs, \"aw?\"\n\t"                                                          \
     ".balign 32\n" descriptor ":\n\t"                                                              \
@@ -46,8 +46,8 @@ static inline uint32_t smx__rseq_cpu(void)
     return cpu;
 }
 
-/* base[cpu << 12] += n. 4: the way out to an atomic row, with the CPU's number, or what stands there
- * in a thread without rseq, in t. Nothing happens if base is NULL; rows is 0 then. */
+/* base[cpu << 12] += n. 4: the way out to an atomic row, with the CPU's number, or what stands
+ * there in a thread without rseq, in t. Nothing happens if base is NULL; rows is 0 then. */
 static inline void smx__rseq_add(uint64_t *base, uint32_t rows, uint32_t mask, uint64_t n)
 {
     uint64_t t;
@@ -79,9 +79,9 @@ static inline void smx__rseq_add(uint64_t *base, uint32_t rows, uint32_t mask, u
         : "cc");
 }
 
-/* row[SMX_HIST_BUCKETS + bucket] += 1 and row[SMX_HIST_SUM] += ticks, where row is that of `cpu`: two
- * sequences, each of which makes sure that we are still there; the second descriptor replaces the
- * first. 4, 10: the ways out to the first atomic row, base + rows * stride. */
+/* row[SMX_HIST_BUCKETS + bucket] += 1 and row[SMX_HIST_SUM] += ticks, where row is that of `cpu`:
+ * two sequences, each of which makes sure that we are still there; the second descriptor replaces
+ * the first. 4, 10: the ways out to the first atomic row, base + rows * stride. */
 static inline void smx__rseq_record(uint64_t *base, uint64_t *row, uint64_t bucket, uint64_t ticks,
                                     uint32_t cpu, const struct smx_hist *hist)
 {
