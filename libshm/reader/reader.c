@@ -15,6 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* How often names that seem unsound are read again. */
+enum { REREADS = 8 };
+
 /* The numbers of one snapshot. */
 struct side {
     struct smx__values values;
@@ -150,20 +153,61 @@ static void show(struct smx_reader *reader, struct smx__registry *registry,
     fill_info(reader, header, st);
 }
 
+static int read_header(struct smx_reader *reader, struct smx__header *header, struct stat *st,
+                       struct smx_diag *diag)
+{
+    *st = (struct stat){0};
+    int result = smx__header_read(&reader->file, reader->path, header, st, diag);
+    if (result == -EPROTO && (uint64_t)st->st_size < reader->capacity)
+        return smx__fail(diag, -EIO, "%s: the file was truncated", reader->path);
+    return result;
+}
+
+/* Read the names. A record that is published meanwhile may lie beyond what the header had as
+ * allocated, or in a block that was read before it was written, and then looks unsound: what has
+ * errors is read again, with a new header, as long as there is movement. Bounded, for whoever
+ * damages a file may keep it moving. */
+static int read_registry(struct smx_reader *reader, struct smx__header *header, struct stat *st,
+                         struct smx__registry **out, struct smx_diag *diag)
+{
+    for (int tries = 0;; tries++) {
+        struct smx__registry *registry;
+        struct smx__header next;
+        int result = smx__registry_read(&registry, &reader->file, header);
+        if (result != 0) {
+            (void)smx__fail(diag, result, "%s: %s", reader->path, smx_strerror(result));
+            return result;
+        }
+        if (registry->errors == 0 || tries == REREADS) {
+            *out = registry;
+            return 0;
+        }
+        result = read_header(reader, &next, st, diag);
+        /* Once in any case: a record is seen before `published` moves. */
+        bool moved =
+            tries == 0 || next.allocated != header->allocated || smx__header_moved(&next, header);
+        if (result == 0 && !moved) {
+            *out = registry;
+            return 0;
+        }
+        smx__registry_free(registry);
+        if (result != 0)
+            return result;
+        *header = next;
+    }
+}
+
 int smx_reader_update(smx_reader *reader, struct smx_diag *diag)
 {
     struct smx__header header;
-    struct stat st = {0};
-    int result = smx__header_read(&reader->file, reader->path, &header, &st, diag);
-    if (result == -EPROTO && (uint64_t)st.st_size < reader->capacity)
-        return smx__fail(diag, -EIO, "%s: the file was truncated", reader->path);
+    struct stat st;
+    int result = read_header(reader, &header, &st, diag);
+    struct smx__registry *registry = reader->registry;
+    if (result == 0 && (!registry || smx__header_moved(&registry->header, &header)))
+        result = read_registry(reader, &header, &st, &registry, diag);
     if (result != 0)
         return result;
-    struct smx__registry *registry = reader->registry;
-    if (!registry || smx__header_moved(&registry->header, &header))
-        result = smx__registry_read(&registry, &reader->file, &header);
-    if (result == 0)
-        result = read_numbers(reader, &reader->side[!reader->shown], registry, &header);
+    result = read_numbers(reader, &reader->side[!reader->shown], registry, &header);
     if (result != 0) {
         if (registry != reader->registry)
             smx__registry_free(registry);
