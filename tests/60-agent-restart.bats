@@ -63,7 +63,7 @@ never_down() {
     master=${pids[demo]}
     start load wrk --threads 1 --connections 16 --duration 10m "$demo_url/fast"
     watch_totals >"$scratch/totals" 3>&- &
-    watcher=$!
+    pids[watcher]=$!
     local turn
     for turn in 1 2 3 4 5; do
         start_agent
@@ -78,7 +78,7 @@ never_down() {
     eventually dumped_is demo_http_in_flight_requests 0
     scraped_is demo_http_requests_total "$(dumped demo_http_requests_total)"
     touch "$scratch/enough"
-    wait "$watcher"
+    eventually not running watcher
 
     run never_down "$scratch/totals"
     echo "$output"
@@ -90,6 +90,10 @@ never_down() {
     [ ! -s "$scratch/demo.err" ]
     stop demo
     [ "$ended" -eq 0 ]
+}
+
+not() {
+    ! "$@"
 }
 
 scrapes_after() {

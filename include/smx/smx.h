@@ -160,7 +160,9 @@ struct smx_metric {
     const char *name; /* [a-zA-Z_:][a-zA-Z0-9_:]*, counters should end in _total */
     const char *help; /* UTF-8, one sentence */
     const char *unit; /* "seconds", "bytes"; the name then ends in _<unit> (or _<unit>_total) */
-    const char *labels[SMX_LABELS_MAX]; /* [a-zA-Z_][a-zA-Z0-9_]*, not starting with __ */
+    const char *labels[SMX_LABELS_MAX]; /* [a-zA-Z_][a-zA-Z0-9_]*, not starting with __, and not
+                                           one of app app_instance le quantile worker (for each)
+                                           otel_metric_overflow, which readers add */
     uint32_t max_series;                /* cap; 0 is the segment's default */
     int digits;         /* 0: 9 if the unit is "seconds", else 0; 1..9; SMX_WHOLE: 0 in any case */
     enum smx_mode mode; /* gauges */

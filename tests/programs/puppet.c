@@ -16,16 +16,17 @@
 #include <string.h>
 
 enum { WORDS = 16 };
+#define HELP "A metric of a test."
 
 static void play_counter(smx_segment *s, char *words[], struct smx_diag *diag)
 {
-    smx_counter_add(smx_counter_new(s, &(struct smx_metric){.name = words[1]}, diag),
+    smx_counter_add(smx_counter_new(s, &(struct smx_metric){.name = words[1], .help = HELP}, diag),
                     strtoull(words[2], NULL, 10));
 }
 
 static void play_gauge(smx_segment *s, char *words[], struct smx_diag *diag)
 {
-    smx_gauge_set(smx_gauge_new(s, &(struct smx_metric){.name = words[1]}, diag),
+    smx_gauge_set(smx_gauge_new(s, &(struct smx_metric){.name = words[1], .help = HELP}, diag),
                   strtoll(words[2], NULL, 10));
 }
 
@@ -35,14 +36,16 @@ static void play_histogram(smx_segment *s, char *words[], size_t n, struct smx_d
     for (size_t i = 3; i < n; i++)
         bounds[i - 3] = strtod(words[i], NULL);
     smx_histogram h = smx_histogram_new(
-        s, &(struct smx_metric){.name = words[1], .bounds = bounds, .n_bounds = n - 3}, diag);
+        s,
+        &(struct smx_metric){.name = words[1], .help = HELP, .bounds = bounds, .n_bounds = n - 3},
+        diag);
     smx_histogram_observe(h, strtod(words[2], NULL));
 }
 
 static void play_labelled(smx_segment *s, char *words[], struct smx_diag *diag)
 {
-    smx_family f =
-        smx_counter_family(s, &(struct smx_metric){.name = words[1], .labels = {"kind"}}, diag);
+    smx_family f = smx_counter_family(
+        s, &(struct smx_metric){.name = words[1], .help = HELP, .labels = {"kind"}}, diag);
     smx_counter_add(smx_counter_with(f, SMX_VALUES(words[2])), strtoull(words[3], NULL, 10));
 }
 

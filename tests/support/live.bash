@@ -7,7 +7,7 @@
 root=$(dirname "$BATS_TEST_DIRNAME")
 build=${SMX_BUILD:-$root/build/release}
 bin=$build/bin
-declare -A pids # what runs, by name
+declare -gA pids # what runs, by name; -g: `load` is a function
 demo_url=
 
 live_setup() {
@@ -28,12 +28,15 @@ live_teardown() {
 start() {
     local name=$1
     shift
+    # Now, and not when the command comes to run: somebody may wait for what it says.
+    : >"$scratch/$name.out"
     # Else bats waits for whoever holds its descriptor 3.
     setpriv --pdeathsig TERM "$@" >"$scratch/$name.out" 2>"$scratch/$name.err" </dev/null 3>&- &
     pids[$name]=$!
 }
 
 # stop NAME [SIGNAL]: and wait. The exit status is left in $ended.
+# shellcheck disable=SC2034
 stop() {
     ended=0
     kill -"${2-TERM}" "${pids[$1]}" 2>/dev/null || true
@@ -74,7 +77,7 @@ start_demo() {
 request() {
     local i
     for ((i = 0; i < $1; i++)); do
-        curl -s --retry 5 --retry-connrefused -o /dev/null "$demo_url$2" || return
+        curl -s -o /dev/null "$demo_url$2" || return
     done
 }
 
@@ -83,7 +86,7 @@ start_agent() {
     rm -f "$scratch/agent.sock"
     start agent "$bin/smx-agent" --segments.dir="$SMX_DIR" \
         --web.listen-address="unix:$scratch/agent.sock" "$@"
-    eventually agent_get /-/ready >/dev/null
+    eventually agent_get /-/healthy >/dev/null
 }
 
 agent_get() {

@@ -11,8 +11,8 @@
 #include "segment.h"
 #include "tables.h"
 
-#include "agent/gather.h"
-#include "agent/text.h"
+#include "agent/gather/gather.h"
+#include "agent/encode/text.h"
 
 #include <errno.h>
 #include <stdio.h>

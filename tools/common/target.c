@@ -34,7 +34,10 @@ int target_find(const char *argument, const char *directory, char path[PATH_MAX]
     char *instance = strchr(app, '@');
     if (instance)
         *instance++ = '\0';
-    return smx_find(app, instance, directory, path, PATH_MAX, diag);
+    int result = smx_find(app, instance, directory, path, PATH_MAX, diag);
+    if (result < 0 && access(argument, F_OK) == 0)
+        return refuse(diag, result, argument, "no such application; for the file write it with ./");
+    return result;
 }
 
 static int add_path(struct target_list *list, const char *directory, const char *name)

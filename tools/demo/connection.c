@@ -15,7 +15,7 @@
 void connection_init(struct connection *c, int fd)
 {
     c->fd = fd;
-    c->last = false;
+    c->last = c->answered = false;
     c->in_used = c->out_used = c->out_sent = 0;
 }
 
@@ -27,7 +27,7 @@ void connection_fini(struct connection *c)
 
 bool connection_idle(const struct connection *c)
 {
-    return c->in_used == 0 && c->out_used == 0;
+    return c->answered && c->in_used == 0 && c->out_used == 0;
 }
 
 /* The part of a request that counts as in flight, and whose time is taken. */
@@ -78,6 +78,7 @@ static bool answer_next(struct connection *c, const struct service *service)
         return true;
     }
     c->last = !request.keep_alive || service->draining;
+    c->answered = true;
     enum route route = route_find(request.path, request.path_length);
     enum http_status status = answer(c, service, &request, route);
     count(c, service, request.method, route, status);
@@ -99,6 +100,18 @@ static bool flush(struct connection *c)
     return true;
 }
 
+/* Say that no more comes, and wait for the client to close. Closing with input unread would reset
+ * the connection, and could take the answer from the client before it has read it. */
+static bool linger(struct connection *c)
+{
+    ssize_t n;
+    shutdown(c->fd, SHUT_WR);
+    do
+        n = recv(c->fd, c->in, sizeof c->in, 0);
+    while (n > 0);
+    return n < 0 && errno == EAGAIN;
+}
+
 bool connection_run(struct connection *c, const struct service *service)
 {
     for (;;) {
@@ -107,7 +120,7 @@ bool connection_run(struct connection *c, const struct service *service)
         if (c->out_used)
             return true;
         if (c->last)
-            return false;
+            return linger(c);
         if (answer_next(c, service))
             continue;
         ssize_t n = recv(c->fd, c->in + c->in_used, sizeof c->in - c->in_used, 0);

@@ -18,8 +18,9 @@ struct service {
 };
 
 struct connection {
-    int fd; /* non-blocking; -1: the struct is free */
-    bool last;
+    int fd;        /* non-blocking; -1: the struct is free */
+    bool answered; /* at least one request */
+    bool last;     /* close after what is in out */
     size_t in_used;
     size_t out_used;
     size_t out_sent;
@@ -37,7 +38,7 @@ void connection_fini(struct connection *connection);
  * Returns: false when the connection is over. */
 bool connection_run(struct connection *connection, const struct service *service);
 
-/* No request is begun, no answer is under way. */
+/* Between two requests: one was answered, the next has not begun. */
 bool connection_idle(const struct connection *connection);
 
 #endif

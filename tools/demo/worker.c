@@ -41,10 +41,10 @@ static time_t now_seconds(void)
     return t.tv_sec;
 }
 
-/* Exclusive: a new connection wakes one worker, not all of them. */
+/* Not EPOLLEXCLUSIVE: it wakes the same idle worker each time, who then gets all connections. */
 static int listen_on(struct worker *w)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.ptr = &w->listener};
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = &w->listener};
     w->listening = epoll_ctl(w->epoll, EPOLL_CTL_ADD, w->listener, &event) == 0;
     return w->listening ? 0 : -errno;
 }
@@ -94,13 +94,15 @@ static void accept_one(struct worker *w)
         listen_off(w);
 }
 
+/* A request that has arrived is answered, and a client that has just connected may send its first
+ * one: only connections between two requests are closed at once. */
 static void drain(struct worker *w)
 {
     w->service.draining = true;
     w->drain_until = now_seconds() + DRAIN_SECONDS;
     listen_off(w);
     for (struct connection *c = w->connections; c < w->connections + CONNECTIONS; c++)
-        if (c->fd >= 0 && connection_idle(c))
+        if (c->fd >= 0 && (!connection_run(c, &w->service) || connection_idle(c)))
             drop(w, c);
 }
 
@@ -131,12 +133,12 @@ static int loop(struct worker *w)
 {
     struct epoll_event events[EVENTS];
     while (!finished(w)) {
+        smx_heartbeat(w->service.metrics->segment);
         int n = epoll_wait(w->epoll, events, EVENTS, TURN_MS);
         if (n < 0 && errno != EINTR)
             return -errno;
         for (int i = 0; i < n; i++)
             take_event(w, events[i].data.ptr);
-        smx_heartbeat(w->service.metrics->segment);
     }
     return 0;
 }

@@ -73,8 +73,8 @@ static const struct unit derived_units[] = {
 };
 
 /* Base units that a name may end in. */
-static const char *const base_units[] = {"seconds", "bytes",   "celsius", "meters", "grams",
-                                         "volts",   "amperes", "joules",  "ratio"};
+static const char *const base_units[] = {"seconds", "bytes", "celsius", "meters",
+                                         "grams",   "volts", "amperes", "joules"};
 
 static const char *const type_words[] = {"counter", "gauge", "histogram", "summary", "untyped"};
 

@@ -99,7 +99,7 @@ static int write_snapshot(smx_reader *reader, const struct dump_options *options
     if (result < 0)
         plain_error(smx_strerror(result), "cannot write the dump: ");
     if (info->errors > 0)
-        plain_error(info->path, "%ju unsound records left out of ", (uintmax_t)info->errors);
+        plain_error(info->path, "records left out as unsound: %ju of ", (uintmax_t)info->errors);
     return result < 0 || wrong > 0 || info->errors > 0 ? EXIT_DAMAGED : EXIT_FINE;
 }
 

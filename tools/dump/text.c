@@ -64,6 +64,7 @@ static void write_lost(FILE *out, const struct smx_segment_info *info)
 
 static void write_labels(FILE *out, const struct smx_segment_info *info)
 {
+    fputs(info->n_labels ? "" : "-", out);
     for (size_t i = 0; i < info->n_labels; i++) {
         fputs(i ? "," : "", out);
         plain_write(out, info->labels[i].name.at, info->labels[i].name.length);
@@ -88,7 +89,7 @@ static void write_segment(FILE *out, const struct smx_segment_info *info)
     fputs("\n  application  ", out);
     plain_write(out, info->app.at, info->app.length);
     fputs("\n  instance     ", out);
-    plain_write(out, info->instance.at, info->instance.length);
+    plain_text(out, info->instance.length ? info->instance.at : "-");
     fputs("\n  labels       ", out);
     write_labels(out, info);
     fputs("\n  format       ", out);
@@ -201,7 +202,10 @@ static int write_processes(FILE *out, const struct smx_process_info *processes, 
     for (size_t i = 0; result == 0 && i < n; i++) {
         fprintf(table.out, "%" PRIu32, processes[i].worker);
         table_next(&table);
-        fprintf(table.out, "%jd", (intmax_t)processes[i].pid);
+        if (processes[i].pid > 0)
+            fprintf(table.out, "%jd", (intmax_t)processes[i].pid);
+        else
+            putc('-', table.out);
         table_next(&table);
         table_cell(&table, processes[i].live ? "live" : "dead");
         plain_write(table.out, processes[i].role,

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * edges.h - the classic buckets of a histogram family: which `le` bounds are exposed, and which of
+ * the family's own buckets each of them takes in. Pure, and a function of the family's description
+ * alone, so that the bounds never change while the family lives.
+ */
+#ifndef SMX_AGENT_EDGES_H
+#define SMX_AGENT_EDGES_H
+
+#include <smx/reader.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Bounds of an exponential family, at most; the default ranges need 28 and 33. */
+enum { EDGES_MAX = 36, EDGES_MIN = 6 };
+
+/* Readable bytes behind the end of kept texts, so that they can be copied in whole steps. */
+enum { RENDER_SLACK = 16 };
+
+struct edges {
+    size_t n;      /* at least 1: the last is +Inf */
+    size_t *upto;  /* edge i takes in all buckets up to and with this one */
+    size_t *ends;  /* where the text of edge i ends */
+    char *text;    /* ,le="0.5"} and a space, for each edge */
+    size_t widest; /* length of the longest text */
+};
+
+/* Choose the edges of a family. Explicit bounds are all taken. Exponential ones are merged to
+ * powers of two, or of four and more where the range is wide; finer ones where it is so narrow that
+ * fewer than EDGES_MIN would remain. The highest finite bound is always there.
+ * Returns: 0, -ENOMEM. Owns: the caller ends with edges_fini(). */
+int edges_init(struct edges *out, const struct smx_family_info *family);
+void edges_fini(struct edges *edges);
+
+/* Whether two families have the same buckets, so that their series may stand in one family. */
+bool edges_same(const struct smx_family_info *a, const struct smx_family_info *b);
+
+#endif

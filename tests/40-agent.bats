@@ -1,0 +1,285 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# 40-agent.bats - smx-agent as a program: its options, its sockets, its pages, how it ends.
+
+bats_require_minimum_version 1.5.0
+load support/live
+
+setup() {
+    live_setup
+}
+
+teardown() {
+    live_teardown
+}
+
+# start_tcp NAME [ARGUMENT...]: an agent on a free port, which is left in $port.
+start_tcp() {
+    local name=$1
+    shift
+    start "$name" "$bin/smx-agent" --segments.dir="$SMX_DIR" --web.listen-address=127.0.0.1:0 "$@"
+    eventually file_says "$scratch/$name.err" listening
+    port=$(sed -n 's/.*address=127\.0\.0\.1:\([0-9]*\).*/\1/p' "$scratch/$name.err" | head -n 1)
+}
+
+refuses_connections() {
+    ! (exec 9<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+# The status of a request, then its headers, without carriage returns.
+headers() {
+    curl -s -o /dev/null -D - --unix-socket "$scratch/agent.sock" "$@" | tr -d '\r'
+}
+
+status() {
+    curl -s -o /dev/null -w '%{http_code}' --unix-socket "$scratch/agent.sock" "$@"
+}
+
+@test "--help and --version go to the standard output and are no failure" {
+    run --separate-stderr "$bin/smx-agent" --help
+    [ "$status" -eq 0 ]
+    [[ $output == "Usage: smx-agent"* ]]
+    [ -z "$stderr" ]
+    run --separate-stderr "$bin/smx-agent" --version
+    [ "$status" -eq 0 ]
+    [[ $output =~ ^smx-agent\ [0-9]+\.[0-9]+\.[0-9]+$ ]]
+}
+
+@test "a bad option is a usage error that names the option" {
+    while read -r option name; do
+        run "$bin/smx-agent" $option
+        echo "$option: $status $output"
+        [ "$status" -eq 2 ]
+        [[ ${lines[0]} == *"$name"* ]]
+    done <<'OPTIONS'
+--nonsense nonsense
+--loop=kqueue loop
+--log.level=loud log.level
+--log.format=xml log.format
+--segments.dir=relative segments.dir
+--web.listen-address=nowhere web.listen-address
+--web.listen-address=::1:80 web.listen-address
+--web.listen-address=:65536 web.listen-address
+--web.listen-address=unix:relative web.listen-address
+--config.file=/x config.file
+--web.config.file=/x web.config.file
+surplus surplus
+OPTIONS
+}
+
+@test "--check-config judges the options and serves nothing" {
+    run "$bin/smx-agent" --check-config --web.listen-address=[::1]:0
+    [ "$status" -eq 0 ]
+    run "$bin/smx-agent" --check-config --web.listen-address=x
+    [ "$status" -eq 2 ]
+}
+
+@test "--once prints one scrape of what is there" {
+    start_puppet app shop
+    tell app "counter orders_total 41"
+    run --separate-stderr "$bin/smx-agent" --segments.dir="$SMX_DIR" --once
+    [ "$status" -eq 0 ]
+    [[ $output == *'orders_total{app="shop"} 41'* ]]
+}
+
+@test "a scrape that cannot be written is a failure" {
+    run bash -c '"$0" --segments.dir="$1" --once >/dev/full' "$bin/smx-agent" "$SMX_DIR"
+    [ "$status" -eq 1 ]
+    [[ $output == *"cannot write the scrape"* ]]
+}
+
+@test "a port in use is one line and a failure" {
+    start_tcp first
+    run "$bin/smx-agent" --log.level=warn --segments.dir="$SMX_DIR" \
+        --web.listen-address=127.0.0.1:"$port"
+    [ "$status" -eq 1 ]
+    [ "${#lines[@]}" -eq 1 ]
+    [[ $output == *"127.0.0.1:$port"*"in use"* ]]
+}
+
+@test "a directory that was asked for and is none is one line and a failure" {
+    touch "$scratch/file"
+    ln -s "$SMX_DIR" "$scratch/link"
+    for path in "$scratch/file" "$scratch/link"; do
+        run "$bin/smx-agent" --segments.dir="$path" --web.listen-address=127.0.0.1:0
+        [ "$status" -eq 1 ]
+        [ "${#lines[@]}" -eq 1 ]
+        [[ $output == *"directory refused"*"$path"* ]]
+    done
+}
+
+@test "the log is JSON where that is asked for" {
+    start_tcp agent --log.format=json
+    jq -e -s 'map(select(.msg == "listening" and .level == "info")) | length == 1' \
+        "$scratch/agent.err"
+}
+
+@test "every page answers, unknown ones are 404, other methods 405" {
+    start_agent
+    for path in / /metrics /health /health/live /health/ready /-/healthy /-/ready; do
+        [ "$(status "http://agent$path")" = 200 ]
+        for method in POST PUT DELETE OPTIONS; do
+            [ "$(status -X "$method" "http://agent$path")" = 405 ]
+        done
+    done
+    [ "$(status -d x=y "http://agent/metrics?debug=1")" = 405 ]
+    headers -X POST http://agent/metrics | grep -qx 'Allow: GET, HEAD'
+    for path in /nothing /metrics/ /health/ready/ //; do
+        [ "$(status "http://agent$path")" = 404 ]
+        [ "$(status -X POST "http://agent$path")" = 404 ]
+    done
+}
+
+@test "HEAD has the headers of GET and no body" {
+    start_agent
+    for path in / /health/live; do
+        diff <(headers "http://agent$path" | grep -v ^Date) \
+            <(headers -I "http://agent$path" | grep -v ^Date)
+        [ "$(curl -s -I --unix-socket "$scratch/agent.sock" "http://agent$path" | tr -d '\r' |
+            sed '1,/^$/d' | wc -c)" -eq 0 ]
+    done
+    headers -I http://agent/metrics | grep -q '^Content-Length: [1-9]'
+}
+
+@test "the format follows the Accept header" {
+    start_agent
+    headers http://agent/metrics | grep -qx 'Content-Type: text/plain; version=0.0.4; charset=utf-8'
+    headers -H 'Accept: application/openmetrics-text;version=1.0.0' http://agent/metrics |
+        grep -qx 'Content-Type: application/openmetrics-text; version=1.0.0; charset=utf-8'
+    agent_get /metrics | promtool check metrics
+}
+
+@test "a connection serves many requests" {
+    start_agent
+    run curl -sv --unix-socket "$scratch/agent.sock" http://agent/health/live \
+        http://agent/metrics http://agent/health/live -o /dev/null -o /dev/null -o /dev/null
+    [ "$(grep -c 'Re-using existing connection' <<<"$output")" -eq 2 ]
+}
+
+@test "health tells of every segment, and a bad one degrades without taking the agent out" {
+    start_puppet app shop
+    tell app "gauge up 1"
+    start_agent
+    agent_get /health | jq -e '.status == "ok" and .components.agent.status == "ok" and
+        (.components.segments | length == 1) and
+        (.components.segments[0] | .app == "shop" and .live_processes == 1 and
+            .state == "served" and .dropped.series_cap == 0 and .max_bytes > .allocated_bytes)'
+    echo garbage >"$SMX_DIR/bad<script>.v1.smx"
+    agent_get /health | jq -e '.status == "degraded" and
+        (.components.segments | map(.state) | sort == ["damaged", "served"])'
+    agent_get /-/ready
+    agent_get / | grep -q 'bad&lt;script&gt;.v1.smx'
+    agent_get /metrics | grep -qx 'smx_agent_segments{state="damaged"} 1'
+    agent_get /metrics | grep -qx 'up{app="shop"} 1'
+    [ "$(grep -c 'segment left out' "$scratch/agent.err")" -eq 1 ]
+}
+
+@test "a new segment is noticed without a scrape" {
+    start_agent
+    start_puppet app shop
+    tell app "counter orders_total 1"
+    eventually file_says "$scratch/agent.err" 'serving segment.*shop.v1.smx'
+}
+
+@test "several addresses are served at once" {
+    start_tcp agent --web.listen-address="unix:$scratch/agent.sock" --web.listen-address=:0
+    other=$(sed -En 's/.*address=(\[::\]|0\.0\.0\.0):([0-9]+).*/\2/p' "$scratch/agent.err")
+    [ "$(agent_get /health/live)" = live ]
+    [ "$(curl -s "http://127.0.0.1:$port/health/live")" = live ]
+    [ "$(curl -s "http://127.0.0.1:$other/health/live")" = live ]
+}
+
+@test "where io_uring is refused the agent takes epoll, unless told otherwise" {
+    run "$build/tests/deny-uring" "$bin/smx-agent" --segments.dir="$SMX_DIR" --loop=uring
+    [ "$status" -eq 1 ]
+    [[ $output == *"io_uring is refused here"* ]]
+    start denied "$build/tests/deny-uring" "$bin/smx-agent" --segments.dir="$SMX_DIR" \
+        --web.listen-address="unix:$scratch/agent.sock"
+    eventually agent_get /-/ready
+    agent_get /health | jq -e '.components.agent.loop == "epoll"'
+    stop denied
+    [ "$ended" -eq 0 ]
+}
+
+@test "SIGTERM and SIGINT end an idle agent at once and remove its socket" {
+    for signal in TERM INT; do
+        start_agent
+        curl -s --unix-socket "$scratch/agent.sock" http://agent/metrics >/dev/null
+        [ -S "$scratch/agent.sock" ]
+        stop agent "$signal"
+        [ "$ended" -eq 0 ]
+        [ ! -e "$scratch/agent.sock" ]
+    done
+}
+
+@test "a request that has begun is answered after SIGTERM, new ones are not taken" {
+    for kind in uring epoll; do
+        $bin/smx-agent --segments.dir="$SMX_DIR" --loop=$kind --once >/dev/null 2>&1 || continue
+        start_tcp "agent_$kind" --loop=$kind
+        exec 7<>"/dev/tcp/127.0.0.1/$port"
+        printf 'GET /metrics HTTP/1.1\r\n' >&7
+        curl -s "http://127.0.0.1:$port/health/live" # what came before it has been read now
+        kill -TERM "${pids[agent_$kind]}"
+        eventually refuses_connections "$port"
+        running "agent_$kind"
+        printf 'Host: agent\r\n\r\n' >&7
+        answer=$(timeout 30 cat <&7)
+        exec 7>&-
+        [[ $answer == "HTTP/1.1 200 OK"* ]]
+        [[ $answer == *"Connection: close"* ]]
+        [[ $answer == *smx_agent_build_info* ]]
+        stop "agent_$kind" CONT
+        [ "$ended" -eq 0 ]
+    done
+}
+
+@test "an agent that is draining is not ready" {
+    start_tcp agent
+    exec 7<>"/dev/tcp/127.0.0.1/$port"
+    printf 'GET /health/ready HTTP/1.1\r\n' >&7
+    curl -s "http://127.0.0.1:$port/health/live"
+    kill -TERM "${pids[agent]}"
+    eventually refuses_connections "$port"
+    printf 'Host: agent\r\n\r\n' >&7
+    answer=$(timeout 30 cat <&7)
+    exec 7>&-
+    [[ $answer == "HTTP/1.1 503 "* ]]
+    stop agent CONT
+    [ "$ended" -eq 0 ]
+}
+
+@test "a request that never ends does not keep the agent" {
+    start_tcp agent
+    exec 7<>"/dev/tcp/127.0.0.1/$port"
+    printf 'GET /metrics HTTP/1.1\r\n' >&7
+    curl -s "http://127.0.0.1:$port/health/live"
+    stop agent TERM
+    exec 7>&-
+    [ "$ended" -eq 0 ]
+}
+
+@test "an agent killed with -9 is replaced by another on the same socket, totals stand" {
+    start_puppet app shop
+    tell app "counter orders_total 41"
+    start_agent
+    eventually scraped_is orders_total 41
+    stop agent KILL
+    [ "$ended" -ne 0 ]
+    tell app "counter orders_total 1"
+    start agent "$bin/smx-agent" --segments.dir="$SMX_DIR" \
+        --web.listen-address="unix:$scratch/agent.sock"
+    eventually agent_get /-/ready
+    scraped_is orders_total 42
+}
+
+@test "a socket somebody listens on, or a file in its place, is left alone" {
+    start_agent
+    run "$bin/smx-agent" --segments.dir="$SMX_DIR" --web.listen-address="unix:$scratch/agent.sock"
+    [ "$status" -eq 1 ]
+    [ "$(agent_get /health/live)" = live ]
+    echo precious >"$scratch/file"
+    run "$bin/smx-agent" --segments.dir="$SMX_DIR" --web.listen-address="unix:$scratch/file"
+    [ "$status" -eq 1 ]
+    [ "$(cat "$scratch/file")" = precious ]
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * soundness.c - the promises of <smx/reader.h> as checks, for tests that feed it damaged segments.
+ */
+#include "support/soundness.h"
+
+#include <math.h>
+#include <string.h>
+
+static bool is_text(struct smx_str s)
+{
+    return s.at && strlen(s.at) == s.length;
+}
+
+static const char *histogram_fault(const struct smx_family_info *f,
+                                   const struct smx_histogram_info *h)
+{
+    uint64_t count = 0;
+    if (!h || h->family != f)
+        return "a histogram of another family";
+    for (size_t i = 0; i < f->n_buckets; i++)
+        count += h->buckets[i];
+    if (count != h->count)
+        return "a histogram's count is not the sum of its buckets";
+    for (int q = 0; q <= 4; q++)
+        if (count && isnan(smx_histogram_quantile(h, q / 4.0)))
+            return "a quantile is not a number";
+    return NULL;
+}
+
+static const char *series_fault(const struct smx_family_info *f, const struct smx_series_info *s)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < f->n_labels && !s->overflow; i++)
+        if (!is_text(s->values[i]))
+            return "a label value is no text";
+    if (s->id == 0)
+        return "a series without an id";
+    if (f->type == SMX_HISTOGRAM)
+        return histogram_fault(f, s->histogram);
+    for (size_t i = 0; f->type == SMX_GAUGE && f->mode == SMX_EACH && i < s->each.n; i++)
+        sum += s->each.at[i].worker;
+    return sum > UINT64_C(65536) * 65536 ? "worker numbers out of range" : NULL;
+}
+
+static const char *family_fault(const struct smx_family_info *f)
+{
+    if (!is_text(f->name) || f->name.length == 0 || !is_text(f->help) || !is_text(f->unit))
+        return "a family's name, help or unit is no text";
+    if (f->n_labels > SMX_LABELS_MAX || f->type < SMX_COUNTER || f->type > SMX_HISTOGRAM)
+        return "a family's fields are out of range";
+    for (size_t i = 0; i < f->n_labels; i++)
+        if (!is_text(f->labels[i]) || f->labels[i].length == 0)
+            return "a label's name is no text";
+    for (size_t i = 1; i < f->n_buckets; i++)
+        if (!(f->upper_bounds[i] > f->upper_bounds[i - 1]))
+            return "bounds do not ascend";
+    const char *fault = NULL;
+    for (size_t i = 0; !fault && i < f->n_series; i++)
+        fault = series_fault(f, &f->series[i]);
+    return fault;
+}
+
+const char *soundness_fault(const smx_reader *reader)
+{
+    const struct smx_segment_info *info = smx_reader_info(reader);
+    const char *fault = NULL;
+    size_t n, live = 0, series = 0;
+    const struct smx_process_info *p = smx_reader_processes(reader, &n);
+    for (size_t i = 0; i < n; i++) {
+        live += p[i].live;
+        if (p[i].worker >= info->slots || !memchr(p[i].role, 0, sizeof p[i].role))
+            return "a process out of range";
+    }
+    if (live != info->n_live || !is_text(info->app) || !is_text(info->instance))
+        return "the segment's description contradicts itself";
+    for (size_t i = 0; i < info->n_labels; i++)
+        if (!is_text(info->labels[i].name) || !is_text(info->labels[i].value))
+            return "a constant label is no text";
+    for (size_t i = 0; !fault && i < info->n_families; i++) {
+        fault = family_fault(smx_reader_family(reader, i));
+        series += smx_reader_family(reader, i)->n_series;
+    }
+    return fault ? fault : series != info->n_series ? "series were lost on the way" : NULL;
+}

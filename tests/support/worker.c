@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * worker.c - child processes of a test, and the few words they share with it.
+ */
+#include "support/worker.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+pid_t worker_start(int (*body)(void *argument), void *argument)
+{
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        int status = body(argument);
+        fflush(stderr);
+        _exit(status);
+    }
+    return pid;
+}
+
+int worker_wait(pid_t pid)
+{
+    int status;
+    while (waitpid(pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return 255;
+    return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int worker_run(int (*body)(void *argument), void *argument)
+{
+    return worker_wait(worker_start(body, argument));
+}
+
+void *worker_shared(size_t size)
+{
+    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return at == MAP_FAILED ? NULL : at;
+}
+
+uint64_t worker_now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+bool worker_reach(const uint32_t *word, uint32_t value)
+{
+    uint64_t deadline = worker_now_ns() + UINT64_C(30000000000);
+    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) < value) {
+        if (worker_now_ns() > deadline)
+            return false;
+        sched_yield();
+    }
+    return true;
+}
+
+void worker_arrive(uint32_t *word)
+{
+    __atomic_fetch_add(word, 1, __ATOMIC_RELEASE);
+}
