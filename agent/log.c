@@ -7,7 +7,6 @@
 #include "agent/log.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -143,7 +142,7 @@ static void put_time(struct line *line, enum log_format format)
     put_pair(line, format, "ts", text);
 }
 
-void log_event(const struct log *log, enum log_level level, const char *message, ...)
+void log_event(const struct log *log, enum log_level level, const char *const text[])
 {
     if (level < log->level)
         return;
@@ -152,15 +151,10 @@ void log_event(const struct log *log, enum log_level level, const char *message,
         put_text(&line, "{");
     put_time(&line, log->format);
     put_pair(&line, log->format, "level", level_names[level]);
-    put_pair(&line, log->format, "msg", message);
-    va_list pairs;
-    va_start(pairs, message);
-    for (const char *name; (name = va_arg(pairs, const char *));) {
-        const char *value = va_arg(pairs, const char *);
-        if (value)
-            put_pair(&line, log->format, name, value);
-    }
-    va_end(pairs);
+    put_pair(&line, log->format, "msg", text[0]);
+    for (const char *const *pair = text + 1; *pair; pair += 2)
+        if (pair[1])
+            put_pair(&line, log->format, pair[0], pair[1]);
     if (log->format == LOG_FORMAT_JSON)
         line.at[line.length++] = '}';
     line.at[line.length++] = '\n';

@@ -20,15 +20,16 @@ struct log {
 int log_level_parse(const char *name, enum log_level *out);
 int log_format_parse(const char *name, enum log_format *out);
 
-/* Write an event: a message, then pairs of names and values (both const char *, NULL-terminated; a
- * pair with a NULL value is left out). One write(2); what does not fit a line is cut off with an
- * ellipsis, bytes that are not UTF-8 become U+FFFD. */
-void log_event(const struct log *log, enum log_level level, const char *message, ...)
-    __attribute__((sentinel));
+/* Write an event: text[0] is the message, then come pairs of a name and a value, then NULL. A pair
+ * with a NULL value is left out. One write(2); what does not fit a line is cut off by an ellipsis,
+ * bytes that are not UTF-8 become U+FFFD. */
+void log_event(const struct log *log, enum log_level level, const char *const text[]);
 
-#define LOG_DEBUG(log, ...) log_event((log), LOG_LEVEL_DEBUG, __VA_ARGS__, (char *)0)
-#define LOG_INFO(log, ...)  log_event((log), LOG_LEVEL_INFO, __VA_ARGS__, (char *)0)
-#define LOG_WARN(log, ...)  log_event((log), LOG_LEVEL_WARN, __VA_ARGS__, (char *)0)
-#define LOG_ERROR(log, ...) log_event((log), LOG_LEVEL_ERROR, __VA_ARGS__, (char *)0)
+#define LOG_TEXT(...) ((const char *const[]){__VA_ARGS__, (const char *)0})
+
+#define LOG_DEBUG(log, ...) log_event((log), LOG_LEVEL_DEBUG, LOG_TEXT(__VA_ARGS__))
+#define LOG_INFO(log, ...)  log_event((log), LOG_LEVEL_INFO, LOG_TEXT(__VA_ARGS__))
+#define LOG_WARN(log, ...)  log_event((log), LOG_LEVEL_WARN, LOG_TEXT(__VA_ARGS__))
+#define LOG_ERROR(log, ...) log_event((log), LOG_LEVEL_ERROR, LOG_TEXT(__VA_ARGS__))
 
 #endif

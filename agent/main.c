@@ -7,15 +7,27 @@
 #include <signal.h>
 #include <smx/smx.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+/* A descriptor for each segment and each connection may be more than the customary 1024. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
 
 static int run(const struct options *options)
 {
     struct log log = {
         .fd = STDERR_FILENO, .level = options->log_level, .format = options->log_format};
     struct agent *agent;
+    raise_descriptor_limit();
     if (agent_new(options, &log, &agent) < 0)
         return EXIT_FAILED;
     int rc =

@@ -34,13 +34,14 @@
  *   120     192   sections[8]       C       {type u32, flags u32, offset u64, length u64}
  *   320     64    app               C       NUL-padded
  *   384     64    instance          C       NUL-padded, may be empty
- *   1024    8     allocated         A       bytes handed out; CAS, release: [0, allocated) is
- * reserved 1032    8     reserved_to       A       bytes reserved by fallocate; only grows 1088 8
- * published         A       add, release: families, series and changes of their state 1152    128
- * lost[16]          A       relaxed adds: updates and requests refused, by reason 1280    32
- * next_cell[4]      A       CAS: offset of the next free cell by enum smx__cells; a multiple of the
- * row size: the extent is used up 2048    2     labels_len        C 2050    2046  labels C constant
- * labels: (len u16, name, len u16, value)*
+ *   1024    8     allocated         A       CAS, release: bytes handed out, below reserved_to
+ *   1032    8     reserved_to       A       CAS, release: bytes reserved by fallocate; only grows
+ *   1088    8     published         A       add, release: families, series, changes of state
+ *   1152    128   lost[16]          A       relaxed adds: refused, by reason
+ *   1280    32    next_cell[4]      A       CAS: offset of the next free cell by enum smx__cells; a
+ *                                           multiple of the row size: the extent is used up
+ *   2048    2     labels_len        C
+ *   2050    2046  labels            C       constant labels: (len u16, name, len u16, value)*
  *
  * A record of the registry (family, series) starts with next, hash, kind, size. It is filled in,
  * then published by a release CAS of its bucket's head, or of a predecessor's `next` from 0.
@@ -58,7 +59,8 @@
  *     else; every other row only atomic adds. (A histogram row's minimum and maximum: only CAS.)
  *  4. A cell belongs to one series for ever and starts as zero.
  *  5. A slot is LIVE only while the process that its state names holds a write lock on byte
- *     SMX__LOCK_AT + slot. States move by CAS, generations only grow.
+ *     SMX__LOCK_AT + slot. States move by CAS; a generation is the one
+ *     before plus 1, and 2 after SMX__LAST_GENERATION.
  *  6. A gauge cell counts only while its owner word is that of the occupant of its row's slot.
  *     owner and value first change together, by a 16-byte CAS.
  *  7. hist descriptors never change after their family is published.

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # 00-tidy.bats - clang-tidy, with the checks of .clang-tidy, has nothing to say of any source that is
-# built here.
+# built here. The tests are left out: it does not know that a failed assertion of cmocka ends them.
 
 setup() {
     root=$(dirname "$BATS_TEST_DIRNAME")
@@ -11,7 +11,7 @@ setup() {
 
 @test "clang-tidy finds nothing" {
     # One file a process: with several the analyzer takes va_lists of the second for uninitialised.
-    run bash -c 'jq -r .[].file "$1/compile_commands.json" | sort -u |
+    run bash -c 'jq -r .[].file "$1/compile_commands.json" | sort -u | grep -v /tests/ |
         xargs -n 1 -P "$(nproc)" clang-tidy --quiet -p "$1" 2>/dev/null' - "$build"
     grep -E 'error:|warning:' <<<"$output" | sort -u || true
     [[ $status -eq 0 ]]

@@ -85,12 +85,23 @@ static void check_totals(const smx_reader *reader)
         assert_false(gauges->series[s].present);
 }
 
+static int set_up(void **state)
+{
+    char *directory = malloc(SCRATCH_SIZE);
+    *state = directory;
+    return directory ? scratch_make(directory) : -1;
+}
+
+static int tear_down(void **state)
+{
+    scratch_remove(*state);
+    free(*state);
+    return 0;
+}
+
 static void ten_thousand_workers_leave_exact_totals_and_nothing_else(void **state)
 {
-    char directory[SCRATCH_SIZE];
-    (void)state;
-    assert_int_equal(scratch_make(directory), 0);
-
+    const char *directory = *state;
     smx_segment *segment;
     struct smx_diag diag = {0};
     assert_int_equal(
@@ -102,7 +113,7 @@ static void ten_thousand_workers_leave_exact_totals_and_nothing_else(void **stat
     assert_int_equal(diag.code, 0);
     smx_counter counters[SERIES];
     for (int s = 0; s < SERIES; s++) {
-        char value[8];
+        char value[16];
         snprintf(value, sizeof value, "%d", s);
         counters[s] = smx_counter_with(family, SMX_VALUES(value));
     }
@@ -128,13 +139,13 @@ static void ten_thousand_workers_leave_exact_totals_and_nothing_else(void **stat
                   before.read_ns / 1000, after.read_ns / 1000);
 
     smx_reader_close(reader);
-    scratch_remove(directory);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ten_thousand_workers_leave_exact_totals_and_nothing_else),
+        cmocka_unit_test_setup_teardown(ten_thousand_workers_leave_exact_totals_and_nothing_else,
+                                        set_up, tear_down),
     };
     return RUN_TESTS(tests);
 }

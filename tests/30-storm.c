@@ -237,8 +237,9 @@ static void map_tally(struct storm *s, const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     assert_true(fd >= 0);
-    s->tally = mmap(NULL, sizeof *s->tally, PROT_READ, MAP_SHARED, fd, 0);
-    assert_true(s->tally != MAP_FAILED);
+    void *map = mmap(NULL, sizeof *s->tally, PROT_READ, MAP_SHARED, fd, 0);
+    assert_true(map != MAP_FAILED);
+    s->tally = map;
     close(fd);
 }
 
@@ -246,7 +247,6 @@ static void start_server(struct storm *s)
 {
     char tally[SCRATCH_SIZE + 16], segment[PATH_MAX];
     int out;
-    assert_int_equal(scratch_make(s->directory), 0);
     assert_int_equal(setenv("SMX_DIR", s->directory, 1), 0);
     snprintf(tally, sizeof tally, "%s/tally", s->directory);
     s->master = process_start((const char *const[]){"smx-demo", "--listen", "127.0.0.1:0",
@@ -299,8 +299,11 @@ static void rage(struct storm *s, unsigned seconds, bool kills)
 
 static void stop_load(struct storm *s)
 {
-    for (int i = 0; i < LOADS; i++)
-        assert_true(process_stop(s->wrk[i], SIGINT) >= 0);
+    for (int i = 0; i < LOADS; i++) {
+        pid_t wrk = s->wrk[i];
+        s->wrk[i] = 0;
+        assert_true(process_stop(wrk, SIGINT) >= 0);
+    }
     assert_true(eventually(the_living_are_listed, s));
     assert_true(eventually(it_is_quiet, s));
 }
@@ -318,10 +321,33 @@ static void check_size(const struct storm *s)
 
 static void stop_server(struct storm *s)
 {
-    assert_int_equal(process_stop(s->master, SIGTERM), 0);
+    pid_t master = s->master;
+    s->master = 0;
+    assert_int_equal(process_stop(master, SIGTERM), 0);
+}
+
+static int set_up(void **state)
+{
+    struct storm *s = calloc(1, sizeof *s);
+    *state = s;
+    return s ? scratch_make(s->directory) : -1;
+}
+
+/* Also after a failure: nothing of it may run on beside the next test. */
+static int tear_down(void **state)
+{
+    struct storm *s = *state;
+    for (int i = 0; i < LOADS; i++)
+        if (s->wrk[i] > 0)
+            process_stop(s->wrk[i], SIGKILL);
+    if (s->master > 0)
+        process_stop(s->master, SIGTERM);
     smx_reader_close(s->reader);
-    munmap((void *)(uintptr_t)s->tally, sizeof *s->tally);
+    if (s->tally)
+        munmap((void *)(uintptr_t)s->tally, sizeof *s->tally);
     scratch_remove(s->directory);
+    free(s);
+    return 0;
 }
 
 static unsigned storm_seconds(void)
@@ -331,40 +357,40 @@ static unsigned storm_seconds(void)
     return seconds > 0 ? (unsigned)seconds : 1;
 }
 
-static void run(unsigned seconds, bool kills)
+static void run(struct storm *s, unsigned seconds, bool kills)
 {
-    struct storm s = {0};
-    start_server(&s);
-    start_load(&s);
-    rage(&s, seconds, kills);
-    stop_load(&s);
-    check_requests(&s);
-    check_bytes(&s);
-    check_histograms(&s);
-    check_size(&s);
-    uint64_t restarts = only_series(&s, "demo_worker_restarts_total")->count;
-    assert_int_equal(restarts, lives(&s) - WORKERS);
-    assert_true(kills ? restarts > 0 && restarts <= s.kills : restarts == 0);
-    stop_server(&s);
+    start_server(s);
+    start_load(s);
+    rage(s, seconds, kills);
+    stop_load(s);
+    check_requests(s);
+    check_bytes(s);
+    check_histograms(s);
+    check_size(s);
+    uint64_t restarts = only_series(s, "demo_worker_restarts_total")->count;
+    assert_int_equal(restarts, lives(s) - WORKERS);
+    assert_true(kills ? restarts > 0 && restarts <= s->kills : restarts == 0);
+    stop_server(s);
 }
 
 static void without_a_kill_segment_and_tally_are_equal(void **state)
 {
-    (void)state;
-    run(2, false);
+    run(*state, 2, false);
 }
 
 static void with_a_kill_every_20_ms_they_differ_by_at_most_the_requests_in_flight(void **state)
 {
-    (void)state;
-    run(storm_seconds(), true);
+    run(*state, storm_seconds(), true);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(without_a_kill_segment_and_tally_are_equal),
-        cmocka_unit_test(with_a_kill_every_20_ms_they_differ_by_at_most_the_requests_in_flight),
+        cmocka_unit_test_setup_teardown(without_a_kill_segment_and_tally_are_equal, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(
+            with_a_kill_every_20_ms_they_differ_by_at_most_the_requests_in_flight, set_up,
+            tear_down),
     };
     return RUN_TESTS(tests);
 }

@@ -21,31 +21,8 @@
 #ifndef SMX_UPDATE_H
 #define SMX_UPDATE_H
 
+#include <smx/rseq.h>
 #include <stdint.h>
-
-#if defined(__has_include)
-#if __has_include(<sys/rseq.h>)
-#define SMX__LIBC_RSEQ 1
-#endif
-#endif
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SMX__TSAN 1
-#endif
-#endif
-#if defined(__SANITIZE_THREAD__)
-#define SMX__TSAN 1
-#endif
-
-/* 1 where the inline path uses rseq; else every update takes an atomic row. */
-#if defined(SMX__LIBC_RSEQ) && defined(__x86_64__) && !defined(__ILP32__) &&                       \
-    !defined(SMX_NO_RSEQ) && !defined(SMX__TSAN)
-#define SMX_HAVE_RSEQ 1
-#include <stddef.h>
-#include <sys/rseq.h>
-#else
-#define SMX_HAVE_RSEQ 0
-#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -130,107 +107,6 @@ void smx__gauge_set(struct smx_cell *base, const struct smx_proc *proc, uint64_t
 void smx__gauge_add(struct smx_cell *base, const struct smx_proc *proc, int64_t n);
 void smx__fgauge_add(struct smx_cell *base, const struct smx_proc *proc, double n);
 
-#if SMX_HAVE_RSEQ
-
-#define SMX__STRING_(x) #x
-#define SMX__STRING(x)  SMX__STRING_(x)
-
-/* clang-format off: one instruction a line */
-
-/* Labels: 1 first instruction inside, 2 behind the commit, 3 the descriptor, 5 where the kernel
- * lands an abort. Descriptor and cold part lie in the section group of the function around them
- * ("?"), which is what lets C++ inline functions be discarded whole. The four bytes before label 5
- * are the signature that libc registered, as the displacement of an instruction that traps. */
-#define SMX__RSEQ_BEGIN(start, end, descriptor, abort)                                             \
-    ".pushsection __rseq_cs, \"aw?\"\n\t"                                                          \
-    ".balign 32\n" descriptor ":\n\t"                                                              \
-    ".long 0, 0\n\t"                                                                               \
-    ".quad " start "f, " end "f - " start "f, " abort "f\n\t"                                      \
-    ".popsection\n\t"                                                                              \
-    "leaq " descriptor "b(%%rip), %[t]\n\t"                                                        \
-    "movq %[t], %%fs:8(%[rseq])\n" start ":\n\t"
-#define SMX__RSEQ_END "movq $0, %%fs:8(%[rseq])\n\t"
-#define SMX__RSEQ_SIGNATURE                                                                        \
-    ".byte 0x0f, 0xb9, 0x3d\n\t"                                                                   \
-    ".long " SMX__STRING(RSEQ_SIG) "\n"
-#define SMX__RSEQ_COLD ".pushsection __rseq_failure, \"ax?\"\n\t"
-
-/* base[cpu << 12] += n. 4: the way out to an atomic row, with the CPU's number, or what stands
- * there in a thread without rseq, in t. */
-#define SMX__RSEQ_ADD(base_, rows_, mask_, n_)                                                     \
-    do {                                                                                           \
-        uint64_t smx__t;                                                                           \
-        __asm__ __volatile__(                                                                      \
-            SMX__RSEQ_BEGIN("1", "2", "3",                                                         \
-                            "5") "movl %%fs:4(%[rseq]), %k[t]\n\t"                                 \
-                                 "cmpl %k[rows], %k[t]\n\t"                                        \
-                                 "jae 4f\n\t"                                                      \
-                                 "shlq $12, %[t]\n\t"                                              \
-                                 "addq %[n], (%[base],%[t])\n"                                     \
-                                 "2:\n\t" SMX__RSEQ_END SMX__RSEQ_COLD SMX__RSEQ_SIGNATURE         \
-                                 "5:\n\t"                                                          \
-                                 "movl %%fs:4(%[rseq]), %k[t]\n"                                   \
-                                 "4:\n\t"                                                          \
-                                 "testq %[base], %[base]\n\t"                                      \
-                                 "jz 2b\n\t"                                                       \
-                                 "andl %k[mask], %k[t]\n\t"                                        \
-                                 "addl %k[rows], %k[t]\n\t"                                        \
-                                 "shlq $12, %[t]\n\t"                                              \
-                                 "lock addq %[n], (%[base],%[t])\n\t"                              \
-                                 "jmp 2b\n\t"                                                      \
-                                 ".popsection"                                                     \
-            : [t] "=&r"(smx__t), "+m"(*(uint64_t(*)[])(base_))                                     \
-            : [base] "r"(base_), [rows] "r"(rows_), [mask] "r"(mask_), [n] "er"(n_),               \
-              [rseq] "r"(__rseq_offset)                                                            \
-            : "cc");                                                                               \
-    } while (0)
-
-/* row[SMX_HIST_BUCKETS + bucket] += 1 and row[SMX_HIST_SUM] += ticks, where row is that of `cpu`:
- * two sequences, each of which makes sure that we are still there; the second descriptor replaces
- * the first. 4, 10: the ways out to the first atomic row, base + rows * stride. */
-#define SMX__RSEQ_RECORD(base_, row_, bucket_, ticks_, cpu_, hist_)                                \
-    do {                                                                                           \
-        uint64_t smx__t;                                                                           \
-        __asm__ __volatile__(                                                                      \
-            SMX__RSEQ_BEGIN("1", "2", "3", "5") "cmpl %k[cpu], %%fs:4(%[rseq])\n\t"                \
-                                                "jne 4f\n\t"                                       \
-                                                "addq $1, 32(%[row],%[bucket],8)\n"                \
-                                                "2:\n\t" SMX__RSEQ_BEGIN(                          \
-                                                    "6", "7", "8",                                 \
-                                                    "9") "cmpl %k[cpu], %%fs:4(%[rseq])\n\t"       \
-                                                         "jne 10f\n\t"                             \
-                                                         "addq %[ticks], (%[row])\n"               \
-                                                         "7:\n\t" SMX__RSEQ_END SMX__RSEQ_COLD     \
-                                                             SMX__RSEQ_SIGNATURE "5:\n"            \
-                                                         "4:\n\t"                                  \
-                                                         "movl (%[hist]), %k[t]\n\t"               \
-                                                         "imull 8(%[hist]), %k[t]\n\t"             \
-                                                         "addq %[base], %[t]\n\t"                  \
-                                                         "lock addq $1, 32(%[t],%[bucket],8)\n\t"  \
-                                                         "jmp 2b\n\t" SMX__RSEQ_SIGNATURE "9:\n"   \
-                                                         "10:\n\t"                                 \
-                                                         "movl (%[hist]), %k[t]\n\t"               \
-                                                         "imull 8(%[hist]), %k[t]\n\t"             \
-                                                         "lock addq %[ticks], (%[base],%[t])\n\t"  \
-                                                         "jmp 7b\n\t"                              \
-                                                         ".popsection"                             \
-            : [t] "=&r"(smx__t), "+m"(*(uint64_t(*)[])(base_))                                     \
-            : [base] "r"(base_), [row] "r"(row_), [bucket] "r"((uint64_t)(bucket_)),               \
-              [ticks] "r"(ticks_), [cpu] "r"(cpu_), [hist] "r"(hist_), [rseq] "r"(__rseq_offset)   \
-            : "cc");                                                                               \
-    } while (0)
-/* clang-format on */
-
-/* The CPU this thread runs on as rseq knows it; at least 2^31 where the thread has no rseq. */
-static inline uint32_t smx__cpu(void)
-{
-    uint32_t cpu;
-    __asm__ __volatile__("movl %%fs:4(%1), %0" : "=r"(cpu) : "r"(__rseq_offset));
-    return cpu;
-}
-
-#endif /* SMX_HAVE_RSEQ */
-
 /* Add n ticks to a counter.
  * n is in the family's resolution (1 unless it was registered with digits).
  * Returns: nothing; a handle of a failed registration swallows the update.
@@ -239,7 +115,7 @@ static inline uint32_t smx__cpu(void)
 static inline void smx_counter_add(smx_counter c, uint64_t n)
 {
 #if SMX_HAVE_RSEQ
-    SMX__RSEQ_ADD(c.base, c.rows, c.mask, n);
+    smx__rseq_add(c.base, c.rows, c.mask, n);
 #else
     smx__add_atomic(c.base, c.rows, c.mask, 1u << SMX_COUNTER_SHIFT, n);
 #endif
@@ -279,10 +155,10 @@ static inline void smx_histogram_record(smx_histogram h, uint64_t ticks)
         return;
     uint32_t bucket = smx__histogram_index(d, ticks);
 #if SMX_HAVE_RSEQ
-    uint32_t cpu = smx__cpu();
+    uint32_t cpu = smx__rseq_cpu();
     if (__builtin_expect(cpu < d->rows, 1)) {
         uint64_t *row = (uint64_t *)(void *)((char *)h.base + (uint64_t)cpu * d->stride);
-        SMX__RSEQ_RECORD(h.base, row, bucket, ticks, cpu, d);
+        smx__rseq_record(h.base, row, bucket, ticks, cpu, d);
         /* Relaxed: each word only grows, and the slow path compares again. */
         if (__builtin_expect(ticks > __atomic_load_n(row + SMX_HIST_MAX, __ATOMIC_RELAXED), 0) ||
             __builtin_expect(

@@ -28,6 +28,8 @@ live_teardown() {
 start() {
     local name=$1
     shift
+    # Now, and not when the command comes to run: somebody may wait for what it says.
+    : >"$scratch/$name.out"
     # Else bats waits for whoever holds its descriptor 3.
     setpriv --pdeathsig TERM "$@" >"$scratch/$name.out" 2>"$scratch/$name.err" </dev/null 3>&- &
     pids[$name]=$!

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * rseq-x86_64.h - the sequences in x86-64 assembler. Included by <smx/rseq.h>.
+ *
+ * The thread's struct rseq is at %fs:__rseq_offset: cpu_id at 4, rseq_cs at 8. A sequence stores
+ * the address of its descriptor to rseq_cs, makes sure of the CPU, commits by one instruction, and
+ * stores 0. There is no call in it, and its cold part lies elsewhere.
+ */
+#ifndef SMX_RSEQ_X86_64_H
+#define SMX_RSEQ_X86_64_H
+
+#include <stddef.h>
+#include <sys/rseq.h>
+
+struct smx_hist; /* rows at offset 0, stride at 8 */
+
+#define SMX__STRING_(x) #x
+#define SMX__STRING(x)  SMX__STRING_(x)
+
+/* clang-format off */
+
+/* Labels: start is the first instruction inside, end lies behind the commit, abort is where the
+ * kernel lands. Descriptor and cold part lie in the section group of the function around them
+ * ("?"), which is what lets C++ inline functions be discarded whole. */
+#define SMX__RSEQ_BEGIN(start, end, descriptor, abort)                                             \
+    ".pushsection __rseq_cs, \"aw?\"\n\t"                                                          \
+    ".balign 32\n" descriptor ":\n\t"                                                              \
+    ".long 0, 0\n\t"                                                                               \
+    ".quad " start "f, " end "f - " start "f, " abort "f\n\t"                                      \
+    ".popsection\n\t"                                                                              \
+    "leaq " descriptor "b(%%rip), %[t]\n\t"                                                        \
+    "movq %[t], %%fs:8(%[rseq])\n" start ":\n\t"
+#define SMX__RSEQ_END "movq $0, %%fs:8(%[rseq])\n\t"
+#define SMX__RSEQ_COLD ".pushsection __rseq_failure, \"ax?\"\n\t"
+
+/* What libc registered has to stand before the label of an abort: as the displacement of an
+ * instruction that traps. */
+#define SMX__RSEQ_SIGNATURE                                                                        \
+    ".byte 0x0f, 0xb9, 0x3d\n\t"                                                                   \
+    ".long " SMX__STRING(RSEQ_SIG) "\n"
+
+static inline uint32_t smx__rseq_cpu(void)
+{
+    uint32_t cpu;
+    __asm__ __volatile__("movl %%fs:4(%1), %0" : "=r"(cpu) : "r"(__rseq_offset));
+    return cpu;
+}
+
+/* base[cpu << 12] += n. 4: the way out to an atomic row, with the CPU's number, or what stands
+ * there in a thread without rseq, in t. Nothing happens if base is NULL; rows is 0 then. */
+static inline void smx__rseq_add(uint64_t *base, uint32_t rows, uint32_t mask, uint64_t n)
+{
+    uint64_t t;
+    __asm__ __volatile__(
+        SMX__RSEQ_BEGIN("1", "2", "3", "5")
+        "movl %%fs:4(%[rseq]), %k[t]\n\t"
+        "cmpl %k[rows], %k[t]\n\t"
+        "jae 4f\n\t"
+        "shlq $12, %[t]\n\t"
+        "addq %[n], (%[base],%[t])\n"
+        "2:\n\t"
+        SMX__RSEQ_END
+        SMX__RSEQ_COLD
+        SMX__RSEQ_SIGNATURE
+        "5:\n\t"
+        "movl %%fs:4(%[rseq]), %k[t]\n"
+        "4:\n\t"
+        "testq %[base], %[base]\n\t"
+        "jz 2b\n\t"
+        "andl %k[mask], %k[t]\n\t"
+        "addl %k[rows], %k[t]\n\t"
+        "shlq $12, %[t]\n\t"
+        "lock addq %[n], (%[base],%[t])\n\t"
+        "jmp 2b\n\t"
+        ".popsection"
+        : [t] "=&r"(t), "+m"(*(uint64_t(*)[])base)
+        : [base] "r"(base), [rows] "r"(rows), [mask] "r"(mask), [n] "er"(n),
+          [rseq] "r"(__rseq_offset)
+        : "cc");
+}
+
+/* row[SMX_HIST_BUCKETS + bucket] += 1 and row[SMX_HIST_SUM] += ticks, where row is that of `cpu`:
+ * two sequences, each of which makes sure that we are still there; the second descriptor replaces
+ * the first. 4, 10: the ways out to the first atomic row, base + rows * stride. */
+static inline void smx__rseq_record(uint64_t *base, uint64_t *row, uint64_t bucket, uint64_t ticks,
+                                    uint32_t cpu, const struct smx_hist *hist)
+{
+    uint64_t t;
+    __asm__ __volatile__(
+        SMX__RSEQ_BEGIN("1", "2", "3", "5")
+        "cmpl %k[cpu], %%fs:4(%[rseq])\n\t"
+        "jne 4f\n\t"
+        "addq $1, 32(%[row],%[bucket],8)\n"
+        "2:\n\t"
+        SMX__RSEQ_BEGIN("6", "7", "8", "9")
+        "cmpl %k[cpu], %%fs:4(%[rseq])\n\t"
+        "jne 10f\n\t"
+        "addq %[ticks], (%[row])\n"
+        "7:\n\t"
+        SMX__RSEQ_END
+        SMX__RSEQ_COLD
+        SMX__RSEQ_SIGNATURE
+        "5:\n"
+        "4:\n\t"
+        "movl (%[hist]), %k[t]\n\t"
+        "imull 8(%[hist]), %k[t]\n\t"
+        "addq %[base], %[t]\n\t"
+        "lock addq $1, 32(%[t],%[bucket],8)\n\t"
+        "jmp 2b\n\t"
+        SMX__RSEQ_SIGNATURE
+        "9:\n"
+        "10:\n\t"
+        "movl (%[hist]), %k[t]\n\t"
+        "imull 8(%[hist]), %k[t]\n\t"
+        "lock addq %[ticks], (%[base],%[t])\n\t"
+        "jmp 7b\n\t"
+        ".popsection"
+        : [t] "=&r"(t), "+m"(*(uint64_t(*)[])base)
+        : [base] "r"(base), [row] "r"(row), [bucket] "r"(bucket), [ticks] "r"(ticks),
+          [cpu] "r"(cpu), [hist] "r"(hist), [rseq] "r"(__rseq_offset)
+        : "cc");
+}
+/* clang-format on */
+
+#endif

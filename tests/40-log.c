@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * 40-log.c - a line of the log is one line, whatever is in the values, and can be read back.
+ */
+#include "agent/http/body.h"
+#include "agent/log.h"
+#include "agent/once.h"
+#include "support/tap.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { TEXT_SIZE = 32768 };
+
+/* What log_event() writes, without its time. */
+static const char *written(enum log_format format, const char *const text[])
+{
+    static char line[TEXT_SIZE];
+    int fd = memfd_create("log", MFD_CLOEXEC);
+    assert_true(fd >= 0);
+    struct log log = {.fd = fd, .level = LOG_LEVEL_INFO, .format = format};
+    log_event(&log, LOG_LEVEL_INFO, text);
+    ssize_t length = pread(fd, line, sizeof line - 1, 0);
+    assert_true(length > 0);
+    line[length] = 0;
+    close(fd);
+    return strstr(line, "level");
+}
+
+static void logfmt_quotes_what_is_not_plain(void **state)
+{
+    (void)state;
+    assert_string_equal(written(LOG_FORMAT_LOGFMT, LOG_TEXT("ready", "path", "/run/smx")),
+                        "level=info msg=ready path=/run/smx\n");
+    assert_string_equal(
+        written(LOG_FORMAT_LOGFMT, LOG_TEXT("two words", "a", "", "b", "x=y", "c", "q\"\\q")),
+        "level=info msg=\"two words\" a=\"\" b=\"x=y\" c=\"q\\\"\\\\q\"\n");
+}
+
+static void json_escapes(void **state)
+{
+    (void)state;
+    assert_string_equal(written(LOG_FORMAT_JSON, LOG_TEXT("a\"b", "path", "x\ny\x1b[0m\x7f")),
+                        "level\":\"info\",\"msg\":\"a\\\"b\",\"path\":\"x\\u000ay\\u001b[0m\\u007f"
+                        "\"}\n");
+}
+
+static void bytes_that_are_not_utf8_are_replaced(void **state)
+{
+    (void)state;
+    assert_string_equal(
+        written(LOG_FORMAT_LOGFMT, LOG_TEXT("x", "v",
+                                            "\xff"
+                                            "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80")),
+        "level=info msg=x v=\"\xef\xbf\xbd"
+        "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80\"\n");
+    assert_string_equal(written(LOG_FORMAT_LOGFMT, LOG_TEXT("x", "v", "\xc0\xaf")),
+                        "level=info msg=x v=\"\xef\xbf\xbd\xef\xbf\xbd\"\n");
+    assert_string_equal(written(LOG_FORMAT_LOGFMT, LOG_TEXT("x", "v", "\xe2\x82")),
+                        "level=info msg=x v=\"\xef\xbf\xbd\xef\xbf\xbd\"\n");
+}
+
+static void a_pair_without_a_value_is_left_out(void **state)
+{
+    (void)state;
+    assert_string_equal(written(LOG_FORMAT_LOGFMT, LOG_TEXT("x", "a", NULL, "b", "1")),
+                        "level=info msg=x b=1\n");
+}
+
+static void what_does_not_fit_is_cut_and_the_line_still_ends(void **state)
+{
+    static char value[20000];
+    (void)state;
+    memset(value, '"', sizeof value - 1);
+    const char *line = written(LOG_FORMAT_JSON, LOG_TEXT("x", "a", value, "b", "1"));
+    assert_non_null(strstr(line, "\xe2\x80\xa6\",\"b\":\"1\"}\n"));
+    line = written(LOG_FORMAT_JSON, LOG_TEXT(value, value, value, value, value, value, value, value,
+                                             value, value, value, value, value));
+    assert_string_equal(line + strlen(line) - 2, "}\n");
+    assert_true(strlen(line) <= 8192);
+}
+
+static void events_below_the_level_are_not_written(void **state)
+{
+    (void)state;
+    int fd = memfd_create("log", MFD_CLOEXEC);
+    struct log log = {.fd = fd, .level = LOG_LEVEL_WARN};
+    LOG_INFO(&log, "x");
+    assert_int_equal(lseek(fd, 0, SEEK_END), 0);
+    LOG_ERROR(&log, "x");
+    assert_true(lseek(fd, 0, SEEK_END) > 0);
+    close(fd);
+}
+
+static void names_of_levels_and_formats_are_known(void **state)
+{
+    enum log_level level = LOG_LEVEL_INFO;
+    enum log_format format = LOG_FORMAT_LOGFMT;
+    (void)state;
+    assert_int_equal(log_level_parse("error", &level), 0);
+    assert_int_equal(level, LOG_LEVEL_ERROR);
+    assert_int_equal(log_level_parse("Error", &level), -EINVAL);
+    assert_int_equal(log_format_parse("json", &format), 0);
+    assert_int_equal(format, LOG_FORMAT_JSON);
+    assert_int_equal(log_format_parse("", &format), -EINVAL);
+}
+
+static void what_was_said_is_not_new(void **state)
+{
+    struct once once = {0};
+    char text[16];
+    (void)state;
+    assert_true(once_is_new(&once, "a"));
+    assert_false(once_is_new(&once, "a"));
+    for (int i = 1; i < ONCE_MAX; i++) {
+        snprintf(text, sizeof text, "%d", i);
+        assert_true(once_is_new(&once, text));
+    }
+    assert_false(once_is_new(&once, "one too many"));
+    once_fini(&once);
+}
+
+static void a_body_is_written_again_only_when_nobody_reads_it(void **state)
+{
+    struct body *kept = NULL;
+    (void)state;
+    struct body *first = body_reuse(&kept);
+    assert_non_null(first);
+    assert_ptr_equal(first, kept);
+    buffer_puts(&first->bytes, "one");
+    assert_ptr_equal(body_reuse(&kept), first);
+    assert_int_equal(first->bytes.length, 0);
+    buffer_puts(&first->bytes, "two");
+    struct body *reader = body_ref(kept);
+    struct body *second = body_reuse(&kept);
+    assert_ptr_not_equal(second, reader);
+    assert_ptr_equal(second, kept);
+    assert_memory_equal(reader->bytes.at, "two", 3);
+    body_unref(reader);
+    body_unref(kept);
+    body_unref(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(logfmt_quotes_what_is_not_plain),
+        cmocka_unit_test(json_escapes),
+        cmocka_unit_test(bytes_that_are_not_utf8_are_replaced),
+        cmocka_unit_test(a_pair_without_a_value_is_left_out),
+        cmocka_unit_test(what_does_not_fit_is_cut_and_the_line_still_ends),
+        cmocka_unit_test(events_below_the_level_are_not_written),
+        cmocka_unit_test(names_of_levels_and_formats_are_known),
+        cmocka_unit_test(what_was_said_is_not_new),
+        cmocka_unit_test(a_body_is_written_again_only_when_nobody_reads_it),
+    };
+    return RUN_TESTS(tests);
+}
