@@ -14,12 +14,20 @@ struct smx__chunk {
     max_align_t bytes[];
 };
 
-/* Chunks double from 4 KiB to 256 KiB: little waste for small segments, few calls for large. */
+/* Under AddressSanitizer every piece is a chunk of its own and of its exact size, so that a step
+ * past a record is seen. */
+#if defined(__SANITIZE_ADDRESS__)
+enum { FIRST_CHUNK = 0, LARGEST_CHUNK = 0, ALIGN = 1 };
+#else
+enum { FIRST_CHUNK = 4096, LARGEST_CHUNK = 256 * 1024, ALIGN = _Alignof(max_align_t) };
+#endif
+
+/* Chunks double in size: little waste for small segments, few calls for large. */
 static struct smx__chunk *new_chunk(const struct smx__arena *arena, size_t size)
 {
-    size_t room = arena->chunks ? arena->chunks->size * 2 : 4096;
-    if (room > 256 * 1024)
-        room = 256 * 1024;
+    size_t room = arena->chunks ? arena->chunks->size * 2 : FIRST_CHUNK;
+    if (room > LARGEST_CHUNK)
+        room = LARGEST_CHUNK;
     if (room < size)
         room = size;
     if (room > SIZE_MAX - sizeof(struct smx__chunk))
@@ -32,10 +40,9 @@ static struct smx__chunk *new_chunk(const struct smx__arena *arena, size_t size)
 
 void *smx__arena_take(struct smx__arena *arena, size_t size)
 {
-    const size_t align = _Alignof(max_align_t);
     if (size > SIZE_MAX / 2)
         return NULL;
-    size = (size + align - 1) / align * align;
+    size = (size + ALIGN - 1) / ALIGN * ALIGN;
     struct smx__chunk *chunk = arena->chunks;
     if (!chunk || chunk->size - chunk->used < size) {
         chunk = new_chunk(arena, size);

@@ -44,7 +44,7 @@ static bool has_sound_tables(const struct smx__header *h)
 {
     return h->slots >= 1 && h->slots <= SMX__MAX_SLOTS &&
            in_bounds(h, h->slots_at, (uint64_t)h->slots * sizeof(struct smx__slot)) &&
-           is_power_of_two(h->n_buckets) && h->n_buckets <= SMX__MAX_HASH_BUCKETS &&
+           is_power_of_two(h->n_buckets) &&
            in_bounds(h, h->buckets_at, (uint64_t)h->n_buckets * sizeof(uint32_t));
 }
 

@@ -3,7 +3,7 @@
  * records.c - walks the hash table's chains and copies every record once. Bounded by
  * counting: a record is visited once, since a bit per ref remembers it, which also ends cycles and
  * chains that run together; and all records together claim no more bytes than are allocated, which
- * ends records that overlap. Records that break a rule are counted and end their chain.
+ * ends records that overlap. Records that break a rule are counted and passed over.
  *
  * What a record's fields mean is not known here, but for its head.
  */
@@ -50,18 +50,20 @@ static bool afford(struct smx__records *records, const struct smx__cache *cache,
     return true;
 }
 
-/* Copy the record at an offset. Returns 1 and its successor, 0 when the chain ends here because it
- * is unsound, -EIO, -ENOMEM. */
+/* Copy the record at an offset and tell its successor, 0 when it has none that can be trusted.
+ * Returns 1, 0 when it is unsound, -EIO, -ENOMEM. */
 static int copy_record(struct smx__records *records, struct smx__cache *cache, uint64_t at,
                        uint64_t *next)
 {
     struct smx__record head;
+    *next = 0;
     if (at < SMX__PAGE || at % 8 || at > cache->limit || cache->limit - at < sizeof head ||
         was_seen(records, at))
         return 0;
     int result = smx__cache_copy(cache, at, &head, sizeof head);
     if (result != 0)
         return result;
+    *next = (uint64_t)head.next * 8;
     if (!afford(records, cache, at, &head))
         return 0;
     unsigned char *bytes = smx__arena_take(&records->arena, head.size);
@@ -74,19 +76,19 @@ static int copy_record(struct smx__records *records, struct smx__cache *cache, u
     memcpy(bytes, &head, sizeof head);
     records->raw[records->n++] =
         (struct smx__raw){.at = at, .bytes = bytes, .size = head.size, .kind = head.kind};
-    *next = (uint64_t)head.next * 8;
     return 1;
 }
 
 static int walk_chain(struct smx__records *records, struct smx__cache *cache, uint32_t head)
 {
-    int result = 1;
-    for (uint64_t at = (uint64_t)head * 8; at != 0 && result == 1;) {
-        result = copy_record(records, cache, at, &at);
-        if (result == 0)
-            records->errors++;
+    uint64_t next;
+    for (uint64_t at = (uint64_t)head * 8; at != 0; at = next) {
+        int result = copy_record(records, cache, at, &next);
+        if (result < 0)
+            return result;
+        records->errors += result == 0;
     }
-    return result < 0 ? result : 0;
+    return 0;
 }
 
 int smx__records_walk(struct smx__records *records, struct smx__cache *cache,
