@@ -161,7 +161,7 @@ struct smx__family {
     int8_t schema;       /* exponential: -4..8 */
     uint8_t reserved0;
     uint32_t max_series;
-    uint32_t n_series; /* A: relaxed add */
+    uint32_t n_series; /* A: add, release, after a series' publication; may pass the cap a little */
     uint64_t hist; /* offset of struct smx_hist; explicit: its double bounds are at hist_bounds */
     uint64_t overflow; /* offset of the overflow series' record; 0 without labels */
     int32_t

@@ -72,3 +72,30 @@ bool smx__is_utf8(const char *at, size_t length)
     }
     return true;
 }
+
+bool smx__is_reserved_label(const char *name)
+{
+    static const char *const reserved[] = {"app", "app_instance", "otel_metric_overflow",
+                                           "quantile"};
+    for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
+        if (strcmp(name, reserved[i]) == 0)
+            return true;
+    return false;
+}
+
+bool smx__has_label(const uint8_t *labels, size_t length, const char *name)
+{
+    size_t wanted = strlen(name);
+    bool is_name = true;
+    for (size_t at = 0; length - at >= 2; is_name = !is_name) {
+        uint16_t size;
+        memcpy(&size, labels + at, sizeof size);
+        at += sizeof size;
+        if (size > length - at)
+            return false;
+        if (is_name && size == wanted && memcmp(labels + at, name, size) == 0)
+            return true;
+        at += size;
+    }
+    return false;
+}

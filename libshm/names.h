@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* [a-zA-Z_:][a-zA-Z0-9_:]*, the Prometheus data model's metric names. */
 bool smx__is_metric_name(const char *at, size_t length);
@@ -20,5 +21,11 @@ bool smx__is_app_name(const char *at, size_t length);
 
 /* Well-formed UTF-8 without NUL, overlong forms and surrogates (Unicode 15, table 3-7). */
 bool smx__is_utf8(const char *at, size_t length);
+
+/* Label names that the exposition gives to something else in every family. */
+bool smx__is_reserved_label(const char *name);
+
+/* Whether packed labels - (len u16, name, len u16, value)*, as in the header - have this name. */
+bool smx__has_label(const uint8_t *labels, size_t length, const char *name);
 
 #endif

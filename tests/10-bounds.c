@@ -5,8 +5,8 @@
  * value in the exposed unit with it. Bounds ascend, so "above the one before, not above this one"
  * is what a linear search would find.
  */
-#include "libshm/bounds.h"
-#include "libshm/process.h"
+#include "libshm/metric/bounds.h"
+#include "libshm/segment/process.h"
 #include "support/scratch.h"
 #include "support/tap.h"
 

@@ -184,8 +184,7 @@ OPTIONS
 
 @test "several addresses are served at once" {
     start_tcp agent --web.listen-address="unix:$scratch/agent.sock" --web.listen-address=:0
-    other=$(sed -n 's/.*address="*\[::\]:\([0-9]*\).*/\1/p;s/.*address=0\.0\.0\.0:\([0-9]*\).*/\1/p' \
-        "$scratch/agent.err")
+    other=$(sed -En 's/.*address=(\[::\]|0\.0\.0\.0):([0-9]+).*/\2/p' "$scratch/agent.err")
     [ "$(agent_get /health/live)" = live ]
     [ "$(curl -s "http://127.0.0.1:$port/health/live")" = live ]
     [ "$(curl -s "http://127.0.0.1:$other/health/live")" = live ]

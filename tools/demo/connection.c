@@ -100,6 +100,18 @@ static bool flush(struct connection *c)
     return true;
 }
 
+/* Say that no more comes, and wait for the client to close. Closing with input unread would reset
+ * the connection, and could take the answer from the client before it has read it. */
+static bool linger(struct connection *c)
+{
+    ssize_t n;
+    shutdown(c->fd, SHUT_WR);
+    do
+        n = recv(c->fd, c->in, sizeof c->in, 0);
+    while (n > 0);
+    return n < 0 && errno == EAGAIN;
+}
+
 bool connection_run(struct connection *c, const struct service *service)
 {
     for (;;) {
@@ -108,7 +120,7 @@ bool connection_run(struct connection *c, const struct service *service)
         if (c->out_used)
             return true;
         if (c->last)
-            return false;
+            return linger(c);
         if (answer_next(c, service))
             continue;
         ssize_t n = recv(c->fd, c->in + c->in_used, sizeof c->in - c->in_used, 0);

@@ -1,0 +1,150 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# 90-bench.bats - smx-bench measures all that others rely on, loses nothing, and leaves nothing
+# behind. Times are not looked at, but for one ratio that no noise turns round.
+
+setup_file() {
+    local root
+    root=$(dirname "$BATS_TEST_DIRNAME")
+    export build=${SMX_BUILD:-$root/build/release}
+    export bench=$build/bin/smx-bench
+    export quick=$BATS_FILE_TMPDIR/quick.json
+    "$bench" --quick --json >"$quick" 2>"$BATS_FILE_TMPDIR/notes" || echo "$?" >"$quick.status"
+    cat "$BATS_FILE_TMPDIR/notes"
+}
+
+setup() {
+    scratch=$(mktemp -d /dev/shm/smx-test-XXXXXX)
+}
+
+teardown() {
+    [[ -z ${pid:-} ]] || kill -KILL "$pid" 2>/dev/null || true
+    rm -rf "$scratch"
+}
+
+# Prints the value of a jq filter over all lines.
+of() {
+    jq --slurp --raw-output "$@" "$quick"
+}
+
+eventually() {
+    local deadline=$((SECONDS + 30))
+    until "$@"; do
+        ((SECONDS < deadline)) || return 1
+        read -rt 0.02 <> <(:) || true
+    done
+}
+
+@test "a quick run ends well, and every line is an object with numbers" {
+    [[ ! -e $quick.status ]]
+    [[ $(of 'length') -eq $(wc -l <"$quick") ]]
+    [[ $(of 'map(select((.name | type) != "string" or (.min | type) != "number" or
+        (.max | type) != "number" or .min > .max)) | length') -eq 0 ]]
+    [[ $(of 'map(select([.ns_per_op, .ms, .bytes] | map(numbers) | length != 1)) | length') -eq 0 ]]
+}
+
+@test "every name that others rely on is there, with 1, 2 and 8 processes" {
+    local name procs
+    for name in plain_add lock_xadd counter_add series_find_add histogram_exp histogram_bounds11 \
+        gauge_set gauge_add timed_scope; do
+        for procs in 1 2 8; do
+            [[ $(of --arg name "$name" --argjson procs "$procs" 'map(select(.name == $name and
+                .procs == $procs and .series >= 1 and (.ns_per_op | type) == "number" and
+                (.lost | type) == "number")) | length >= 1') == true ]]
+        done
+    done
+    [[ $(of 'map(select(.name == "gather_text" and .ms > 0) | [.series, .rows]) | sort | tojson') \
+        == '[[1000,2],[10000,2],[10000,192],[100000,2]]' ]]
+}
+
+@test "smx loses nothing" {
+    [[ $(of 'map(select(.group != "peers" and has("lost"))) | length') -gt 30 ]]
+    [[ $(of 'map(select(.group != "peers" and .lost? != 0 and has("lost")) | .name) |
+        join(" ")') == "" ]]
+}
+
+@test "a counter costs less than a locked add when two processes use it" {
+    if grep -qE '^CMAKE_C_FLAGS:STRING=.*sanitize|^SMX_NO_RSEQ:.*=(true|ON)$' \
+        "$build/CMakeCache.txt"; then
+        skip "not a build for speed"
+    fi
+    [[ $(of 'map(select(.procs == 2 and .series == 1)) |
+        (map(select(.name == "counter_add")) | .[0].ns_per_op) <
+        (map(select(.name == "lock_xadd")) | .[0].ns_per_op)') == true ]]
+}
+
+@test "an operation that is lost is reported, and the run fails" {
+    # A shared library that forgets what it is told stands in for ours.
+    echo 'void smx_counter_add_fn(void) {}' >"$BATS_TEST_TMPDIR/lossy.c"
+    gcc -shared -fPIC -Wl,-soname,libshm.so.1 -o "$BATS_TEST_TMPDIR/libshm.so.1" \
+        "$BATS_TEST_TMPDIR/lossy.c"
+    LD_LIBRARY_PATH=$BATS_TEST_TMPDIR run "$bench" --quick --filter counter_add_fn
+    echo "$output"
+    [[ $status -eq 1 ]]
+    [[ $output == *'update/counter_add_fn lost '* ]]
+}
+
+@test "a peer that loses does not fail the run" {
+    [[ $(nproc) -ge 2 ]] || skip "one CPU"
+    run "$bench" --json --filter '*/plain_add' --directory "$scratch"
+    echo "$output"
+    [[ $status -eq 0 ]]
+    jq --slurp --exit-status 'map(select(.procs == 2 and .lost > 0)) | length > 0' <<<"$output"
+}
+
+@test "a directory that is not there is an error, a peer that is not there is left out" {
+    run "$bench" --quick update --filter histogram_exp --directory /sys
+    [[ $status -eq 1 && $output == *'smx-bench: /sys/'* ]]
+    # No Python is on this path.
+    mkdir "$BATS_TEST_TMPDIR/empty"
+    PATH=$BATS_TEST_TMPDIR/empty run "$bench" --quick --filter python
+    [[ $status -eq 0 && $output == *'left out: '*'prometheus_client is not installed'* ]]
+}
+
+@test "the choice is by group, part of a name, or pattern" {
+    run "$bench" --list update --filter gauge
+    [[ $status -eq 0 && ${#lines[@]} -eq 6 ]]
+    [[ ${lines[0]} == 'update/gauge_set procs=1 series=1' ]]
+    run "$bench" --list --filter 'memory_c*' --filter '*/attach'
+    [[ $status -eq 0 && ${#lines[@]} -eq 6 ]]
+    [[ $("$bench" --list --full | wc -l) -gt $("$bench" --list | wc -l) ]]
+    [[ $("$bench" --list | wc -l) -gt $("$bench" --list --quick | wc -l) ]]
+}
+
+@test "the table and the Markdown name the machine, and have a row for each case" {
+    run "$bench" --quick --filter lock_xadd_private
+    [[ $status -eq 0 && ${#lines[@]} -eq 6 && ${lines[0]} == *' CPU'*Linux* ]]
+    run "$bench" --quick --filter lock_xadd_private --markdown
+    [[ $status -eq 0 && $output == "Measured on $(date -u +%Y)-"*' CPU'*Linux* ]]
+    [[ $(grep -c '^| lock_xadd_private | [128] | 1 | ' <<<"$output") -eq 3 ]]
+}
+
+@test "an interrupted run leaves nothing behind" {
+    for signal in INT TERM; do
+        "$bench" --directory "$scratch" update >"$BATS_TEST_TMPDIR/out" 3>&- &
+        pid=$!
+        eventually grep -q counter_add "$BATS_TEST_TMPDIR/out"
+        worker=$(<"/proc/$pid/task/$pid/children")
+        [[ -n $(ls "$scratch") ]]
+        kill -s "$signal" "$pid"
+        status=0
+        wait "$pid" || status=$?
+        [[ $status -eq $((128 + $(kill -l "$signal"))) ]]
+        [[ -z $(ls "$scratch") ]]
+        [[ -z $(pgrep -g "${worker// /}") ]]
+    done
+}
+
+@test "what does not exist is a usage error, and it explains itself" {
+    run "$bench" --no-such-option
+    [[ $status -eq 2 ]]
+    run "$bench" nonsense
+    [[ $status -eq 2 && $output == *'no group "nonsense"'* ]]
+    run "$bench" --filter nonsense
+    [[ $status -eq 2 && $output == *'no case is left'* ]]
+    run "$bench" --help
+    [[ $status -eq 0 && $output == Usage:*--markdown* ]]
+    run "$bench" --version
+    [[ $status -eq 0 && $output == 'smx-bench '[0-9]* ]]
+}

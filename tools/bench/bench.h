@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * bench.h - the nouns of smx-bench: a case, where and how long it runs, and what it found.
+ *
+ * main.c reads the options, supervise.c keeps the private directory, cases.c lists the cases and
+ * runs each in a process of its own, load.c runs one operation in a loop by many processes. The
+ * rest of the files are what is measured (update_*, peers_*, gather, memory, lifecycle) and how it
+ * is shown (report_*).
+ */
+#ifndef SMX_BENCH_H
+#define SMX_BENCH_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum bench_unit { BENCH_NS, BENCH_MS, BENCH_BYTES };
+enum bench_format { BENCH_TABLE, BENCH_JSON, BENCH_MARKDOWN };
+
+/* Which runs have a case. */
+enum bench_when { BENCH_QUICK, BENCH_NORMAL, BENCH_FULL };
+
+enum { BENCH_NOTE_SIZE = 256, BENCH_REPEATS_MAX = 64 };
+
+struct bench_options {
+    enum bench_when when;
+    enum bench_format format;
+    const char *directory; /* where the private one is made */
+    char **filters;        /* any of them; none: all */
+    size_t n_filters;
+    char **groups; /* likewise */
+    size_t n_groups;
+};
+
+/* Where a case runs, and how long it takes. */
+struct bench_place {
+    char directory[PATH_MAX]; /* of this case alone, empty */
+    uint64_t repeat_ns;       /* one repetition, at least */
+    unsigned repeats;
+};
+
+/* What a case found. For milliseconds and bytes, too, the median of the repetitions. */
+struct bench_result {
+    double median, min, max;
+    unsigned rows;              /* of the segment; 0: does not matter */
+    bool counts;                /* whether operations were counted */
+    int64_t lost;               /* operations less than there should be */
+    char note[BENCH_NOTE_SIZE]; /* why there is no result */
+};
+
+struct subject;
+
+struct bench_case {
+    const char *group;
+    const char *name;
+    enum bench_unit unit;
+    enum bench_when when;
+    bool exact;        /* a loss is a failure */
+    unsigned procs;    /* 0: does not matter */
+    uint64_t series;   /* 0: likewise */
+    unsigned rows;     /* forced; 0: as the machine has them */
+    unsigned segments; /* 0: one */
+    uint64_t gauges;   /* likewise */
+    const char *kind;  /* of the segment; NULL: per-CPU */
+    const struct subject *subject;
+    /* Returns: 0, or a negative errno with the reason in the note; -ENOTSUP: cannot be had here. */
+    int (*run)(const struct bench_case *, const struct bench_place *, struct bench_result *);
+};
+
+/* Put the reason into the note. Returns: code. */
+int bench_fail(struct bench_result *result, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Put what failed into the note, with the text of errno. Returns: -errno. */
+int bench_fail_errno(struct bench_result *result, const char *what);
+
+#endif

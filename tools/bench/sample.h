@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * sample.h - the numbers of a few repetitions, and time.
+ */
+#ifndef SMX_BENCH_SAMPLE_H
+#define SMX_BENCH_SAMPLE_H
+
+#include "bench.h"
+
+struct sample {
+    double at[BENCH_REPEATS_MAX];
+    unsigned n;
+};
+
+/* Nanoseconds of the monotonic clock. */
+uint64_t sample_now_ns(void);
+
+/* Append a number; what exceeds BENCH_REPEATS_MAX is dropped. */
+void sample_put(struct sample *sample, double value);
+
+/* Median, smallest and largest into the result. The sample is sorted by it, and not empty. */
+void sample_conclude(struct sample *sample, struct bench_result *result);
+
+#endif
