@@ -6,15 +6,15 @@
  * that the loop found together share the bytes. No snapshot outlives its turn.
  */
 #include "agent/agent.h"
-#include "agent/dirwatch.h"
-#include "agent/gather.h"
-#include "agent/http.h"
-#include "agent/listen.h"
+#include "agent/segments/dirwatch.h"
+#include "agent/gather/gather.h"
+#include "agent/http/http.h"
+#include "agent/http/listen.h"
 #include "agent/once.h"
-#include "agent/openmetrics.h"
-#include "agent/routes.h"
-#include "agent/segments.h"
-#include "agent/text.h"
+#include "agent/encode/openmetrics.h"
+#include "agent/http/routes.h"
+#include "agent/segments/segments.h"
+#include "agent/encode/text.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
  * Prometheus' own programs do.
  */
 #include "agent/options.h"
-#include "agent/listen.h"
+#include "agent/http/listen.h"
 
 #include <errno.h>
 #include <getopt.h>

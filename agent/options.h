@@ -6,7 +6,7 @@
 #define SMX_AGENT_OPTIONS_H
 
 #include "agent/log.h"
-#include "agent/loop.h"
+#include "agent/loop/loop.h"
 
 #include <stdbool.h>
 #include <stddef.h>

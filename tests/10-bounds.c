@@ -5,8 +5,8 @@
  * value in the exposed unit with it. Bounds ascend, so "above the one before, not above this one"
  * is what a linear search would find.
  */
-#include "libshm/bounds.h"
-#include "libshm/process.h"
+#include "libshm/metric/bounds.h"
+#include "libshm/segment/process.h"
 #include "support/scratch.h"
 #include "support/tap.h"
 
@@ -69,7 +69,7 @@ static void check_value(const struct smx_hist *hist, const struct oracle *o, uin
 
 static void check_histogram(const struct smx_hist *hist, const struct oracle *o)
 {
-    const uint64_t *threshold = (const uint64_t *)(const void *)(hist + 1);
+    const uint64_t *threshold = smx__thresholds(hist);
     assert_int_equal(hist->n_buckets, o->n);
     assert_true(threshold[o->n - 1] == UINT64_MAX);
     for (uint32_t i = 0; i < o->n - 1; i++) {

@@ -3,7 +3,7 @@
  * 10-open.c - who creates, who attaches, who replaces; and what an opener's options decide. What
  * stands in an opener's way is 10-obstacle.c.
  */
-#include "libshm/file.h"
+#include "libshm/segment/file.h"
 #include "support/cells.h"
 #include "support/scratch.h"
 #include "support/tap.h"

@@ -86,6 +86,9 @@ static void test_exponential(void **state)
     assert_near(exponential(counts, 16, 0.75), 2 * sqrt(2), 1e-12);
     assert_near(exponential(counts, 16, 1), 4, 1e-12);
     assert_near(exponential(counts, 16, 0), 0.5, 1e-12);
+    /* Between two buckets that hold as much PromQL answers with the upper one's lower bound. */
+    assert_near(exponential((const uint64_t[]){0, 4, 0, 4, 0}, 8, 0.5), 2, 1e-12);
+    assert_near(exponential((const uint64_t[]){0, 4, 0, 4, 0}, 8, 0.49), 1, 0.02);
 }
 
 static void test_exponential_ends(void **state)

@@ -98,22 +98,66 @@ static void test_wild_successor(void **state)
     expect(1, 1, 1);
 }
 
-/* A record that claims the bytes of the others leaves no budget to those behind it. */
+/* Records that overlap may not claim more bytes together than are allocated. */
 static void test_greedy_records(void **state)
 {
+    struct smx_diag diag;
     (void)state;
     uint64_t family = counters("a_total");
-    for (char name[] = "a"; name[0] <= 'j'; name[0]++) {
-        uint64_t x = series(family, name);
-        segwriter_put(writer, x + SIZE, 4, 8192);
-    }
+    uint64_t records[10];
+    for (unsigned i = 0; i < 10; i++)
+        records[i] = series(family, (char[]){(char)('0' + i), 0});
+    uint64_t others = counters("b_total");
+    for (unsigned i = 0; i < 600; i++)
+        series(others, (char[]){(char)('0' + i / 64), (char)('0' + i % 64), 0});
+    uint64_t left = segwriter_allocated(writer) - records[9];
+    for (unsigned i = 0; i < 10; i++)
+        segwriter_put(writer, records[i] + SIZE, 4, left & ~UINT64_C(7));
     assert_int_equal(segwriter_save(writer, directory, path), 0);
-    struct smx_diag diag;
     assert_int_equal(smx_reader_open(path, &reader, &diag), 0);
     assert_int_equal(smx_reader_update(reader, &diag), 0);
     assert_null(soundness_fault(reader));
     assert_true(smx_reader_info(reader)->errors > 0);
-    assert_true(smx_reader_info(reader)->n_series < 10);
+    assert_true(smx_reader_family(reader, 0)->n_series * left <= segwriter_allocated(writer));
+}
+
+static void test_short_records(void **state)
+{
+    (void)state;
+    uint64_t family = counters("a_total");
+    uint64_t other = counters("b_total");
+    series(family, "x");
+    segwriter_put(writer, series(family, "y") + SIZE, 4, 32);
+    expect(2, 1, 1);
+    smx_reader_close(reader);
+    segwriter_put(writer, other + SIZE, 4, 64);
+    expect(1, 1, 2);
+}
+
+/* Strings that end behind their record. */
+static void test_long_claims(void **state)
+{
+    (void)state;
+    uint64_t name = counters("a_total");
+    uint64_t help = counters("b_total");
+    uint64_t label = counters("c_total");
+    uint64_t value = series(counters("d_total"), "1234567");
+    segwriter_put(writer, name + 52, 2, 80);
+    segwriter_put(writer, help + 56, 4, UINT32_MAX);
+    segwriter_put(writer, label + 20, 1, 2);
+    segwriter_put(writer, value + 40, 2, 8);
+    expect(1, 0, 4);
+}
+
+static void test_rows_wider_than_their_stride(void **state)
+{
+    static const double bounds[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14};
+    (void)state;
+    uint64_t family = segwriter_family(
+        writer, &(struct segwriter_family){
+                    .name = "h", .type = SEGWRITER_HISTOGRAM, .bounds = bounds, .n_bounds = 14});
+    segwriter_put(writer, segwriter_get(writer, family + HIST, 8) + 8, 4, 128);
+    expect(0, 0, 1);
 }
 
 static void test_shared_cells(void **state)
@@ -278,6 +322,45 @@ static void test_unknown_kinds(void **state)
     expect(1, 1, 0);
 }
 
+/* Header fields that are out of range: the offset, the size and the value. */
+static void test_header_fields(void **state)
+{
+    static const struct {
+        uint64_t at;
+        unsigned size;
+        uint64_t value;
+    } damage[] = {
+        {16, 2, 4095},  {18, 2, 24},         {28, 2, 2},    {28, 2, 0},         {30, 2, 4097},
+        {32, 2, 3},     {32, 2, 128},        {34, 2, 0},    {34, 2, 128},       {36, 4, 0},
+        {36, 4, 65537}, {48, 8, UINT64_MAX}, {88, 8, 0},    {88, 8, 4098},      {88, 8, UINT64_MAX},
+        {96, 4, 3},     {96, 4, 0x80000000}, {104, 8, 0},   {104, 8, 1 << 21},  {112, 4, 9},
+        {320, 1, 0},    {320, 1, '/'},       {384, 1, '.'}, {1024, 8, 1 << 23}, {1024, 8, 4000},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof damage / sizeof *damage; i++) {
+        struct smx_diag diag;
+        uint64_t sound = segwriter_get(writer, damage[i].at, damage[i].size);
+        assert_int_equal(segwriter_save(writer, directory, path), 0);
+        segwriter_put(writer, damage[i].at, damage[i].size, damage[i].value);
+        assert_int_equal(segwriter_rewrite_header(writer, path), 0);
+        if (smx_reader_open(path, &reader, &diag) != -EPROTO)
+            fail_msg("offset %u was accepted", (unsigned)damage[i].at);
+        assert_non_null(strstr(diag.text, path));
+        segwriter_put(writer, damage[i].at, damage[i].size, sound);
+    }
+}
+
+static void test_constant_labels_too_long(void **state)
+{
+    static const char *const labels[] = {"a", "1", NULL};
+    (void)state;
+    segwriter_free(writer);
+    writer = segwriter_new(&(struct segwriter_options){.app = "shop", .labels = labels});
+    segwriter_put(writer, 2048, 2, 2047);
+    expect(0, 0, 1);
+    assert_int_equal(smx_reader_info(reader)->n_labels, 0);
+}
+
 static void test_constant_labels(void **state)
 {
     static const char *const twice[] = {"a", "1", "a", "2", NULL};
@@ -314,6 +397,11 @@ int main(void)
         TEST(test_shared_descriptor, "families that share a descriptor cannot make a reader large"),
         TEST(test_unknown_kinds,
              "unknown records are errors, in a newer minor version they are not"),
+        TEST(test_short_records, "records shorter than their kind are left out"),
+        TEST(test_long_claims, "strings that leave their record are left out"),
+        TEST(test_rows_wider_than_their_stride, "a histogram wider than its stride is left out"),
+        TEST(test_header_fields, "a header with a field out of range is refused"),
+        TEST(test_constant_labels_too_long, "constant labels longer than their room are left out"),
         TEST(test_constant_labels, "a constant label that comes twice counts once"),
     };
     return RUN_TESTS(tests);

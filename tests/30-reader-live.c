@@ -97,6 +97,13 @@ static void test_own_segment(void **state)
     assert_string_equal(p->role, "master");
     smx_reader_close(reader);
     assert_int_equal(live_seen_by_another(), 1);
+    /* The reader shared the writer's descriptor: it left none behind. */
+    int before = dup(STDIN_FILENO);
+    close(before);
+    smx_reader_close(open_reader());
+    int after = dup(STDIN_FILENO);
+    close(after);
+    assert_int_equal(before, after);
 }
 
 /* The reader comes first and has a descriptor of its own when the process opens the segment. */

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +24,19 @@ static char path[SEGWRITER_PATH_SIZE];
 static struct segwriter *writer;
 static smx_reader *reader;
 static struct smx_diag diag;
+
+/* The file is cut to cut_to when this counts down to 0. */
+static int preads_left = -1;
+static off_t cut_to;
+
+/* Stands in for libc's, which libshm.a calls: cuts the file between two system calls. */
+ssize_t pread(int fd, void *to, size_t size, off_t at);
+ssize_t pread(int fd, void *to, size_t size, off_t at)
+{
+    if (preads_left > 0 && --preads_left == 0)
+        assert_int_equal(truncate(path, cut_to), 0);
+    return syscall(SYS_pread64, fd, to, size, at);
+}
 
 static int setup(void **state)
 {
@@ -93,6 +107,26 @@ static void test_comes_back(void **state)
     check_whole();
 }
 
+/* Cut the file at every system call of an update that reads names and values. */
+static void test_between_calls(void **state)
+{
+    int failed = 0;
+    (void)state;
+    for (int call = 1; call < 100 && preads_left < 1; call++) {
+        segwriter_put(writer, 1088, 8, segwriter_get(writer, 1088, 8) + 1);
+        assert_int_equal(segwriter_rewrite(writer, path), 0);
+        preads_left = call;
+        cut_to = call % 2 ? 0 : 8192;
+        int result = smx_reader_update(reader, &diag);
+        assert_true(result == 0 || result == -EIO);
+        failed += result == -EIO;
+        assert_null(soundness_fault(reader));
+        check_whole();
+    }
+    preads_left = -1;
+    assert_true(failed >= 4);
+}
+
 /* A child cuts and restores the file while this process reads it: the cut falls between any two
  * system calls of an update. */
 static void test_at_any_moment(void **state)
@@ -133,6 +167,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_every_page, "a file cut at any page is an error, and the snapshot stays"),
         TEST(test_comes_back, "a reader goes on once the file is whole again"),
+        TEST(test_between_calls, "a file cut between two system calls of an update is an error"),
         TEST(test_at_any_moment, "a file cut at any moment never harms a reader"),
     };
     return RUN_TESTS(tests);

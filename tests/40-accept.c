@@ -5,7 +5,7 @@
  */
 #include "support/tap.h"
 
-#include "agent/accept.h"
+#include "agent/http/accept.h"
 
 #include <string.h>
 

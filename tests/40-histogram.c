@@ -6,7 +6,7 @@
 #include "support/scrape.h"
 #include "support/tap.h"
 
-#include "agent/edges.h"
+#include "agent/gather/edges.h"
 
 #include <inttypes.h>
 #include <math.h>

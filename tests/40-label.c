@@ -6,7 +6,7 @@
 #include "support/scrape.h"
 #include "support/tap.h"
 
-#include "agent/label.h"
+#include "agent/gather/label.h"
 
 #include <string.h>
 

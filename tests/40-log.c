@@ -2,7 +2,7 @@
  *
  * 40-log.c - a line of the log is one line, whatever is in the values, and can be read back.
  */
-#include "agent/body.h"
+#include "agent/http/body.h"
 #include "agent/log.h"
 #include "agent/once.h"
 #include "support/tap.h"

@@ -2,7 +2,7 @@
  *
  * 40-loop.c - the event loop, each test on both back ends. io_uring is skipped where it is refused.
  */
-#include "agent/loop.h"
+#include "agent/loop/loop.h"
 #include "support/tap.h"
 
 #include <errno.h>

@@ -4,7 +4,7 @@
  */
 #include "support/tap.h"
 
-#include "agent/number.h"
+#include "agent/encode/number.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -3,8 +3,8 @@
  * 40-segments.c - which segment files the agent finds, opens, refuses and lets go; and that the
  * watch on the directories says when to look.
  */
-#include "agent/dirwatch.h"
-#include "agent/segments.h"
+#include "agent/segments/dirwatch.h"
+#include "agent/segments/segments.h"
 #include "support/scratch.h"
 #include "support/segwriter.h"
 #include "support/tap.h"

@@ -6,8 +6,8 @@
  */
 #include "support/tap.h"
 
-#include "agent/openmetrics.h"
-#include "agent/text.h"
+#include "agent/encode/openmetrics.h"
+#include "agent/encode/text.h"
 #include "support/scratch.h"
 
 #include <inttypes.h>

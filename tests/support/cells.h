@@ -6,7 +6,7 @@
 #ifndef SMX_TESTS_CELLS_H
 #define SMX_TESTS_CELLS_H
 
-#include "libshm/process.h"
+#include "libshm/segment/process.h"
 
 /* Losses counted so far for one reason. */
 uint64_t cells_lost(const smx_segment *segment, enum smx_lost reason);

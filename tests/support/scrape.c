@@ -4,8 +4,8 @@
  */
 #include "support/scrape.h"
 
-#include "agent/openmetrics.h"
-#include "agent/text.h"
+#include "agent/encode/openmetrics.h"
+#include "agent/encode/text.h"
 #include "support/tap.h"
 
 #include <string.h>

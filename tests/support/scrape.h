@@ -6,8 +6,8 @@
 #ifndef SMX_TESTS_SCRAPE_H
 #define SMX_TESTS_SCRAPE_H
 
-#include "agent/buffer.h"
-#include "agent/gather.h"
+#include "agent/encode/buffer.h"
+#include "agent/gather/gather.h"
 #include "support/scratch.h"
 #include "support/segwriter.h"
 

@@ -361,3 +361,13 @@ int segwriter_rewrite(const struct segwriter *w, const char *path)
 {
     return write_file(w, path, 0);
 }
+
+int segwriter_rewrite_header(const struct segwriter *w, const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    ssize_t n = pwrite(fd, w->bytes, 4096, 0);
+    close(fd);
+    return n == 4096 ? 0 : -EIO;
+}

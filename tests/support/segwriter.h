@@ -123,4 +123,7 @@ uint64_t segwriter_allocated(const struct segwriter *w);
 int segwriter_save(struct segwriter *w, const char *directory, char path[SEGWRITER_PATH_SIZE]);
 int segwriter_rewrite(const struct segwriter *w, const char *path);
 
+/* The same for the header alone, whose numbers may be out of range. */
+int segwriter_rewrite_header(const struct segwriter *w, const char *path);
+
 #endif

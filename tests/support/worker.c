@@ -6,7 +6,9 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,6 +18,7 @@ pid_t worker_start(int (*body)(void *argument), void *argument)
     fflush(NULL);
     pid_t pid = fork();
     if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         int status = body(argument);
         fflush(stderr);
         _exit(status);

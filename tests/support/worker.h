@@ -21,7 +21,7 @@
         }                                                                                          \
     } while (0)
 
-/* Fork a child that ends with body's result, without exit handlers. */
+/* Fork a child that ends with body's result, without exit handlers, and dies with its parent. */
 pid_t worker_start(int (*body)(void *argument), void *argument);
 
 /* Wait for a child. Returns its exit status, or minus the signal that ended it. */

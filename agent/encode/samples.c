@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * samples.c - sample lines: kept text, number, newline. This is the hot loop of a scrape. Each
+ * family's worst case is reserved at once, and the lines are stored without a check.
+ *
+ * A histogram's _count and its +Inf bucket are the running sum that the buckets before were taken
+ * from, so that they agree whatever the segment says.
+ */
+#include "agent/encode/number.h"
+#include "agent/gather/snapshot.h"
+
+_Static_assert((int)RENDER_SLACK < (int)NUMBER_MAX,
+               "a line has no room for what is copied too much");
+
+static struct smx_str text_of(const struct rendered *r, size_t k)
+{
+    size_t from = k ? r->ends[k - 1] : 0;
+    return (struct smx_str){r->text + from, r->ends[k] - from};
+}
+
+/* Copy a kept text, in steps of a fixed size that need no call; a memcpy() of unknown length is
+ * half of the time of a line. Reads and writes up to RENDER_SLACK bytes too many: kept texts have
+ * them behind their end, and the line has its number's room. */
+static char *put_kept(char *to, const char *at, size_t n)
+{
+    for (size_t i = 0; i < n; i += RENDER_SLACK)
+        memcpy(to + i, at + i, RENDER_SLACK);
+    return to + n;
+}
+
+static char *put(char *to, const char *at, size_t n)
+{
+    memcpy(to, at, n);
+    return to + n;
+}
+
+/* Room for n lines with `bytes` in all before their numbers. NULL when there is none. */
+static char *room(struct buffer *out, size_t n, size_t bytes)
+{
+    if (buffer_reserve(out, bytes + n * (NUMBER_MAX + 1)) < 0)
+        return NULL;
+    return out->at + out->length;
+}
+
+/* The bytes of all texts of a family. */
+static size_t size_of(const struct rendered *r)
+{
+    return r->n_series ? r->ends[r->n_series - 1] : 0;
+}
+
+static void done(struct buffer *out, const char *end)
+{
+    out->length = (size_t)(end - out->at);
+}
+
+static void put_counters(const struct part *p, struct buffer *out)
+{
+    const struct smx_family_info *f = p->family;
+    char *to = room(out, f->n_series, size_of(p->rendered));
+    for (size_t k = 0; to && k < f->n_series; k++) {
+        const struct smx_series_info *s = &f->series[k];
+        if (s->overflow && s->count == 0)
+            continue;
+        struct smx_str text = text_of(p->rendered, k);
+        to = put_kept(to, text.at, text.length);
+        to = number_decimal(to, s->count, f->digits);
+        *to++ = '\n';
+    }
+    if (to)
+        done(out, to);
+}
+
+static bool is_zero(const struct smx_family_info *f, const struct smx_series_info *s)
+{
+    return f->is_double ? s->real == 0 : s->integer == 0;
+}
+
+static void put_gauges(const struct part *p, struct buffer *out)
+{
+    const struct smx_family_info *f = p->family;
+    char *to = room(out, f->n_series, size_of(p->rendered));
+    for (size_t k = 0; to && k < f->n_series; k++) {
+        const struct smx_series_info *s = &f->series[k];
+        if (!s->present || (s->overflow && is_zero(f, s)))
+            continue;
+        struct smx_str text = text_of(p->rendered, k);
+        to = put_kept(to, text.at, text.length);
+        to = f->is_double ? number_real(to, s->real) : number_i64(to, s->integer);
+        *to++ = '\n';
+    }
+    if (to)
+        done(out, to);
+}
+
+static void put_workers(struct smx_str text, const struct smx_each_list *list, bool is_double,
+                        struct buffer *out)
+{
+    static const char before[] = ",worker=\"", behind[] = "\"} ";
+    char *to =
+        room(out, list->n, list->n * (text.length + sizeof before + NUMBER_MAX + sizeof behind));
+    for (size_t i = 0; to && i < list->n; i++) {
+        const struct smx_each *each = &list->at[i];
+        to = put_kept(to, text.at, text.length);
+        to = put(to, before, sizeof before - 1);
+        to = number_u64(to, each->worker);
+        to = put(to, behind, sizeof behind - 1);
+        to = is_double ? number_real(to, each->value.real) : number_i64(to, each->value.integer);
+        *to++ = '\n';
+    }
+    if (to)
+        done(out, to);
+}
+
+static void put_each(const struct part *p, struct buffer *out)
+{
+    const struct smx_family_info *f = p->family;
+    for (size_t k = 0; k < f->n_series; k++)
+        if (f->series[k].present)
+            put_workers(text_of(p->rendered, k), &f->series[k].each, f->is_double, out);
+}
+
+/* name_bucket{labels,le="0.5"} 3, in ascending order; the total is the last of them. */
+static char *put_buckets(char *to, struct smx_str text, const struct edges *edges,
+                         const uint64_t *buckets, uint64_t *total)
+{
+    uint64_t sum = 0;
+    size_t bucket = 0, from = 0;
+    for (size_t i = 0; i < edges->n; i++) {
+        for (; bucket <= edges->upto[i]; bucket++)
+            sum += buckets[bucket];
+        to = put_kept(to, text.at, text.length);
+        to = put_kept(to, edges->text + from, edges->ends[i] - from);
+        from = edges->ends[i];
+        to = number_u64(to, sum);
+        *to++ = '\n';
+    }
+    *total = sum;
+    return to;
+}
+
+/* name_sum{labels} or name_count{labels}, from the text of the buckets. */
+static char *put_total(char *to, struct smx_str text, size_t name_length, struct smx_str suffix)
+{
+    size_t skip = name_length + sizeof "_bucket" - 1;
+    to = put(to, text.at, name_length);
+    to = put(to, suffix.at, suffix.length);
+    to = put(to, text.at + skip, text.length - skip);
+    return put(to, "} ", 2);
+}
+
+static void put_histogram(const struct part *p, size_t k, struct buffer *out)
+{
+    const struct smx_family_info *f = p->family;
+    const struct edges *edges = &p->rendered->edges;
+    const struct smx_histogram_info *h = f->series[k].histogram;
+    struct smx_str text = text_of(p->rendered, k);
+    char *to = room(out, edges->n + 2, (edges->n + 2) * (text.length + edges->widest));
+    if (!to)
+        return;
+    uint64_t total;
+    to = put_buckets(to, text, edges, h->buckets, &total);
+    to = put_total(to, text, f->name.length, (struct smx_str){"_sum", 4});
+    to = number_decimal(to, h->sum, f->digits);
+    *to++ = '\n';
+    to = put_total(to, text, f->name.length, (struct smx_str){"_count", 6});
+    to = number_u64(to, total);
+    *to++ = '\n';
+    done(out, to);
+}
+
+static void put_histograms(const struct part *p, struct buffer *out)
+{
+    const struct smx_family_info *f = p->family;
+    for (size_t k = 0; k < f->n_series; k++)
+        if (!f->series[k].overflow || f->series[k].histogram->count > 0)
+            put_histogram(p, k, out);
+}
+
+static void put_part(const struct part *p, struct buffer *out)
+{
+    const struct smx_family_info *f = p->family;
+    if (f->type == SMX_COUNTER)
+        put_counters(p, out);
+    else if (f->type == SMX_HISTOGRAM)
+        put_histograms(p, out);
+    else if (f->mode == SMX_EACH)
+        put_each(p, out);
+    else
+        put_gauges(p, out);
+}
+
+void samples_put(const struct exposed *family, struct buffer *out)
+{
+    buffer_put(out, family->lines.at, family->lines.length);
+    for (const struct part *p = family->first; p; p = p->next)
+        put_part(p, out);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * text.c - the Prometheus text format 0.0.4: headers of families; sample lines are samples.c's.
+ */
+#include "agent/encode/text.h"
+
+#include "agent/gather/label.h"
+#include "agent/gather/snapshot.h"
+
+#include <errno.h>
+
+static const char *type_name(enum smx_type type)
+{
+    return type == SMX_COUNTER ? "counter" : type == SMX_HISTOGRAM ? "histogram" : "gauge";
+}
+
+static void put_header(const struct exposed *family, struct buffer *out)
+{
+    if (family->help.length) {
+        buffer_puts(out, "# HELP ");
+        buffer_put(out, family->name.at, family->name.length);
+        buffer_puts(out, " ");
+        label_escape(out, family->help, LABEL_QUOTE_HELP);
+        buffer_puts(out, "\n");
+    }
+    buffer_puts(out, "# TYPE ");
+    buffer_put(out, family->name.at, family->name.length);
+    buffer_puts(out, " ");
+    buffer_puts(out, type_name(family->type));
+    buffer_puts(out, "\n");
+}
+
+/* A family without a sample (gauges that nobody alive has written) is taken back. */
+static void put_family(const struct exposed *family, struct buffer *out)
+{
+    size_t before = out->length;
+    put_header(family, out);
+    size_t header_end = out->length;
+    samples_put(family, out);
+    if (out->length == header_end)
+        out->length = before;
+}
+
+int text_encode(const struct snapshot *snapshot, struct buffer *out)
+{
+    for (size_t i = 0; i < snapshot->n; i++)
+        put_family(&snapshot->families[i], out);
+    return out->failed ? -ENOMEM : 0;
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * claims.c - names of the exposition and their owners. OpenMetrics names the family of a counter
+ * x_total "x", so the counter claims both. _created is never exposed and not claimed: a counter
+ * x_total and a gauge x_created go together.
+ */
+#include "agent/gather/claims.h"
+
+#include "agent/gather/label.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+enum { NAMES_MAX = 4 };
+
+/* The names of a family as pairs of name and suffix. Returns how many. */
+static size_t names_of(const struct smx_family_info *f, struct claim out[NAMES_MAX])
+{
+    static const struct smx_str suffixes[] = {{"_bucket", 7}, {"_sum", 4}, {"_count", 6}};
+    struct smx_str total = {"_total", 6};
+    size_t n = 0;
+    out[n++] = (struct claim){.name = f->name, .suffix = {"", 0}};
+    if (f->type == SMX_COUNTER && label_ends(f->name, total)) {
+        struct smx_str base = {f->name.at, f->name.length - total.length};
+        out[n++] = (struct claim){.name = base, .suffix = {"", 0}};
+    }
+    for (size_t i = 0; f->type == SMX_HISTOGRAM && i < 3; i++)
+        out[n++] = (struct claim){.name = f->name, .suffix = suffixes[i]};
+    return n;
+}
+
+static uint64_t hash(uint64_t h, struct smx_str text)
+{
+    for (size_t i = 0; i < text.length; i++)
+        h = (h ^ (unsigned char)text.at[i]) * UINT64_C(0x100000001b3);
+    return h;
+}
+
+static char char_at(const struct claim *c, size_t i)
+{
+    return i < c->name.length ? c->name.at[i] : c->suffix.at[i - c->name.length];
+}
+
+static bool same_name(const struct claim *a, const struct claim *b)
+{
+    size_t length = a->name.length + a->suffix.length;
+    if (length != b->name.length + b->suffix.length)
+        return false;
+    for (size_t i = 0; i < length; i++)
+        if (char_at(a, i) != char_at(b, i))
+            return false;
+    return true;
+}
+
+/* The slot that holds the name, or the free one where it belongs. The table is never full: it has
+ * twice the slots of all names. */
+static struct claim *find(const struct claims *claims, const struct claim *wanted)
+{
+    uint64_t h = hash(hash(UINT64_C(0xcbf29ce484222325), wanted->name), wanted->suffix);
+    size_t i = (size_t)(h ^ h >> 29) & claims->mask;
+    while (claims->slots[i].name.at && !same_name(&claims->slots[i], wanted))
+        i = (i + 1) & claims->mask;
+    return &claims->slots[i];
+}
+
+int claims_init(struct claims *out, size_t n)
+{
+    size_t size = 16;
+    while (size < n * NAMES_MAX * 2)
+        size *= 2;
+    out->slots = calloc(size, sizeof *out->slots);
+    out->mask = size - 1;
+    return out->slots ? 0 : -ENOMEM;
+}
+
+void claims_fini(struct claims *claims)
+{
+    free(claims->slots);
+    *claims = (struct claims){0};
+}
+
+bool claims_clash(const struct claims *claims, const struct smx_family_info *f)
+{
+    struct claim names[NAMES_MAX];
+    size_t n = names_of(f, names);
+    for (size_t i = 0; i < n; i++)
+        if (find(claims, &names[i])->name.at)
+            return true;
+    return false;
+}
+
+void claims_add(struct claims *claims, const struct smx_family_info *f, size_t family)
+{
+    struct claim names[NAMES_MAX];
+    size_t n = names_of(f, names);
+    for (size_t i = 0; i < n; i++) {
+        names[i].family = family;
+        *find(claims, &names[i]) = names[i];
+    }
+}
+
+bool claims_owner(const struct claims *claims, struct smx_str name, size_t *family)
+{
+    const struct claim *found = find(claims, &(struct claim){.name = name, .suffix = {"", 0}});
+    if (!found->name.at)
+        return false;
+    *family = found->family;
+    return true;
+}

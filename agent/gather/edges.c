@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * edges.c - the classic buckets of a histogram. An exponential family has hundreds of buckets; the
+ * text formats can carry only classic ones, and each costs a line per series. Merging whole buckets
+ * keeps every exposed count exact.
+ */
+#include "agent/gather/edges.h"
+
+#include "agent/encode/buffer.h"
+#include "agent/encode/number.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How many bounds remain when only indices that `step` divides are kept, of first..last. */
+static size_t count_steps(int first, int last, int step)
+{
+    size_t n = last % step != 0;
+    for (int i = first; i <= last; i++)
+        n += i % step == 0;
+    return n;
+}
+
+static int choose_step(const struct smx_family_info *f, int last)
+{
+    int step = f->schema > 0 ? 1 << f->schema : 1;
+    while (count_steps(f->first_index, last, step) > EDGES_MAX)
+        step *= 2;
+    while (step > 1 && count_steps(f->first_index, last, step) < EDGES_MIN)
+        step /= 2;
+    return step;
+}
+
+/* Bucket 0 holds zeros, bucket i index first_index + i - 1, the last one has no bound. */
+static void choose_exponential(struct edges *out, const struct smx_family_info *f)
+{
+    size_t finite = f->n_buckets - 1;
+    int last = f->first_index + (int)finite - 2;
+    int step = finite > 1 ? choose_step(f, last) : 1;
+    for (size_t i = 1; i < finite; i++) {
+        int index = f->first_index + (int)i - 1;
+        if (index % step == 0 || index == last)
+            out->upto[out->n++] = i;
+    }
+}
+
+static void choose_explicit(struct edges *out, const struct smx_family_info *f)
+{
+    for (size_t i = 0; i + 1 < f->n_buckets; i++)
+        out->upto[out->n++] = i;
+}
+
+static int put_texts(struct edges *out, const struct smx_family_info *f)
+{
+    struct buffer text = {0};
+    for (size_t i = 0; i < out->n; i++) {
+        char number[NUMBER_MAX];
+        bool last = i + 1 == out->n;
+        char *end = number_bound(number, f->upper_bounds[out->upto[i]]);
+        size_t from = text.length;
+        buffer_puts(&text, ",le=\"");
+        if (last)
+            buffer_puts(&text, "+Inf");
+        else
+            buffer_put(&text, number, (size_t)(end - number));
+        buffer_puts(&text, "\"} ");
+        out->ends[i] = text.length;
+        if (text.length - from > out->widest)
+            out->widest = text.length - from;
+    }
+    buffer_reserve(&text, RENDER_SLACK);
+    out->text = text.at;
+    return text.failed ? -ENOMEM : 0;
+}
+
+int edges_init(struct edges *out, const struct smx_family_info *f)
+{
+    *out = (struct edges){0};
+    size_t *words = calloc(f->n_buckets + 1, 2 * sizeof *words);
+    if (!words)
+        return -ENOMEM;
+    out->upto = words;
+    out->ends = words + f->n_buckets + 1;
+    if (f->exponential)
+        choose_exponential(out, f);
+    else
+        choose_explicit(out, f);
+    out->upto[out->n++] = f->n_buckets - 1;
+    int e = put_texts(out, f);
+    if (e < 0)
+        edges_fini(out);
+    return e;
+}
+
+void edges_fini(struct edges *edges)
+{
+    free(edges->upto);
+    free(edges->text);
+    *edges = (struct edges){0};
+}
+
+bool edges_same(const struct smx_family_info *a, const struct smx_family_info *b)
+{
+    if (a->exponential != b->exponential || a->n_buckets != b->n_buckets)
+        return false;
+    if (a->exponential)
+        return a->schema == b->schema && a->first_index == b->first_index;
+    size_t bytes = (a->n_buckets - 1) * sizeof *a->upper_bounds;
+    return bytes == 0 || memcmp(a->upper_bounds, b->upper_bounds, bytes) == 0;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * gather.h - from segments to one exposition: families of the same name merged, every series
+ * labelled with its application, contradictions left out and reported.
+ *
+ *       gather_run(g, sources, n, &stats, &snapshot);
+ *       text_encode(snapshot, &body);
+ *
+ * The snapshot points into the readers: it holds until the next gather_run() or until one of the
+ * sources is updated or closed. Encoders only read it, so one snapshot serves many of them.
+ */
+#ifndef SMX_AGENT_GATHER_H
+#define SMX_AGENT_GATHER_H
+
+#include "agent/gather/self.h"
+
+#include <smx/reader.h>
+#include <stddef.h>
+
+/* A segment whose last smx_reader_update() succeeded. */
+struct gather_source {
+    smx_reader *reader;
+};
+
+struct gather;
+struct snapshot;
+
+/* A family that is left out. The strings hold until the next gather_run(). */
+struct gather_conflict {
+    const char *name;     /* of the family; of the file when the whole segment is left out */
+    const char *app;      /* whose family it is */
+    const char *instance; /* may be empty */
+    const char *reason;   /* one word, the label `reason` of smx_agent_family_conflicts */
+    const char *why;      /* the same as a clause: "another application has it with another type" */
+};
+
+/* Make a gatherer; it keeps the rendered names of the segments from scrape to scrape.
+ * Returns: 0, -ENOMEM. */
+int gather_new(struct gather **out);
+void gather_free(struct gather *gather);
+
+/* Forget what is kept of a reader. Call it before smx_reader_close(): another reader may get the
+ * same address. */
+void gather_forget(struct gather *gather, const smx_reader *reader);
+
+/* Merge the sources, in any order, into one view. On failure *out is left alone.
+ * Returns: 0, -ENOMEM. */
+int gather_run(struct gather *gather, const struct gather_source sources[], size_t n,
+               const struct self_stats *self, const struct snapshot **out);
+
+/* The families that the last gather_run() left out. */
+const struct gather_conflict *gather_conflicts(const struct gather *gather, size_t *n);
+
+#endif

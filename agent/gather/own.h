@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * own.h - the agent's own families: a list of names and finished sample lines, written anew for
+ * each scrape. They are few; only applications' series are worth keeping as text.
+ */
+#ifndef SMX_AGENT_OWN_H
+#define SMX_AGENT_OWN_H
+
+#include "agent/encode/buffer.h"
+#include "agent/gather/gather.h"
+#include "agent/gather/snapshot.h"
+
+enum { OWN_MAX = 40 };
+
+/* All-zero is empty. */
+struct own {
+    struct buffer lines;
+    struct exposed families[OWN_MAX];
+    size_t from[OWN_MAX + 1]; /* where the lines of a family begin */
+    size_t n;
+};
+
+/* What a family is; the strings are constants. */
+struct own_family {
+    const char *name, *help;
+    const char *unit; /* NULL: none */
+    enum smx_type type;
+};
+
+/* Labels of one sample, n pairs. */
+struct own_labels {
+    struct smx_label at[4];
+    size_t n;
+};
+
+/* Start again, keeping the memory. */
+void own_reset(struct own *own);
+void own_fini(struct own *own);
+
+/* Begin a family; the samples that follow are its own. */
+void own_begin(struct own *own, const struct own_family *family);
+
+/* Add a sample of ticks / 10^digits. */
+void own_sample(struct own *own, const struct own_labels *labels, uint64_t ticks, unsigned digits);
+
+/* A family of one sample without labels. */
+void own_single(struct own *own, const struct own_family *family, uint64_t ticks, unsigned digits);
+
+/* Point the families at their lines, when the last one is complete. Returns: 0, -ENOMEM. */
+int own_finish(struct own *own);
+
+/* The families themselves. */
+void self_expose(struct own *own, const struct self_stats *stats);
+void usage_expose(struct own *own, const struct smx_segment_info *const segments[], size_t n);
+void conflicts_expose(struct own *own, const struct gather_conflict conflicts[], size_t n);
+
+#endif

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * render.c - names and labels of a segment's series as text. Runs when a segment's names moved, so
+ * its cost is not that of a scrape. Also judges what can be judged of a family by itself.
+ */
+#include "agent/gather/render.h"
+
+#include "agent/encode/buffer.h"
+#include "agent/gather/label.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static const struct {
+    const char *name, *text;
+} refusals[REFUSAL_COUNT] = {
+    [REFUSAL_NONE] = {"none", "it is exposed"},
+    [REFUSAL_RESERVED_NAME] = {"reserved_name",
+                               "smx_agent_, smx_segment_, smx_process_, process_ and scrape_ are "
+                               "prefixes of the agent's own metrics"},
+    [REFUSAL_RESERVED_LABEL] =
+        {"reserved_label", "it has a label that the agent sets itself: app, app_instance, le, "
+                           "quantile, otel_metric_overflow, or worker in a gauge of mode each"},
+    [REFUSAL_DUPLICATE_LABEL] = {"duplicate_label",
+                                 "it has one of the segment's constant labels as its own"},
+    [REFUSAL_DUPLICATE_SEGMENT] = {"duplicate_segment",
+                                   "an older segment has the same application and instance name"},
+    [REFUSAL_NAME_CLASH] = {"name_clash",
+                            "an earlier family exposes samples of that name, or the other way "
+                            "round, as the counter x_count and the histogram x"},
+    [REFUSAL_TYPE] = {"type", "an earlier family of that name has another type"},
+    [REFUSAL_UNIT] = {"unit", "an earlier family of that name has another unit"},
+    [REFUSAL_BUCKETS] = {"buckets", "an earlier family of that name has other buckets"},
+};
+
+const char *refusal_name(enum refusal refusal)
+{
+    return refusals[refusal].name;
+}
+
+const char *refusal_text(enum refusal refusal)
+{
+    return refusals[refusal].text;
+}
+
+/* That names are valid, and a family's own labels distinct, is the reader's affair. */
+static bool is_taken(struct smx_str name, const struct smx_family_info *f)
+{
+    bool worker =
+        f->type == SMX_GAUGE && f->mode == SMX_EACH && label_equal(name, LABEL_STR("worker"));
+    return worker || label_is_reserved(name);
+}
+
+/* The i-th label name of a family: first the segment's constant ones, then its own. */
+static struct smx_str label_at(const struct smx_segment_info *s, const struct smx_family_info *f,
+                               size_t i)
+{
+    return i < s->n_labels ? s->labels[i].name : f->labels[i - s->n_labels];
+}
+
+static enum refusal judge(const struct smx_segment_info *s, const struct smx_family_info *f)
+{
+    if (label_is_reserved_family(f->name))
+        return REFUSAL_RESERVED_NAME;
+    size_t n = s->n_labels + f->n_labels;
+    for (size_t i = 0; i < n; i++) {
+        struct smx_str name = label_at(s, f, i);
+        if (is_taken(name, f))
+            return REFUSAL_RESERVED_LABEL;
+        for (size_t k = 0; k < i; k++)
+            if (label_equal(name, label_at(s, f, k)))
+                return REFUSAL_DUPLICATE_LABEL;
+    }
+    return REFUSAL_NONE;
+}
+
+/* What all series of a segment begin with: {app="shop",app_instance="b",zone="x" */
+static void put_common(struct buffer *out, const struct smx_segment_info *s)
+{
+    buffer_puts(out, "{");
+    label_put(out, LABEL_STR("app"), s->app);
+    if (s->instance.length)
+        label_put(out, LABEL_STR("app_instance"), s->instance);
+    for (size_t i = 0; i < s->n_labels; i++)
+        label_put(out, s->labels[i].name, s->labels[i].value);
+}
+
+static void put_series(struct buffer *out, const struct smx_family_info *f, size_t k)
+{
+    const struct smx_series_info *series = &f->series[k];
+    if (series->overflow) {
+        label_put(out, LABEL_STR("otel_metric_overflow"), LABEL_STR("true"));
+        return;
+    }
+    for (size_t i = 0; i < f->n_labels; i++)
+        label_put(out, f->labels[i], series->values[i]);
+}
+
+static bool goes_on(const struct smx_family_info *f)
+{
+    return f->type == SMX_HISTOGRAM || (f->type == SMX_GAUGE && f->mode == SMX_EACH);
+}
+
+static int render_series(struct rendered *out, const struct smx_family_info *f,
+                         const struct buffer *common)
+{
+    struct buffer text = {0};
+    for (size_t k = 0; k < f->n_series; k++) {
+        buffer_put(&text, f->name.at, f->name.length);
+        if (f->type == SMX_HISTOGRAM)
+            buffer_puts(&text, "_bucket");
+        buffer_put(&text, common->at, common->length);
+        put_series(&text, f, k);
+        if (!goes_on(f))
+            buffer_puts(&text, "} ");
+        out->ends[k] = text.length;
+    }
+    buffer_reserve(&text, RENDER_SLACK);
+    out->text = text.at;
+    return text.failed ? -ENOMEM : 0;
+}
+
+static int render_family(struct rendered *out, const struct smx_segment_info *s,
+                         const struct smx_family_info *f, const struct buffer *common)
+{
+    out->n_series = f->n_series;
+    out->refusal = judge(s, f);
+    if (out->refusal)
+        return 0;
+    out->ends = calloc(f->n_series + 1, sizeof *out->ends);
+    if (!out->ends)
+        return -ENOMEM;
+    if (f->type == SMX_HISTOGRAM && edges_init(&out->edges, f) < 0)
+        return -ENOMEM;
+    return render_series(out, f, common);
+}
+
+int render_segment(struct rendered_segment *out, const smx_reader *reader)
+{
+    const struct smx_segment_info *s = smx_reader_info(reader);
+    *out = (struct rendered_segment){.reader = reader,
+                                     .epoch = smx_reader_epoch(reader),
+                                     .device = s->device,
+                                     .inode = s->inode,
+                                     .created_ns = s->created_ns,
+                                     .n_families = s->n_families};
+    out->families = calloc(s->n_families + 1, sizeof *out->families);
+    struct buffer common = {0};
+    put_common(&common, s);
+    int e = out->families && !common.failed ? 0 : -ENOMEM;
+    for (size_t i = 0; e == 0 && i < s->n_families; i++)
+        e = render_family(&out->families[i], s, smx_reader_family(reader, i), &common);
+    buffer_fini(&common);
+    if (e < 0)
+        render_fini(out);
+    return e;
+}
+
+void render_fini(struct rendered_segment *segment)
+{
+    for (size_t i = 0; segment->families && i < segment->n_families; i++) {
+        free(segment->families[i].ends);
+        free(segment->families[i].text);
+        edges_fini(&segment->families[i].edges);
+    }
+    free(segment->families);
+    *segment = (struct rendered_segment){0};
+}
+
+/* The counts are compared although the epoch promises them: the encoders index by them. */
+bool render_holds(const struct rendered_segment *segment, const smx_reader *reader)
+{
+    const struct smx_segment_info *s = smx_reader_info(reader);
+    if (segment->reader != reader || segment->epoch != smx_reader_epoch(reader) ||
+        segment->device != s->device || segment->inode != s->inode ||
+        segment->created_ns != s->created_ns || segment->n_families != s->n_families)
+        return false;
+    for (size_t i = 0; i < s->n_families; i++)
+        if (segment->families[i].n_series != smx_reader_family(reader, i)->n_series)
+            return false;
+    return true;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * render.h - the part of a sample line that does not change: name and labels of every series of a
+ * segment, made once and kept until the segment's names move.
+ */
+#ifndef SMX_AGENT_RENDER_H
+#define SMX_AGENT_RENDER_H
+
+#include "agent/gather/edges.h"
+
+#include <smx/reader.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Why a family is left out. */
+enum refusal {
+    REFUSAL_NONE,
+    REFUSAL_RESERVED_NAME,
+    REFUSAL_RESERVED_LABEL,
+    REFUSAL_DUPLICATE_LABEL,
+    REFUSAL_DUPLICATE_SEGMENT,
+    REFUSAL_NAME_CLASH,
+    REFUSAL_TYPE,
+    REFUSAL_UNIT,
+    REFUSAL_BUCKETS,
+};
+enum { REFUSAL_COUNT = REFUSAL_BUCKETS + 1 };
+
+/* Its word for a label, and the reason as a clause. */
+const char *refusal_name(enum refusal refusal);
+const char *refusal_text(enum refusal refusal);
+
+/* The texts of one family's series, one after the other:
+ *   counters, gauges           name{app="shop",method="GET"} and a space
+ *   histograms                 name_bucket{app="shop",method="GET"
+ *   gauges of mode `each`      name{app="shop",method="GET"
+ * where the last two go on with le or worker. */
+struct rendered {
+    enum refusal refusal; /* if any, there is nothing else */
+    size_t n_series;
+    size_t *ends; /* of the text of series i */
+    char *text;
+    struct edges edges; /* histograms */
+};
+
+/* All families of one segment, as its reader shows them. */
+struct rendered_segment {
+    const smx_reader *reader;
+    uint64_t epoch;
+    dev_t device;
+    ino_t inode;
+    uint64_t created_ns;
+    size_t n_families;
+    struct rendered *families;
+};
+
+/* Render the segment that a reader shows now. Returns: 0, -ENOMEM.
+ * Owns: the caller ends with render_fini(). */
+int render_segment(struct rendered_segment *out, const smx_reader *reader);
+void render_fini(struct rendered_segment *segment);
+
+/* Whether what was rendered is still what the reader shows. */
+bool render_holds(const struct rendered_segment *segment, const smx_reader *reader);
+
+#endif

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * self.c - smx_agent_* and process_*: what the agent says about itself, from numbers that the
+ * runtime has measured. Durations are those of the scrape before: this one is not over.
+ */
+#include "agent/gather/self.h"
+
+#include "agent/gather/label.h"
+#include "agent/gather/own.h"
+
+static struct smx_str str(const char *text)
+{
+    const char *known = text ? text : "unknown";
+    return (struct smx_str){known, strlen(known)};
+}
+
+static struct own_labels one_label(const char *name, const char *value)
+{
+    return (struct own_labels){.at = {{str(name), str(value)}}, .n = 1};
+}
+
+static void expose_build(struct own *own, const struct self_stats *stats)
+{
+    static const struct own_family family = {
+        "smx_agent_build_info", "What this smx-agent was built from; always 1.", NULL, SMX_GAUGE};
+    struct own_labels labels = {.at = {{LABEL_STR("version"), str(stats->version)},
+                                       {LABEL_STR("revision"), str(stats->revision)}},
+                                .n = 2};
+    own_begin(own, &family);
+    own_sample(own, &labels, 1, 0);
+}
+
+static void expose_phases(struct own *own, const struct self_stats *stats)
+{
+    static const struct own_family family = {"smx_agent_scrape_duration_seconds",
+                                             "Time that the last scrape took, by phase.", "seconds",
+                                             SMX_GAUGE};
+    static const char *const names[SELF_PHASES] = {
+        [SELF_UPDATE] = "update", [SELF_GATHER] = "gather", [SELF_ENCODE] = "encode"};
+    own_begin(own, &family);
+    for (size_t i = 0; i < SELF_PHASES; i++) {
+        struct own_labels labels = one_label("phase", names[i]);
+        own_sample(own, &labels, stats->phase_ns[i], 9);
+    }
+}
+
+static void expose_scrapes(struct own *own, const struct self_stats *stats)
+{
+    static const struct own_family family = {
+        "smx_agent_scrapes_total", "Scrapes served, by exposition format.", NULL, SMX_COUNTER};
+    own_begin(own, &family);
+    for (unsigned i = 0; i < EXPOSITION_COUNT; i++) {
+        struct own_labels labels = one_label("format", exposition_name((enum exposition)i));
+        own_sample(own, &labels, stats->scrapes[i], 0);
+    }
+}
+
+static void expose_counts(struct own *own, const struct own_family *family, const char *label,
+                          const struct self_count counts[], size_t n)
+{
+    own_begin(own, family);
+    for (size_t i = 0; i < n; i++) {
+        struct own_labels labels = one_label(label, counts[i].name);
+        own_sample(own, &labels, counts[i].n, 0);
+    }
+}
+
+static void expose_process(struct own *own, const struct self_stats *stats)
+{
+    static const struct own_family
+        cpu = {"process_cpu_seconds_total", "CPU time spent by smx-agent itself.", "seconds",
+               SMX_COUNTER},
+        open = {"process_open_fds", "Open file descriptors of smx-agent itself.", NULL, SMX_GAUGE},
+        max = {"process_max_fds", "Limit of open file descriptors of smx-agent itself.", NULL,
+               SMX_GAUGE},
+        virtual = {"process_virtual_memory_bytes", "Address space of smx-agent itself.", "bytes",
+                   SMX_GAUGE},
+        virtual_max = {"process_virtual_memory_max_bytes",
+                       "Limit of address space of smx-agent itself.", "bytes", SMX_GAUGE},
+        resident = {"process_resident_memory_bytes", "Resident memory of smx-agent itself.",
+                    "bytes", SMX_GAUGE},
+        start = {"process_start_time_seconds", "Start time of smx-agent itself, since the Epoch.",
+                 "seconds", SMX_GAUGE},
+        threads = {"process_threads", "Threads of smx-agent itself.", NULL, SMX_GAUGE};
+    const struct self_process *p = &stats->process;
+    own_single(own, &cpu, p->cpu_ns, 9);
+    own_single(own, &open, p->open_fds, 0);
+    own_single(own, &max, p->max_fds, 0);
+    own_single(own, &virtual, p->virtual_bytes, 0);
+    own_single(own, &virtual_max, p->virtual_max_bytes, 0);
+    own_single(own, &resident, p->resident_bytes, 0);
+    own_single(own, &start, stats->started_ns, 9);
+    own_single(own, &threads, p->threads, 0);
+}
+
+void self_expose(struct own *own, const struct self_stats *stats)
+{
+    static const struct own_family segments = {"smx_agent_segments",
+                                               "Segment files found, by state.", NULL, SMX_GAUGE};
+    static const struct own_family errors = {
+        "smx_agent_segment_errors_total",
+        "Attempts to read a segment that failed, by reason; its metrics are missing meanwhile.",
+        NULL, SMX_COUNTER};
+    expose_build(own, stats);
+    expose_process(own, stats);
+    expose_phases(own, stats);
+    expose_scrapes(own, stats);
+    expose_counts(own, &segments, "state", stats->segments, stats->n_segments);
+    expose_counts(own, &errors, "reason", stats->errors, stats->n_errors);
+}
+
+void conflicts_expose(struct own *own, const struct gather_conflict conflicts[], size_t n)
+{
+    static const struct own_family family = {
+        "smx_agent_family_conflicts",
+        "Families left out of this exposition because they contradict another or a rule.", NULL,
+        SMX_GAUGE};
+    uint64_t counts[REFUSAL_COUNT] = {0};
+    for (size_t i = 0; i < n; i++)
+        for (unsigned r = 0; r < REFUSAL_COUNT; r++)
+            counts[r] += strcmp(conflicts[i].reason, refusal_name((enum refusal)r)) == 0;
+    own_begin(own, &family);
+    for (unsigned r = REFUSAL_NONE + 1; r < REFUSAL_COUNT; r++) {
+        struct own_labels labels = one_label("reason", refusal_name((enum refusal)r));
+        own_sample(own, &labels, counts[r], 0);
+    }
+}

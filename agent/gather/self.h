@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * self.h - what the agent says about itself: build, scrapes, its own process. The runtime measures
+ * and fills struct self_stats; gather turns it into families (smx_agent_*, process_*).
+ */
+#ifndef SMX_AGENT_SELF_H
+#define SMX_AGENT_SELF_H
+
+#include "agent/http/accept.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum self_phase { SELF_UPDATE, SELF_GATHER, SELF_ENCODE };
+enum { SELF_PHASES = SELF_ENCODE + 1 };
+
+/* A number under a label value of the runtime's choice, as {"readable", 3}. */
+struct self_count {
+    const char *name;
+    uint64_t n;
+};
+
+/* The agent's process, as the kernel sees it. A limit of UINT64_MAX is none,
+ * as the Go client shows it. */
+struct self_process {
+    uint64_t cpu_ns;
+    uint64_t open_fds, max_fds;
+    uint64_t virtual_bytes, virtual_max_bytes, resident_bytes;
+    uint64_t threads;
+};
+
+/* All-zero is valid. Pointers are used only during gather_run(). */
+struct self_stats {
+    const char *version, *revision;     /* NULL is "unknown" */
+    uint64_t started_ns;                /* CLOCK_REALTIME */
+    uint64_t phase_ns[SELF_PHASES];     /* of the last scrape that finished */
+    uint64_t scrapes[EXPOSITION_COUNT]; /* served, by format */
+    const struct self_count *segments;  /* segments by state, now */
+    size_t n_segments;
+    const struct self_count *errors; /* segments that could not be read, by reason, ever */
+    size_t n_errors;
+    struct self_process process;
+};
+
+/* Read the agent's own numbers from the kernel. What cannot be read is 0. */
+void self_measure(struct self_process *out);
+
+#endif

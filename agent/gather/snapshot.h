@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * snapshot.h - what gather makes and the encoders read: families in the order of exposition, each
+ * with the parts that the segments contribute. The encoders add the headers of their format;
+ * sample lines are the same bytes in all of them.
+ */
+#ifndef SMX_AGENT_SNAPSHOT_H
+#define SMX_AGENT_SNAPSHOT_H
+
+#include "agent/encode/buffer.h"
+#include "agent/gather/render.h"
+
+#include <smx/reader.h>
+
+/* One segment's contribution to a family. */
+struct part {
+    const struct smx_family_info *family;
+    const struct rendered *rendered;
+    const struct part *next;
+};
+
+/* A family as it is exposed. The agent's own have no parts but finished lines. */
+struct exposed {
+    struct smx_str name, help, unit;
+    enum smx_type type;
+    const struct part *first;
+    struct smx_str lines;
+};
+
+struct snapshot {
+    const struct exposed *families;
+    size_t n;
+};
+
+/* Append the sample lines of a family: name{labels} value. A family may have none. */
+void samples_put(const struct exposed *family, struct buffer *out);
+
+#endif

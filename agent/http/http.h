@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * http.h - HTTP over the loop. The only module that knows libmicrohttpd; knows no path.
+ *
+ * Every request is answered by one callback, at once. HEAD is answered as GET, without the body.
+ */
+#ifndef SMX_AGENT_HTTP_H
+#define SMX_AGENT_HTTP_H
+
+#include "agent/http/body.h"
+#include "agent/log.h"
+#include "agent/loop/loop.h"
+
+enum { HTTP_LISTEN_MAX = 16 };
+
+struct http;
+
+struct http_request {
+    const char *method;
+    const char *path;   /* percent-decoded, without the query */
+    const char *accept; /* the header, or NULL */
+};
+
+/* The strings must be constants. */
+struct http_reply {
+    unsigned status;
+    const char *content_type;
+    const char *allow;  /* the header Allow, or NULL */
+    const char *policy; /* the header Content-Security-Policy, or NULL */
+    struct body *body;  /* the reply owns one reference; NULL: without memory, status 503 */
+};
+
+struct http_options {
+    struct loop *loop;
+    const struct log *log;
+    void (*answer)(void *context, const struct http_request *request, struct http_reply *reply);
+    void *context;
+};
+
+/* Make a server that listens nowhere yet. Returns: 0, -ENOMEM. */
+int http_new(const struct http_options *options, struct http **out);
+
+/* Serve what connects to a listening socket, which must not block. It stays the caller's, to be
+ * closed after http_drain() or http_free(). Returns: 0, -ENOSPC, -ENOMEM, -EIO. */
+int http_listen(struct http *http, int fd);
+
+/* Accept no more, let the requests that have begun finish, then call drained(context): in this
+ * call or later, and after limit_ns in any case. */
+void http_drain(struct http *http, uint64_t limit_ns, void (*drained)(void *context),
+                void *context);
+
+/* Close all connections. NULL is fine. */
+void http_free(struct http *http);
+
+#endif

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * routes.h - which path gives what. Knows the pages, not who serves them nor what they are about.
+ */
+#ifndef SMX_AGENT_ROUTES_H
+#define SMX_AGENT_ROUTES_H
+
+#include "agent/http/accept.h"
+#include "agent/http/http.h"
+#include "agent/http/status.h"
+
+/* Where the pages get their content. */
+struct routes {
+    /* One scrape: a reference to its bytes, or NULL without memory. */
+    struct body *(*scrape)(void *context, enum exposition format);
+    /* The state now. */
+    void (*status)(void *context, struct status *out);
+    void *context;
+};
+
+/* Answer a request: http_options.answer with a struct routes as its context. */
+void routes_answer(void *routes, const struct http_request *request, struct http_reply *reply);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * segments.h - the segments that there are: finds the files, opens a reader for each, notices what
+ * came, went, was replaced or is damaged, and decides which of two with one name is served.
+ *
+ * A segment is served for as long as its file is there, also when no process holds it any more:
+ * its totals stand. What is wrong with one is its state, logged once for each inode and reason; the
+ * rest is served.
+ */
+#ifndef SMX_AGENT_SEGMENTS_H
+#define SMX_AGENT_SEGMENTS_H
+
+#include "agent/segments/directory.h"
+#include "agent/log.h"
+#include "agent/gather/self.h"
+
+#include <smx/reader.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Past these files are not looked at: a directory where everybody may write must not exhaust us. */
+enum { SEGMENTS_MAX = 1024 };
+
+enum segment_state {
+    SEGMENT_NEW, /* not opened yet */
+    SEGMENT_SERVED,
+    SEGMENT_SHADOWED,    /* sound, but another file of the same name is served */
+    SEGMENT_UNSUPPORTED, /* another major version */
+    SEGMENT_REFUSED,     /* a link, another user's, or not what its name says */
+    SEGMENT_UNREADABLE,  /* could not be opened */
+    SEGMENT_DAMAGED,     /* not a segment, or no longer one */
+};
+enum { SEGMENT_STATES = SEGMENT_DAMAGED + 1 };
+
+struct segment {
+    char *path;
+    const char *name; /* the file's, in path */
+    const struct directory *directory;
+    enum segment_state state;
+    char why[sizeof((struct smx_diag *)0)->text]; /* unless it is served */
+    smx_reader *reader;                           /* NULL unless it is served or shadowed */
+    dev_t device;
+    ino_t inode;
+    uid_t owner;
+    bool reported_unsound;
+    bool seen; /* in the scan that runs */
+};
+
+struct segments;
+
+struct segments_options {
+    const char *const *directories; /* absolute paths; n_directories 0: the default ones */
+    size_t n_directories;
+    const struct log *log;
+    void (*closing)(void *context, smx_reader *reader); /* before a reader is closed */
+    void *context;
+};
+
+/* Make the table, empty. Returns: 0, -ENOMEM. */
+int segments_new(const struct segments_options *options, struct segments **out);
+void segments_free(struct segments *segments);
+
+/* Look for files, open what is new or was replaced, close what is gone, take a snapshot of each and
+ * decide which are served. Nothing in it fails as a whole. */
+void segments_update(struct segments *segments);
+
+/* The table, until the next update. */
+const struct segment *segments_list(const struct segments *segments, size_t *n);
+const struct directory *segments_directories(const struct segments *segments, size_t *n);
+
+/* How many segments there are in each state (but SEGMENT_NEW), and how many attempts to read one
+ * have failed ever, by the state it ended in. The names are constants. */
+const struct self_count *segments_by_state(const struct segments *segments, size_t *n);
+const struct self_count *segments_errors(const struct segments *segments, size_t *n);
+
+/* "served", "shadowed", ... */
+const char *segment_state_name(enum segment_state state);
+
+#endif

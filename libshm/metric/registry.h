@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * registry.h - the hash table of families and series: append-only chains that are read and extended
+ * without a lock. Inline, because finding a series is a hot path of its own.
+ */
+#ifndef SMX_REGISTRY_H
+#define SMX_REGISTRY_H
+
+#include "libshm/segment/space.h"
+
+#include <string.h>
+
+/* What is looked for. `same` is asked about records of this hash and kind. */
+struct smx__key {
+    uint32_t hash;
+    uint16_t kind;
+    bool (*same)(const struct smx__record *record, const void *what);
+    const void *what;
+};
+
+__extension__ typedef unsigned __int128 smx__u128;
+
+/* 64x64→128 bit multiply, halves folded: one round of mixing (the idea of wyhash, W. Yi). */
+static inline uint64_t smx__fold(uint64_t a, uint64_t b)
+{
+    smx__u128 product = (smx__u128)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Mix a string into a hash; its length counts, so "a","bc" and "ab","c" differ. */
+static inline uint64_t smx__hash(uint64_t h, const char *at, size_t length)
+{
+    uint64_t word = 0;
+    uint64_t tail = length;
+    for (; length >= 8; at += 8, length -= 8) {
+        memcpy(&word, at, 8);
+        h = smx__fold(h ^ word, UINT64_C(0xa0761d6478bd642f));
+    }
+    word = 0;
+    if (length >= 4) {
+        uint32_t low;
+        uint32_t high;
+        memcpy(&low, at, 4);
+        memcpy(&high, at + length - 4, 4);
+        word = (uint64_t)high << 32 | low;
+    } else if (length) {
+        word = (uint64_t)(uint8_t)at[0] << 16 | (uint64_t)(uint8_t)at[length >> 1] << 8 |
+               (uint8_t)at[length - 1];
+    }
+    return smx__fold(h ^ word, UINT64_C(0xe7037ed1a0b428db) ^ tail);
+}
+
+/* Walk the key's chain. With mine = 0: give the record found, or NULL. With the ref of a complete
+ * record of that key: publish it unless one is there already; gives the one that is in the chain.
+ * NULL also when the chain leads out of the segment, or is absurdly long. */
+static inline struct smx__record *smx__registry_walk(const struct smx_segment *segment,
+                                                     const struct smx__key *key, uint32_t mine)
+{
+    struct smx__header *h = segment->header;
+    uint32_t *link = (uint32_t *)smx__at(segment, h->buckets_at) + (key->hash & (h->n_buckets - 1));
+    for (uint32_t length = 0; length < 1u << 20; length++) {
+        /* Acquire: pairs with the release below; the record behind the ref is complete. */
+        uint32_t ref = __atomic_load_n(link, __ATOMIC_ACQUIRE);
+        if (!ref && !mine)
+            return NULL;
+        /* Release: publishes mine (invariant 2); acquire if another one got in. */
+        if (!ref && __atomic_compare_exchange_n(link, &ref, mine, false, __ATOMIC_RELEASE,
+                                                __ATOMIC_ACQUIRE))
+            return (struct smx__record *)smx__at(segment, (uint64_t)mine << 3);
+        if (((uint64_t)ref << 3) > segment->length - sizeof(struct smx__series))
+            return NULL;
+        struct smx__record *record = (struct smx__record *)smx__at(segment, (uint64_t)ref << 3);
+        if (record->hash == key->hash && record->kind == key->kind && key->same(record, key->what))
+            return record;
+        link = &record->next;
+    }
+    return NULL;
+}
+
+/* Tell readers that the names have changed. */
+static inline void smx__announce(const struct smx_segment *segment)
+{
+    /* Release: pairs with the reader's acquire; what was published before is there. */
+    __atomic_fetch_add(&segment->header->published, 1, __ATOMIC_RELEASE);
+}
+
+#endif

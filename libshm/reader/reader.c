@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * reader.c - the reader as an object: opens a segment, takes snapshots, returns them. An update
+ * works aside, in the other one of two sets of numbers and, when names moved, in a new registry;
+ * only when all of it was read does the new take the place of the old. So a failed update changes
+ * nothing that a caller can see.
+ *
+ * It keeps to one thread; it neither maps nor locks nor writes the file.
+ */
+#include "libshm/reader/reader.h"
+
+#include "libshm/diag.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How often names that seem unsound are read again. */
+enum { REREADS = 8 };
+
+/* The numbers of one snapshot. */
+struct side {
+    struct smx__values values;
+    size_t words_room;
+    struct smx__processes processes;
+};
+
+struct smx_reader {
+    char *path;
+    struct smx__source file;
+    struct smx__registry *registry; /* NULL before the first update */
+    struct side side[2];
+    unsigned shown; /* the side that the snapshot is in */
+    uint64_t epoch;
+    uint64_t capacity; /* as of the last good header */
+    struct smx_segment_info info;
+};
+
+int smx_reader_open(const char *path, smx_reader **out, struct smx_diag *diag)
+{
+    struct smx__header header;
+    struct stat st;
+    smx_reader *reader = calloc(1, sizeof *reader);
+    if (!reader || !(reader->path = strdup(path))) {
+        free(reader);
+        return smx__fail(diag, -ENOMEM, "%s: %s", path, smx_strerror(-ENOMEM));
+    }
+    int result = smx__source_open(&reader->file, path, diag);
+    if (result == 0) {
+        result = smx__header_read(&reader->file, path, &header, &st, diag);
+        if (result != 0)
+            smx__source_close(&reader->file);
+    }
+    if (result != 0) {
+        free(reader->path);
+        free(reader);
+        return result;
+    }
+    reader->capacity = header.capacity;
+    reader->info.path = reader->path;
+    reader->info.device = st.st_dev;
+    reader->info.inode = st.st_ino;
+    *out = reader;
+    return 0;
+}
+
+void smx_reader_close(smx_reader *reader)
+{
+    if (!reader)
+        return;
+    smx__source_close(&reader->file);
+    smx__registry_free(reader->registry);
+    for (int i = 0; i < 2; i++) {
+        free(reader->side[i].values.words);
+        free(reader->side[i].values.each);
+        smx__processes_free(&reader->side[i].processes);
+    }
+    free(reader->path);
+    free(reader);
+}
+
+static int reserve_words(struct side *side, uint64_t n)
+{
+    if (n <= side->words_room)
+        return 0;
+    uint64_t *words = reallocarray(NULL, n, sizeof *words);
+    if (!words)
+        return -ENOMEM;
+    free(side->values.words);
+    side->values.words = words;
+    side->words_room = n;
+    return 0;
+}
+
+static int read_numbers(struct smx_reader *reader, struct side *side,
+                        const struct smx__registry *registry, const struct smx__header *header)
+{
+    int result = reserve_words(side, registry->n_words);
+    smx__source_forget(&reader->file);
+    if (result == 0)
+        result = smx__processes_read(&side->processes, &reader->file, header);
+    if (result == 0)
+        result = smx__values_read(&side->values, registry, &reader->file, &side->processes);
+    return result;
+}
+
+static void fill_info(struct smx_reader *reader, const struct smx__header *h, const struct stat *st)
+{
+    const struct smx__registry *registry = reader->registry;
+    reader->info = (struct smx_segment_info){
+        .path = reader->path,
+        .app = registry->app,
+        .instance = registry->instance,
+        .labels = registry->labels,
+        .n_labels = registry->n_labels,
+        .major = h->major,
+        .minor = h->minor,
+        .kind = (enum smx_kind)h->kind,
+        .rows = h->rows,
+        .counter_stripes = h->counter_stripes,
+        .hist_stripes = h->hist_stripes,
+        .slots = h->slots,
+        .capacity_bytes = h->capacity,
+        .max_bytes = h->max_bytes,
+        .allocated_bytes = h->allocated,
+        .reserved_bytes = (uint64_t)st->st_blocks * 512,
+        .created_ns = h->created_ns,
+        .errors = registry->errors,
+        .n_families = registry->n_families,
+        .n_series = registry->n_series,
+        .n_live = reader->side[reader->shown].processes.n_live,
+        .device = st->st_dev,
+        .inode = st->st_ino,
+        .owner = st->st_uid,
+        .mode = st->st_mode,
+    };
+    _Static_assert((int)SMX_LOST_COUNT <= (int)SMX__MAX_LOST, "more reasons than words");
+    memcpy(reader->info.lost, h->lost, sizeof reader->info.lost);
+}
+
+/* Make what was read the snapshot. */
+static void show(struct smx_reader *reader, struct smx__registry *registry,
+                 const struct smx__header *header, const struct stat *st)
+{
+    if (registry != reader->registry) {
+        smx__registry_free(reader->registry);
+        reader->registry = registry;
+        reader->epoch++;
+    }
+    reader->shown = !reader->shown;
+    reader->capacity = header->capacity;
+    smx__values_show(&reader->side[reader->shown].values, registry);
+    fill_info(reader, header, st);
+}
+
+static int read_header(struct smx_reader *reader, struct smx__header *header, struct stat *st,
+                       struct smx_diag *diag)
+{
+    *st = (struct stat){0};
+    int result = smx__header_read(&reader->file, reader->path, header, st, diag);
+    if (result == -EPROTO && (uint64_t)st->st_size < reader->capacity)
+        return smx__fail(diag, -EIO, "%s: the file was truncated", reader->path);
+    return result;
+}
+
+/* Read the names. A record that is published meanwhile may lie beyond what the header had as
+ * allocated, or in a block that was read before it was written, and then looks unsound: what has
+ * errors is read again, with a new header, as long as there is movement. Bounded, for whoever
+ * damages a file may keep it moving. */
+static int read_registry(struct smx_reader *reader, struct smx__header *header, struct stat *st,
+                         struct smx__registry **out, struct smx_diag *diag)
+{
+    for (int tries = 0;; tries++) {
+        struct smx__registry *registry;
+        struct smx__header next;
+        int result = smx__registry_read(&registry, &reader->file, header);
+        if (result != 0) {
+            (void)smx__fail(diag, result, "%s: %s", reader->path, smx_strerror(result));
+            return result;
+        }
+        if (registry->errors == 0 || tries == REREADS) {
+            *out = registry;
+            return 0;
+        }
+        result = read_header(reader, &next, st, diag);
+        /* Once in any case: a record is seen before `published` moves. */
+        bool moved =
+            tries == 0 || next.allocated != header->allocated || smx__header_moved(&next, header);
+        if (result == 0 && !moved) {
+            *out = registry;
+            return 0;
+        }
+        smx__registry_free(registry);
+        if (result != 0)
+            return result;
+        *header = next;
+    }
+}
+
+int smx_reader_update(smx_reader *reader, struct smx_diag *diag)
+{
+    struct smx__header header;
+    struct stat st;
+    int result = read_header(reader, &header, &st, diag);
+    struct smx__registry *registry = reader->registry;
+    if (result == 0 && (!registry || smx__header_moved(&registry->header, &header)))
+        result = read_registry(reader, &header, &st, &registry, diag);
+    if (result != 0)
+        return result;
+    result = read_numbers(reader, &reader->side[!reader->shown], registry, &header);
+    if (result != 0) {
+        if (registry != reader->registry)
+            smx__registry_free(registry);
+        return smx__fail(diag, result, "%s: %s", reader->path, smx_strerror(result));
+    }
+    show(reader, registry, &header, &st);
+    return 0;
+}
+
+uint64_t smx_reader_epoch(const smx_reader *reader)
+{
+    return reader->epoch;
+}
+
+const struct smx_segment_info *smx_reader_info(const smx_reader *reader)
+{
+    return &reader->info;
+}
+
+const struct smx_family_info *smx_reader_family(const smx_reader *reader, size_t index)
+{
+    if (!reader->registry || index >= reader->registry->n_families)
+        return NULL;
+    return &reader->registry->families[index];
+}
+
+const struct smx_process_info *smx_reader_processes(const smx_reader *reader, size_t *count)
+{
+    const struct smx__processes *processes = &reader->side[reader->shown].processes;
+    *count = processes->n;
+    return processes->info;
+}

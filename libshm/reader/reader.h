@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * reader.h - what the files of the reading side share. Private; the interface is <smx/reader.h>.
+ *
+ *   reader.c            the object: open, update, what it returns
+ *   source.c      the only place that reads the file: bounded preads into private memory
+ *   arena.c      memory that is freed as a whole
+ *   header.c     checks the header
+ *   records.c    walks the hash table, copies each record once
+ *   family.c     a record becomes a family
+ *   registry.c   the records become families; duplicates are left out
+ *   series.c     and series
+ *   cells.c      which bytes hold the values; overlaps are left out
+ *   values.c     reads those bytes and combines the rows
+ *   processes.c  slots and who lives
+ *   quantile.c   mean and quantiles of a histogram
+ *
+ * The rule: a byte of the file is copied once, checked in the copy, and used from there.
+ */
+#ifndef SMX_READER_PARTS_H
+#define SMX_READER_PARTS_H
+
+#include "libshm/layout.h"
+
+#include <smx/reader.h>
+#include <sys/stat.h>
+
+/* What a sound segment never exceeds. */
+enum { SMX__MAX_ROWS = 4096, SMX__MAX_STRIPES = 64, SMX__MAX_SLOTS = 65536 };
+enum { SMX__MAX_STRIDE = 1 << 20 };
+
+/* arena.c */
+
+struct smx__arena {
+    struct smx__chunk *chunks;
+};
+
+/* Zeroed bytes, aligned for anything; NULL without memory. */
+void *smx__arena_take(struct smx__arena *arena, size_t size);
+/* The same for an array. */
+void *smx__arena_array(struct smx__arena *arena, size_t n, size_t size);
+/* A copy with a NUL behind it. False without memory. */
+bool smx__arena_string(struct smx__arena *arena, const void *bytes, size_t length,
+                       struct smx_str *out);
+void smx__arena_free(struct smx__arena *arena);
+
+/* source.c */
+
+struct smx__source {
+    int fd;
+    dev_t device;
+    ino_t inode;
+    unsigned char *window; /* the last bytes that smx__source_view() read */
+    uint64_t window_at;
+    uint64_t window_length;
+};
+
+/* Recently read blocks, for reading in no order. Lives during one reading of the registry. */
+struct smx__cache {
+    struct smx__source *file;
+    uint64_t limit; /* no byte at or behind it is read */
+    struct smx__cache_block *blocks;
+    size_t n_blocks;
+};
+
+/* Open a regular file. Returns as smx_reader_open(). */
+int smx__source_open(struct smx__source *file, const char *path, struct smx_diag *diag);
+void smx__source_close(struct smx__source *file);
+
+/* Read exactly these bytes. Returns 0 or -EIO when they are not all there. */
+int smx__source_read(struct smx__source *file, uint64_t at, void *to, size_t size);
+
+/* Bytes in private memory, valid until the next call; reads on up to `ahead`, the end of what will
+ * be asked for in rising order. size is at most SMX__VIEW_MAX. NULL when they are not all there. */
+enum { SMX__VIEW_MAX = 256 * 1024 };
+const void *smx__source_view(struct smx__source *file, uint64_t at, size_t size, uint64_t ahead);
+
+/* Drop the window: what it held is of an earlier update. */
+void smx__source_forget(struct smx__source *file);
+
+/* Returns 0 or -ENOMEM. */
+int smx__cache_init(struct smx__cache *cache, struct smx__source *file, uint64_t limit);
+void smx__cache_fini(struct smx__cache *cache);
+
+/* Copy bytes out of the file. The range must lie below cache->limit. Returns 0, -EIO, -ENOMEM. */
+int smx__cache_copy(struct smx__cache *cache, uint64_t at, void *to, size_t size);
+
+/* header.c */
+
+/* Read and check the header. Returns 0, -EPROTO, -EPROTONOSUPPORT, -EIO. */
+int smx__header_read(struct smx__source *file, const char *path, struct smx__header *out,
+                     struct stat *st, struct smx_diag *diag);
+
+/* Whether what the registry was built from has changed: everything but usage and losses. */
+bool smx__header_moved(const struct smx__header *a, const struct smx__header *b);
+
+/* records.c */
+
+/* The private copy of one record: struct smx__family or struct smx__series and its strings. */
+struct smx__raw {
+    uint64_t at;
+    const unsigned char *bytes;
+    uint32_t size;
+    uint16_t kind;
+};
+
+struct smx__records {
+    struct smx__arena arena;
+    struct smx__raw *raw; /* ascending by offset, once smx__records_sort() was called */
+    size_t n;
+    size_t room;
+    uint64_t *seen;  /* a bit for every ref */
+    uint64_t budget; /* bytes that records may still claim; bounds memory and time */
+    uint64_t errors;
+};
+
+/* Copy every record that the hash table leads to. Returns 0, -EIO, -ENOMEM. */
+int smx__records_walk(struct smx__records *records, struct smx__cache *cache,
+                      const struct smx__header *header);
+/* Copy one record that no chain leads to, unless it was copied already. Returns as above. */
+int smx__records_add(struct smx__records *records, struct smx__cache *cache, uint64_t at);
+void smx__records_sort(struct smx__records *records);
+const struct smx__raw *smx__records_find(const struct smx__records *records, uint64_t at);
+void smx__records_free(struct smx__records *records);
+
+/* family.c */
+
+/* What a family's record says beyond its public description. */
+struct smx__origin {
+    uint64_t at;       /* of the record */
+    uint64_t overflow; /* of the overflow series' record, or 0 */
+    uint64_t stride;   /* histograms: from row to row */
+    bool mean;         /* gauges of integers that become their mean, a double */
+};
+
+/* Turn a record into a family. Returns 1, 0 if it is unsound, -EIO, -ENOMEM. */
+int smx__family_parse(const struct smx__raw *raw, struct smx__records *records,
+                      struct smx__cache *cache, const struct smx__header *header,
+                      struct smx__arena *arena, struct smx_family_info *out,
+                      struct smx__origin *shape);
+
+/* Take (length u16, bytes) off the front of [*at, end): UTF-8. False if it is not there. */
+bool smx__take_string(const unsigned char **at, const unsigned char *end, const char **string,
+                      size_t *length);
+
+/* registry.c */
+
+enum smx__block_kind {
+    SMX__BLOCK_COUNTERS,
+    SMX__BLOCK_GAUGES,
+    SMX__BLOCK_LAST,
+    SMX__BLOCK_HISTOGRAM
+};
+
+/* Where the value of one series lies, in the file and among the words of a snapshot. */
+struct smx__place {
+    uint64_t cell;
+    uint64_t word;
+    uint32_t series;
+    uint32_t family;
+};
+
+/* Bytes of the file that hold the cells of some series: one page a row for counters, one cache
+ * line a row for gauges, one cell, or the rows of one histogram. */
+struct smx__block {
+    uint64_t at;
+    uint64_t end;
+    uint64_t run_end; /* of the blocks that follow without a gap */
+    size_t first;     /* of the places */
+    size_t n;
+    enum smx__block_kind kind;
+};
+
+/* Names and places, read when `published` moved. */
+struct smx__registry {
+    struct smx__arena arena;
+    struct smx__header header;
+    struct smx_str app;
+    struct smx_str instance;
+    struct smx_label *labels;
+    size_t n_labels;
+    struct smx_family_info *families;
+    struct smx__origin *shapes;
+    size_t n_families;
+    struct smx_series_info *series;
+    size_t n_series;
+    struct smx__place *places; /* ascending by cell */
+    struct smx__block *blocks; /* ascending, apart */
+    size_t n_blocks;
+    uint64_t n_words; /* of one snapshot's values */
+    size_t n_each;    /* gauges of mode `each` */
+    uint64_t errors;
+};
+
+/* Read the registry. Returns 0, -EIO, -ENOMEM. */
+int smx__registry_read(struct smx__registry **out, struct smx__source *file,
+                       const struct smx__header *header);
+void smx__registry_free(struct smx__registry *registry);
+
+/* series.c */
+
+/* A series that is sound so far. */
+struct smx__candidate {
+    const struct smx__raw *raw;
+    uint64_t cell;
+    uint64_t key; /* hash of the label values */
+    uint32_t family;
+    uint32_t series; /* its index in the registry */
+    bool overflow;
+    bool dropped;
+};
+
+/* What lives only while a registry is built. */
+struct smx__build {
+    struct smx__registry *registry;
+    struct smx__records records;
+    struct smx__cache cache;
+    struct smx__candidate *candidates; /* ascending by record */
+    struct smx__candidate **by_cell;   /* those that were not dropped before the cells were seen */
+    size_t n;
+    size_t n_by_cell;
+};
+
+/* Make candidates of the records and mark those that must not be served; then put the rest into the
+ * registry, with their places but not yet their words. Return 0 or -ENOMEM. */
+int smx__series_select(struct smx__build *build);
+int smx__series_fill(struct smx__build *build);
+
+/* cells.c */
+
+/* Sort candidates by cell, and drop those whose cells are out of bounds or another's. Returns how
+ * many it dropped. */
+uint64_t smx__cells_check(const struct smx__registry *registry, struct smx__candidate **by_cell,
+                          size_t n);
+
+/* Make the blocks of the registry's places, which are ascending and were checked, and give every
+ * place its words. Returns 0 or -ENOMEM. */
+int smx__cells_group(struct smx__registry *registry);
+
+/* processes.c */
+
+struct smx__live {
+    uint64_t word; /* generation << 32 | row */
+};
+
+struct smx__processes {
+    struct smx_process_info *info;
+    size_t n;
+    struct smx__live *live; /* ascending by row */
+    size_t n_live;
+    size_t room; /* of both */
+};
+
+/* Read the slots and ask the kernel who lives. Returns 0, -EIO, -ENOMEM. */
+int smx__processes_read(struct smx__processes *processes, struct smx__source *file,
+                        const struct smx__header *header);
+void smx__processes_free(struct smx__processes *processes);
+
+/* values.c */
+
+/* The numbers of one snapshot. Words of a place: a counter's total; a gauge's number of writers
+ * and its value; for `each` the number and the first index in each[]; a histogram's sum, inverted
+ * minimum, maximum, count and buckets. */
+struct smx__values {
+    uint64_t *words;
+    struct smx_each *each;
+    size_t each_room;
+};
+
+/* Returns 0, -EIO, -ENOMEM. values->words must hold registry->n_words. */
+int smx__values_read(struct smx__values *values, const struct smx__registry *registry,
+                     struct smx__source *file, const struct smx__processes *processes);
+
+/* Show a snapshot's numbers in the registry's series. */
+void smx__values_show(const struct smx__values *values, struct smx__registry *registry);
+
+#endif

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * registry.c - makes a registry of the records: what the header says of the segment, then
+ * the families in the order of their creation; of two with one name the first stays. The series are
+ * made in series.c, their values found in cells.c.
+ */
+#include "libshm/reader/reader.h"
+
+#include "libshm/names.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int take_constant_labels(struct smx__registry *r)
+{
+    const unsigned char *at = r->header.labels;
+    const unsigned char *end = at + r->header.labels_len;
+    if (r->header.labels_len > SMX__LABELS_SIZE) {
+        r->errors++;
+        return 0;
+    }
+    /* A pair takes at least five bytes. */
+    r->labels = smx__arena_array(&r->arena, r->header.labels_len / 5, sizeof *r->labels);
+    if (!r->labels)
+        return -ENOMEM;
+    while (at < end) {
+        const char *name, *value;
+        size_t name_length, value_length;
+        bool whole = smx__take_string(&at, end, &name, &name_length) &&
+                     smx__is_label_name(name, name_length) &&
+                     smx__take_string(&at, end, &value, &value_length);
+        for (size_t i = 0; whole && i < r->n_labels; i++)
+            whole = r->labels[i].name.length != name_length ||
+                    memcmp(r->labels[i].name.at, name, name_length) != 0;
+        if (!whole) {
+            r->errors++;
+            return 0;
+        }
+        struct smx_label *label = &r->labels[r->n_labels];
+        if (!smx__arena_string(&r->arena, name, name_length, &label->name) ||
+            !smx__arena_string(&r->arena, value, value_length, &label->value))
+            return -ENOMEM;
+        r->n_labels++;
+    }
+    return 0;
+}
+
+static int take_header(struct smx__registry *r)
+{
+    const struct smx__header *h = &r->header;
+    if (!smx__arena_string(&r->arena, h->app, strnlen(h->app, SMX__APP_SIZE), &r->app) ||
+        !smx__arena_string(&r->arena, h->instance, strnlen(h->instance, SMX__APP_SIZE),
+                           &r->instance))
+        return -ENOMEM;
+    return take_constant_labels(r);
+}
+
+static size_t count_kind(const struct smx__records *records, uint16_t kind)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < records->n; i++)
+        n += records->raw[i].kind == kind;
+    return n;
+}
+
+static int compare_families(const void *a, const void *b)
+{
+    const struct smx_family_info *x = *(const struct smx_family_info *const *)a;
+    const struct smx_family_info *y = *(const struct smx_family_info *const *)b;
+    int order = strcmp(x->name.at, y->name.at);
+    return order ? order : (x > y) - (x < y);
+}
+
+/* Of families with one name keep the first. */
+static int drop_duplicate_families(struct smx__registry *r)
+{
+    const struct smx_family_info **by_name = calloc(r->n_families + 1, sizeof *by_name);
+    bool *twice = calloc(r->n_families + 1, sizeof *twice);
+    int result = by_name && twice ? 0 : -ENOMEM;
+    size_t n = result == 0 ? r->n_families : 0;
+    for (size_t i = 0; i < n; i++)
+        by_name[i] = &r->families[i];
+    if (n)
+        qsort(by_name, n, sizeof(*by_name), compare_families);
+    for (size_t i = 1; i < n; i++)
+        twice[by_name[i] - r->families] = strcmp(by_name[i]->name.at, by_name[i - 1]->name.at) == 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (twice[i]) {
+            r->errors++;
+            continue;
+        }
+        r->families[kept] = r->families[i];
+        r->shapes[kept++] = r->shapes[i];
+    }
+    if (result == 0)
+        r->n_families = kept;
+    free(by_name);
+    free(twice);
+    return result;
+}
+
+static int take_families(struct smx__build *b)
+{
+    struct smx__registry *r = b->registry;
+    size_t n = count_kind(&b->records, SMX__RECORD_FAMILY);
+    r->families = smx__arena_array(&r->arena, n, sizeof *r->families);
+    r->shapes = smx__arena_array(&r->arena, n, sizeof *r->shapes);
+    if (!r->families || !r->shapes)
+        return -ENOMEM;
+    for (size_t i = 0; i < b->records.n; i++) {
+        const struct smx__raw *raw = &b->records.raw[i];
+        if (raw->kind != SMX__RECORD_FAMILY)
+            continue;
+        int result = smx__family_parse(raw, &b->records, &b->cache, &r->header, &r->arena,
+                                       &r->families[r->n_families], &r->shapes[r->n_families]);
+        if (result < 0)
+            return result;
+        r->n_families += result == 1;
+        r->errors += result == 0;
+    }
+    return drop_duplicate_families(r);
+}
+
+/* Overflow series are not in the hash table; their families name them. */
+static int take_overflows(struct smx__build *b)
+{
+    size_t before = b->records.n;
+    for (size_t i = 0; i < b->registry->n_families; i++) {
+        uint64_t at = b->registry->shapes[i].overflow;
+        int result = at ? smx__records_add(&b->records, &b->cache, at) : 0;
+        if (result != 0)
+            return result;
+    }
+    if (b->records.n != before)
+        smx__records_sort(&b->records);
+    return 0;
+}
+
+static int build(struct smx__build *b)
+{
+    int result = take_header(b->registry);
+    if (result == 0)
+        result = smx__records_walk(&b->records, &b->cache, &b->registry->header);
+    if (result == 0)
+        result = take_families(b);
+    if (result == 0)
+        result = take_overflows(b);
+    if (result == 0)
+        result = smx__series_select(b);
+    if (result == 0)
+        result = smx__series_fill(b);
+    return result == 0 ? smx__cells_group(b->registry) : result;
+}
+
+int smx__registry_read(struct smx__registry **out, struct smx__source *file,
+                       const struct smx__header *header)
+{
+    struct smx__build b = {.registry = calloc(1, sizeof *b.registry)};
+    if (!b.registry)
+        return -ENOMEM;
+    b.registry->header = *header;
+    int result = smx__cache_init(&b.cache, file, header->allocated);
+    if (result == 0)
+        result = build(&b);
+    b.registry->errors += b.records.errors;
+    smx__cache_fini(&b.cache);
+    smx__records_free(&b.records);
+    free(b.candidates);
+    free(b.by_cell);
+    if (result == 0)
+        *out = b.registry;
+    else
+        smx__registry_free(b.registry);
+    return result;
+}
+
+void smx__registry_free(struct smx__registry *registry)
+{
+    if (registry)
+        smx__arena_free(&registry->arena);
+    free(registry);
+}

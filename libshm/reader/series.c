@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * series.c - makes series of the records. A series needs a sound family of this segment,
+ * label values that are all there, cells of its own, and must be the only one with these values;
+ * else it is left out and counted.
+ */
+#include "libshm/reader/reader.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The index of the family whose record is at an offset, or n_families. */
+static size_t find_family(const struct smx__registry *r, uint64_t at)
+{
+    size_t low = 0, high = r->n_families;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (r->shapes[middle].at < at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < r->n_families && r->shapes[low].at == at ? low : r->n_families;
+}
+
+static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t length)
+{
+    const unsigned char *at = bytes;
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ at[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+/* Check the label values and hash them. Two series of one family with equal hashes are taken for
+ * the same: by accident that happens to one segment of 2^64, and on purpose it only hides one of
+ * the author's own series. */
+static bool hash_values(const struct smx__raw *raw, size_t n, uint64_t *key)
+{
+    const unsigned char *at = raw->bytes + sizeof(struct smx__series);
+    const unsigned char *end = raw->bytes + raw->size;
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < n; i++) {
+        const char *value;
+        size_t length;
+        if (!smx__take_string(&at, end, &value, &length))
+            return false;
+        hash = hash_bytes(hash, &length, sizeof length);
+        hash = hash_bytes(hash, value, length);
+    }
+    *key = hash;
+    return true;
+}
+
+/* Check one record of a series. Returns 1, 0 when hidden, -1 when unsound. */
+static int check_series(const struct smx__registry *r, const struct smx__raw *raw,
+                        struct smx__candidate *out)
+{
+    struct smx__series series;
+    memcpy(&series, raw->bytes, sizeof series);
+    size_t family = find_family(r, (uint64_t)series.family * 8);
+    if (family == r->n_families)
+        return -1;
+    if (series.state & SMX__HIDDEN)
+        return 0;
+    *out = (struct smx__candidate){.raw = raw,
+                                   .cell = series.cell,
+                                   .family = (uint32_t)family,
+                                   .overflow = r->shapes[family].overflow == raw->at};
+    return out->overflow || hash_values(raw, r->families[family].n_labels, &out->key) ? 1 : -1;
+}
+
+static int take_candidates(struct smx__build *b)
+{
+    struct smx__registry *r = b->registry;
+    b->candidates = calloc(b->records.n + 1, sizeof *b->candidates);
+    if (!b->candidates)
+        return -ENOMEM;
+    for (size_t i = 0; i < b->records.n; i++) {
+        const struct smx__raw *raw = &b->records.raw[i];
+        if (raw->kind == SMX__RECORD_SERIES) {
+            int result = check_series(r, raw, &b->candidates[b->n]);
+            b->n += result == 1;
+            r->errors += result < 0;
+        } else if (raw->kind != SMX__RECORD_FAMILY && r->header.minor <= SMX__MINOR) {
+            r->errors++;
+        }
+    }
+    return 0;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    const struct smx__candidate *x = *(struct smx__candidate *const *)a;
+    const struct smx__candidate *y = *(struct smx__candidate *const *)b;
+    if (x->family != y->family)
+        return x->family < y->family ? -1 : 1;
+    if (x->overflow != y->overflow)
+        return x->overflow ? 1 : -1;
+    if (x->key != y->key)
+        return x->key < y->key ? -1 : 1;
+    return (x->raw->at > y->raw->at) - (x->raw->at < y->raw->at);
+}
+
+/* Of series with the same values keep the first. */
+static void drop_duplicate_series(struct smx__build *b, struct smx__candidate **order)
+{
+    if (b->n)
+        qsort(order, b->n, sizeof *order, compare_keys);
+    for (size_t i = 1; i < b->n; i++) {
+        const struct smx__candidate *before = order[i - 1];
+        if (order[i]->family == before->family && order[i]->key == before->key &&
+            order[i]->overflow == before->overflow) {
+            order[i]->dropped = true;
+            b->registry->errors++;
+        }
+    }
+}
+
+/* Mark what must not be served. */
+int smx__series_select(struct smx__build *b)
+{
+    int result = take_candidates(b);
+    if (result != 0)
+        return result;
+    struct smx__candidate **order = calloc(b->n + 1, sizeof *order);
+    if (!order)
+        return -ENOMEM;
+    b->by_cell = order;
+    for (size_t i = 0; i < b->n; i++)
+        order[i] = &b->candidates[i];
+    drop_duplicate_series(b, order);
+    for (size_t i = 0; i < b->n; i++)
+        if (!b->candidates[i].dropped)
+            order[b->n_by_cell++] = &b->candidates[i];
+    b->registry->errors += smx__cells_check(b->registry, order, b->n_by_cell);
+    return 0;
+}
+
+/* Copy a series' label values, which hash_values() has checked. */
+static int copy_values(struct smx__registry *r, const struct smx__candidate *c,
+                       struct smx_series_info *out)
+{
+    size_t n = r->families[c->family].n_labels;
+    const unsigned char *at = c->raw->bytes + sizeof(struct smx__series);
+    const unsigned char *end = c->raw->bytes + c->raw->size;
+    *out = (struct smx_series_info){.id = c->raw->at, .overflow = c->overflow};
+    if (c->overflow)
+        return 0;
+    struct smx_str *values = smx__arena_array(&r->arena, n, sizeof *values);
+    for (size_t i = 0; values && i < n; i++) {
+        const char *value;
+        size_t length;
+        if (!smx__take_string(&at, end, &value, &length))
+            return -EIO;
+        if (!smx__arena_string(&r->arena, value, length, &values[i]))
+            return -ENOMEM;
+    }
+    out->values = values;
+    return values ? 0 : -ENOMEM;
+}
+
+static int add_histogram(struct smx__registry *r, uint32_t family, struct smx_series_info *series)
+{
+    struct smx_histogram_info *info = smx__arena_take(&r->arena, sizeof *info);
+    if (!info)
+        return -ENOMEM;
+    info->family = &r->families[family];
+    series->histogram = info;
+    return 0;
+}
+
+/* Count the series of each family, and say where they begin. */
+static void divide_series(struct smx__build *b)
+{
+    struct smx__registry *r = b->registry;
+    for (size_t i = 0; i < b->n; i++)
+        r->families[b->candidates[i].family].n_series += !b->candidates[i].dropped;
+    for (size_t i = 0; i < r->n_families; i++) {
+        r->families[i].series = r->series + r->n_series;
+        r->n_series += r->families[i].n_series;
+        r->families[i].n_series = 0;
+    }
+}
+
+static int fill_places(struct smx__build *b)
+{
+    struct smx__registry *r = b->registry;
+    r->places = smx__arena_array(&r->arena, r->n_series, sizeof *r->places);
+    if (!r->places)
+        return -ENOMEM;
+    size_t n = 0;
+    for (size_t i = 0; i < b->n_by_cell; i++) {
+        const struct smx__candidate *c = b->by_cell[i];
+        if (!c->dropped)
+            r->places[n++] =
+                (struct smx__place){.cell = c->cell, .series = c->series, .family = c->family};
+    }
+    return 0;
+}
+
+/* Lay the series out by family; within a family they are in the order of creation. */
+int smx__series_fill(struct smx__build *b)
+{
+    struct smx__registry *r = b->registry;
+    r->series = smx__arena_array(&r->arena, b->n_by_cell, sizeof *r->series);
+    if (!r->series)
+        return -ENOMEM;
+    divide_series(b);
+    for (size_t i = 0; i < b->n; i++) {
+        struct smx__candidate *c = &b->candidates[i];
+        if (c->dropped)
+            continue;
+        struct smx_family_info *family = &r->families[c->family];
+        c->series = (uint32_t)((size_t)(family->series - r->series) + family->n_series++);
+        int result = copy_values(r, c, &r->series[c->series]);
+        if (result == 0 && family->type == SMX_HISTOGRAM)
+            result = add_histogram(r, c->family, &r->series[c->series]);
+        if (result != 0)
+            return result;
+    }
+    return fill_places(b);
+}

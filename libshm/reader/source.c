@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * source.c - opens a segment's file and reads it: the only system calls of the reader but
+ * those that ask who lives. It preads, since a mapping would allocate pages for holes and raise
+ * SIGBUS when the file is truncated; here a short read is the truncation.
+ *
+ * It does not know what the bytes mean. Callers give the bounds.
+ */
+#include "libshm/reader/reader.h"
+
+#include "libshm/diag.h"
+#include "libshm/segment/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The cache may hold the whole registry, up to 512 MiB of it, while it is read. */
+enum { BLOCK_SIZE = 64 * 1024, MAX_BLOCKS = 8192 };
+
+struct smx__cache_block {
+    uint64_t number;
+    unsigned char *bytes; /* NULL: empty */
+    size_t length;
+};
+
+/* Close a descriptor, unless the process itself writes the segment: closing any descriptor of a
+ * file drops all of the process' locks on it, so such a one is left open for good. */
+static void release(int fd, dev_t device, ino_t inode)
+{
+    if (fd >= 0 && smx__process_fd(device, inode) < 0)
+        close(fd);
+}
+
+static int check_type(const struct stat *st, const char *path, struct smx_diag *diag)
+{
+    if (S_ISREG(st->st_mode))
+        return 0;
+    return smx__fail(diag, -EPROTO, "%s: not a regular file", path);
+}
+
+/* The descriptor to read a file by: the writer's in this process, or a new one. */
+static int open_shared(const char *path, struct stat *st)
+{
+    if (lstat(path, st) == 0) {
+        int fd = smx__process_fd(st->st_dev, st->st_ino);
+        if (fd >= 0)
+            return fd;
+    }
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, st) != 0) {
+        int error = errno;
+        close(fd);
+        return -error;
+    }
+    return fd;
+}
+
+int smx__source_open(struct smx__source *file, const char *path, struct smx_diag *diag)
+{
+    struct stat st;
+    int fd = open_shared(path, &st);
+    if (fd < 0)
+        return smx__fail(diag, fd, "%s: %s", path, smx_strerror(fd));
+    int result = check_type(&st, path, diag);
+    unsigned char *window = result == 0 ? malloc(SMX__VIEW_MAX) : NULL;
+    if (result == 0 && !window)
+        result = smx__fail(diag, -ENOMEM, "%s: %s", path, smx_strerror(-ENOMEM));
+    if (result != 0) {
+        release(fd, st.st_dev, st.st_ino);
+        return result;
+    }
+    *file =
+        (struct smx__source){.fd = fd, .device = st.st_dev, .inode = st.st_ino, .window = window};
+    return 0;
+}
+
+void smx__source_close(struct smx__source *file)
+{
+    release(file->fd, file->device, file->inode);
+    free(file->window);
+    *file = (struct smx__source){.fd = -1};
+}
+
+int smx__source_read(struct smx__source *file, uint64_t at, void *to, size_t size)
+{
+    unsigned char *out = to;
+    while (size) {
+        if (at > INT64_MAX)
+            return -EIO;
+        ssize_t n = pread(file->fd, out, size, (off_t)at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return -EIO;
+        out += n;
+        at += (uint64_t)n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+const void *smx__source_view(struct smx__source *file, uint64_t at, size_t size, uint64_t ahead)
+{
+    if (at < file->window_at || at - file->window_at > file->window_length ||
+        size > file->window_length - (at - file->window_at)) {
+        uint64_t length = ahead > at ? ahead - at : 0;
+        if (length > SMX__VIEW_MAX)
+            length = SMX__VIEW_MAX;
+        if (length < size)
+            length = size;
+        smx__source_forget(file);
+        if (size > SMX__VIEW_MAX || smx__source_read(file, at, file->window, length) != 0)
+            return NULL;
+        file->window_at = at;
+        file->window_length = length;
+    }
+    return file->window + (at - file->window_at);
+}
+
+void smx__source_forget(struct smx__source *file)
+{
+    file->window_length = 0;
+}
+
+int smx__cache_init(struct smx__cache *cache, struct smx__source *file, uint64_t limit)
+{
+    uint64_t n = limit / BLOCK_SIZE + 1;
+    *cache = (struct smx__cache){
+        .file = file, .limit = limit, .n_blocks = n < MAX_BLOCKS ? (size_t)n : MAX_BLOCKS};
+    cache->blocks = calloc(cache->n_blocks, sizeof *cache->blocks);
+    return cache->blocks ? 0 : -ENOMEM;
+}
+
+void smx__cache_fini(struct smx__cache *cache)
+{
+    for (size_t i = 0; cache->blocks && i < cache->n_blocks; i++)
+        free(cache->blocks[i].bytes);
+    free(cache->blocks);
+    cache->blocks = NULL;
+}
+
+/* Find or read a block. Returns 0, -EIO, -ENOMEM. */
+static int cache_block(struct smx__cache *cache, uint64_t number, struct smx__cache_block **out)
+{
+    struct smx__cache_block *block = &cache->blocks[number % cache->n_blocks];
+    *out = block;
+    if (block->length && block->number == number)
+        return 0;
+    if (!block->bytes)
+        block->bytes = malloc(BLOCK_SIZE);
+    if (!block->bytes)
+        return -ENOMEM;
+    uint64_t left = cache->limit - number * BLOCK_SIZE;
+    size_t length = left < BLOCK_SIZE ? (size_t)left : BLOCK_SIZE;
+    block->length = 0;
+    int result = smx__source_read(cache->file, number * BLOCK_SIZE, block->bytes, length);
+    if (result != 0)
+        return result;
+    block->number = number;
+    block->length = length;
+    return 0;
+}
+
+int smx__cache_copy(struct smx__cache *cache, uint64_t at, void *to, size_t size)
+{
+    unsigned char *out = to;
+    while (size) {
+        struct smx__cache_block *block;
+        int result = cache_block(cache, at / BLOCK_SIZE, &block);
+        if (result != 0)
+            return result;
+        size_t from = at % BLOCK_SIZE;
+        if (from >= block->length)
+            return -EIO;
+        size_t n = block->length - from < size ? block->length - from : size;
+        memcpy(out, block->bytes + from, n);
+        out += n;
+        at += n;
+        size -= n;
+    }
+    return 0;
+}

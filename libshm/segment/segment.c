@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * segment.c - opens segments: attach, create or replace, so that of any number of processes that
+ * start together exactly one creates and all agree. Runs in the host's start-up, serialised within
+ * the process. It knows files by their directory entry and inode; bytes are file.c's.
+ *
+ * The rules that make it safe: a file is published with its maker's slot already locked, so it is
+ * never seen without a live process; whoever opens an existing file holds the record lock
+ * SMX__LOCK_OPEN on it from before it judges whether anybody lives until its own slot is locked;
+ * and after getting that lock it looks again whether the entry still names this file.
+ */
+#include "libshm/diag.h"
+#include "libshm/segment/directory.h"
+#include "libshm/segment/file.h"
+#include "libshm/names.h"
+#include "libshm/segment/slot.h"
+#include "libshm/segment/space.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* What one smx_open() works on. */
+struct opening {
+    const struct smx_options *options;
+    struct smx_diag *diag;
+    int directory;
+    const char *directory_path;
+    char name[NAME_MAX + 1];
+    char path[PATH_MAX];
+    struct smx__shape shape;
+};
+
+static void set_role(struct smx_segment *segment, const char *role)
+{
+    char padded[sizeof segment->role] = {0};
+    size_t length = role ? strnlen(role, sizeof padded - 1) : 0;
+    if (length && smx__is_utf8(role, length))
+        memcpy(padded, role, length);
+    memcpy(segment->role, padded, sizeof padded);
+}
+
+/* Enter a mapped file into the process' table and claim a slot in it. */
+static int adopt(const struct opening *o, const struct smx__file *file, struct smx_segment **out)
+{
+    struct stat st;
+    struct smx_segment *segment = smx__process_next();
+    if (!segment)
+        return smx__fail(o->diag, -EMFILE, "%s: this process has %d segments open, the limit",
+                         o->path, SMX__MAX_SEGMENTS);
+    if (fstat(file->fd, &st) != 0)
+        return smx__fail(o->diag, -errno, "%s: %s", o->path, smx_strerror(errno));
+    segment->header = file->header;
+    segment->length = file->length;
+    segment->fd = file->fd;
+    segment->device = st.st_dev;
+    segment->inode = st.st_ino;
+    memcpy(segment->path, o->path, sizeof segment->path);
+    if (o->options->name_prefix)
+        memcpy(segment->prefix, o->options->name_prefix, strlen(o->options->name_prefix) + 1);
+    set_role(segment, o->options->role);
+    smx__slot_claim(segment);
+    *out = segment;
+    return 0;
+}
+
+/* Make a new file, and publish it. -EAGAIN: somebody else was faster. */
+static int create(const struct opening *o, bool replace, struct smx_segment **out)
+{
+    struct smx__file file;
+    struct smx_segment *segment = NULL;
+    int error = smx__file_make(o->directory, o->name, &o->shape, &file, o->diag);
+    if (error)
+        return error;
+    error = adopt(o, &file, &segment);
+    if (!error) {
+        error = smx__file_publish(o->directory, o->name, replace, &file);
+        if (error && error != -EEXIST)
+            (void)smx__fail(o->diag, error, "%s: cannot be published: %s", o->path,
+                            smx_strerror(error));
+    }
+    if (error) {
+        if (segment)
+            segment->proc->word = 0;
+        smx__file_discard(o->directory, &file);
+        return error == -EEXIST ? -EAGAIN : error;
+    }
+    smx__process_commit();
+    *out = segment;
+    return 0;
+}
+
+static int check_entry(const struct opening *o, const struct stat *st)
+{
+    if (!S_ISREG(st->st_mode))
+        return smx__fail(o->diag, -EPROTO, "%s: in the way, and not a regular file; remove it",
+                         o->path);
+    bool allowed = st->st_uid == geteuid() || st->st_uid == 0 ||
+                   (geteuid() == 0 && (o->options->flags & SMX_ALLOW_FOREIGN) != 0);
+    if (!allowed)
+        return smx__fail(o->diag, -EPERM,
+                         "%s: belongs to user %u, we are %u; give each its own instance name or "
+                         "directory",
+                         o->path, (unsigned)st->st_uid, (unsigned)geteuid());
+    return 0;
+}
+
+static bool same_boot(const struct smx__header *h)
+{
+    static const uint8_t unknown[16];
+    uint8_t id[16];
+    smx__boot_id(id);
+    return memcmp(id, h->boot_id, sizeof id) == 0 || memcmp(id, unknown, sizeof id) == 0 ||
+           memcmp(h->boot_id, unknown, sizeof id) == 0;
+}
+
+/* SMX_RESERVE_NOW for a segment that somebody else made. */
+static int reserve_now(const struct opening *o, struct smx__header *h, int fd)
+{
+    int error = (o->options->flags & SMX_RESERVE_NOW) != 0 ? smx__reserve_all(h, fd) : 0;
+    return error ? smx__fail(o->diag, error, "%s: %llu bytes cannot be reserved: %s", o->path,
+                             (unsigned long long)h->max_bytes, smx_strerror(error))
+                 : 0;
+}
+
+static int attach(const struct opening *o, int fd, const struct smx__header *h,
+                  struct smx_segment **out)
+{
+    struct smx__file file;
+    int error = smx__file_map(fd, h->capacity, &file);
+    if (error)
+        return smx__fail(o->diag, error, "%s: %llu bytes of address space: %s", o->path,
+                         (unsigned long long)h->capacity, smx_strerror(error));
+    error = reserve_now(o, file.header, fd);
+    if (!error)
+        error = adopt(o, &file, out);
+    if (error) {
+        munmap(file.header, file.length);
+        return error;
+    }
+    smx__process_commit();
+    return 0;
+}
+
+/* With SMX__LOCK_OPEN held on the file that the entry names: attach, or replace what nobody holds.
+ * *keep: the descriptor has become the segment's. */
+static int judge(const struct opening *o, int fd, bool *keep, struct smx_segment **out)
+{
+    struct smx__header h;
+    int error = smx__file_check(fd, o->path, &h, o->diag);
+    if (error)
+        return error;
+    bool live = smx__slot_any_live(fd, h.slots);
+    bool go_on = (o->options->flags & SMX_CONTINUE) != 0;
+    /* A lock that is held proves the same boot, whatever the ids say: a container manager may give
+     * each container an id of its own. */
+    if (!live && !(go_on && same_boot(&h)))
+        return create(o, true, out);
+    error = attach(o, fd, &h, out);
+    *keep = error == 0;
+    return error;
+}
+
+/* Take the opener's lock on an existing file and decide. -EAGAIN: try again. */
+static int enter(const struct opening *o, int fd, bool *keep, struct smx_segment **out)
+{
+    struct stat now;
+    struct stat opened;
+    int error = smx__lock_byte(fd, SMX__LOCK_OPEN, F_WRLCK);
+    if (error)
+        return error == -EAGAIN ? error
+                                : smx__fail(o->diag, error, "%s: record locks do not work here: %s",
+                                            o->path, smx_strerror(error));
+    bool same = fstat(fd, &opened) == 0 &&
+                fstatat(o->directory, o->name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+                now.st_ino == opened.st_ino && now.st_dev == opened.st_dev;
+    error = same ? judge(o, fd, keep, out) : -EAGAIN;
+    (void)smx__lock_byte(fd, SMX__LOCK_OPEN, F_UNLCK);
+    return error;
+}
+
+static int reuse(const struct opening *o, struct smx_segment *segment, struct smx_segment **out)
+{
+    int error = reserve_now(o, segment->header, segment->fd);
+    if (error)
+        return error;
+    __atomic_store_n(&segment->closed, 0, __ATOMIC_RELAXED);
+    smx__slot_claim(segment);
+    *out = segment;
+    return 0;
+}
+
+/* One try. -EAGAIN: others are at it, or the entry changed meanwhile. */
+static int try_open(const struct opening *o, struct smx_segment **out)
+{
+    struct stat st;
+    if (fstatat(o->directory, o->name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT ? create(o, false, out)
+                               : smx__fail(o->diag, -errno, "%s: %s", o->path, smx_strerror(errno));
+    int error = check_entry(o, &st);
+    if (error)
+        return error;
+    /* Before any open(): closing a second descriptor would drop this process' locks. */
+    struct smx_segment *known = smx__process_find(st.st_dev, st.st_ino);
+    if (known)
+        return reuse(o, known, out);
+    int fd = openat(o->directory, o->name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return errno == ENOENT ? -EAGAIN
+                               : smx__fail(o->diag, -errno, "%s: %s", o->path, smx_strerror(errno));
+    bool keep = false;
+    error = fstat(fd, &st) == 0 ? check_entry(o, &st) : -errno;
+    if (!error)
+        error = enter(o, fd, &keep, out);
+    if (!keep)
+        close(fd);
+    return error;
+}
+
+static int open_in(struct opening *o, struct smx_segment **out)
+{
+    int length = snprintf(o->path, sizeof o->path, "%s/%s", o->directory_path, o->name);
+    if (length < 0 || (size_t)length >= sizeof o->path)
+        return smx__fail(o->diag, -ENAMETOOLONG, "the path of %s is too long", o->name);
+    bool allow_disk = (o->options->flags & SMX_ALLOW_DISK) != 0;
+    o->directory = smx__directory_open(o->directory_path, allow_disk, o->diag);
+    if (o->directory < 0)
+        return o->directory;
+    int error = -EAGAIN;
+    for (int tries = 0; error == -EAGAIN && tries < 1000; tries++) {
+        if (tries)
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        error = try_open(o, out);
+    }
+    if (error == -EAGAIN)
+        error =
+            smx__fail(o->diag, -EBUSY, "%s: others were opening it for a whole second", o->path);
+    close(o->directory);
+    return error;
+}
+
+static int check_options(const struct smx_options *options, struct smx_diag *diag)
+{
+    const char *prefix = options->name_prefix;
+    if (prefix && *prefix &&
+        (strlen(prefix) >= sizeof((struct smx_segment *)0)->prefix ||
+         !smx__is_metric_name(prefix, strlen(prefix))))
+        return smx__fail(diag, -EINVAL,
+                         "name_prefix \"%.64s\": 1 to 63 of [a-zA-Z_:][a-zA-Z0-9_:]* are allowed",
+                         prefix);
+    return 0;
+}
+
+/* Try the directories in order; the error of the last one is the answer. */
+static int open_any(struct opening *o, struct smx_segment **out)
+{
+    struct smx__directories directories;
+    int error = check_options(o->options, o->diag);
+    if (!error)
+        error = smx__file_name(o->options->app, o->options->instance, o->name, o->diag);
+    if (!error)
+        error = smx__shape(o->options, &o->shape, o->diag);
+    if (!error)
+        error = smx__directories(o->options->directory, &directories, o->diag);
+    if (error)
+        return error;
+    error = smx__process_init();
+    if (error)
+        return smx__fail(o->diag, error, "no memory for the table of segments");
+    for (unsigned i = 0; i < directories.n; i++) {
+        o->directory_path = directories.path[i];
+        error = open_in(o, out);
+        /* Only a directory that cannot be used sends us to the next one. */
+        if (error != -ENOENT && error != -EACCES && error != -EROFS && error != -ENOTDIR)
+            break;
+    }
+    return error;
+}
+
+int smx_open(const struct smx_options *options, smx_segment **out, struct smx_diag *diag)
+{
+    int saved = errno;
+    struct smx_segment *segment = NULL;
+    /* Of its own: that the first of two directories was no good is nobody's error. */
+    struct smx_diag why = {0, ""};
+    struct opening o = {.options = options, .diag = &why};
+    int error = -EINVAL;
+    if (!options)
+        (void)smx__fail(&why, error, "no options: the application's name is needed");
+    else if (!smx__process_lock())
+        error = smx__fail(&why, -EBUSY, "other threads were opening segments for a whole second");
+    else {
+        error = open_any(&o, &segment);
+        smx__process_unlock();
+    }
+    if (error && diag)
+        *diag = why;
+    *out = error ? NULL : segment;
+    errno = saved;
+    return error;
+}
+
+void smx_close(smx_segment *segment)
+{
+    int saved = errno;
+    if (segment)
+        smx__slot_release(segment);
+    errno = saved;
+}
+
+const char *smx_path(const smx_segment *segment)
+{
+    return segment ? segment->path : "";
+}
+
+void smx_set_role(smx_segment *segment, const char *role)
+{
+    if (!segment)
+        return;
+    set_role(segment, role);
+    struct smx__slot *slot = smx__slot_own(segment);
+    if (slot)
+        memcpy(slot->role, segment->role, sizeof slot->role);
+}
+
+void smx_heartbeat(smx_segment *segment)
+{
+    struct smx__slot *slot = segment ? smx__slot_own(segment) : NULL;
+    if (!slot)
+        return;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    __atomic_store_n(&slot->heartbeat, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec,
+                     __ATOMIC_RELAXED);
+}
+
+int smx_worker(smx_segment *segment)
+{
+    uint64_t word = segment ? __atomic_load_n(&segment->proc->word, __ATOMIC_RELAXED) : 0;
+    return (int)(uint32_t)word - 1;
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * slot.c - process slots: claimed by a CAS, proven by a record lock that the kernel drops however
+ * the process ends. Runs at open, in forked children, and at the first gauge write of a raw clone's
+ * child; so everything here is async-signal-safe, allocates nothing and waits for nobody.
+ *
+ * The order is CAS to CLAIMING (our pid in the word) → lock → CAS to LIVE. The CAS arbitrates
+ * threads and copies of libshm in one process, which a record lock cannot; the lock arbitrates
+ * processes. Whoever loses a later step leaves the slot to the next one: a slot that is CLAIMING or
+ * LIVE without a lock is free for the taking.
+ */
+#include "libshm/segment/slot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static uint64_t state_word(uint32_t generation, uint64_t pid, uint64_t phase)
+{
+    return (uint64_t)generation << 32 | pid << 8 | phase;
+}
+
+static uint64_t state_pid(uint64_t state)
+{
+    return (state & 0xffffffffu) >> 8;
+}
+
+static uint64_t state_phase(uint64_t state)
+{
+    return state & 0xff;
+}
+
+static struct smx__slot *slot_table(const struct smx_segment *segment)
+{
+    return (struct smx__slot *)(void *)((char *)segment->header + segment->header->slots_at);
+}
+
+int smx__lock_byte(int fd, int64_t at, int type)
+{
+    struct flock lock = {.l_type = (short)type, .l_whence = SEEK_SET, .l_start = at, .l_len = 1};
+    for (int tries = 0; tries < 16; tries++) {
+        if (fcntl(fd, F_SETLK, &lock) == 0)
+            return 0;
+        if (errno != EINTR)
+            return errno == EACCES ? -EAGAIN : -errno;
+    }
+    return -EINTR;
+}
+
+/* What keeps [at, at + length) from being write-locked: F_UNLCK, F_WRLCK or F_RDLCK. Asked in the
+ * name of the open file description, to which the record locks of every process are foreign, also
+ * our own: F_GETLK would call a slot free that this process, or another copy of libshm in it, has.
+ */
+static int lock_holder(int fd, int64_t at, int64_t length)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = length};
+    return fcntl(fd, F_OFD_GETLK, &lock) == 0 ? lock.l_type : F_UNLCK;
+}
+
+bool smx__slot_any_live(int fd, uint32_t slots)
+{
+    int type = lock_holder(fd, SMX__LOCK_AT, slots);
+    /* The kernel reports one lock of many: behind a read lock there may be a write lock. */
+    for (uint32_t i = 0; type == F_RDLCK && i < slots; i++)
+        if (lock_holder(fd, SMX__LOCK_AT + i, 1) == F_WRLCK)
+            return true;
+    return type == F_WRLCK;
+}
+
+bool smx__fd_check(struct smx_segment *segment)
+{
+    struct stat st;
+    if (fstat(segment->fd, &st) == 0 && st.st_ino == segment->inode && st.st_dev == segment->device)
+        return true;
+    int fd = open(segment->path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return false;
+    if (fstat(fd, &st) != 0 || st.st_ino != segment->inode || st.st_dev != segment->device) {
+        close(fd);
+        return false;
+    }
+    segment->fd = fd;
+    return true;
+}
+
+/* Field 22 of /proc/self/stat, behind the name in parentheses; 0 if it cannot be had. */
+static uint64_t start_time(void)
+{
+    char text[512];
+    int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    const char *at = strrchr(text, ')');
+    for (int field = 2; at && field < 22; field++)
+        at = strchr(at + 1, ' ');
+    uint64_t value = 0;
+    for (at = at ? at + 1 : ""; *at >= '0' && *at <= '9'; at++)
+        value = value * 10 + (uint64_t)(*at - '0');
+    return value;
+}
+
+/* Take one slot. True if it is ours now. */
+static bool take(struct smx_segment *segment, uint32_t index, uint64_t pid)
+{
+    struct smx__slot *slot = &slot_table(segment)[index];
+    /* Acquire: pairs with the release of a former occupant's LIVE; its fields come before ours. */
+    uint64_t seen = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
+    if (state_phase(seen) != SMX__SLOT_FREE &&
+        lock_holder(segment->fd, SMX__LOCK_AT + index, 1) != F_UNLCK)
+        return false;
+    /* Another copy of libshm in this process is about to lock it; our lock would succeed too. */
+    if (state_phase(seen) == SMX__SLOT_CLAIMING && state_pid(seen) == pid)
+        return false;
+    uint32_t generation = (uint32_t)(seen >> 32) + 1;
+    if (generation < SMX__FIRST_GENERATION || generation > SMX__LAST_GENERATION)
+        generation = SMX__FIRST_GENERATION;
+    uint64_t claiming = state_word(generation, pid, SMX__SLOT_CLAIMING);
+    if (!__atomic_compare_exchange_n(&slot->state, &seen, claiming, false, __ATOMIC_ACQUIRE,
+                                     __ATOMIC_RELAXED))
+        return false;
+    if (smx__lock_byte(segment->fd, SMX__LOCK_AT + index, F_WRLCK) != 0)
+        return false;
+    slot->pid_ns = smx__pid_namespace();
+    slot->start = start_time();
+    slot->heartbeat = 0;
+    memcpy(slot->role, segment->role, sizeof slot->role);
+    /* Release: pairs with the reader's acquire of the state; the fields above are complete. */
+    if (!__atomic_compare_exchange_n(&slot->state, &claiming,
+                                     state_word(generation, pid, SMX__SLOT_LIVE), false,
+                                     __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+        (void)smx__lock_byte(segment->fd, SMX__LOCK_AT + index, F_UNLCK);
+        return false;
+    }
+    /* Relaxed: the word is only read by this process, as a value on its own. */
+    __atomic_store_n(&segment->proc->word, (uint64_t)generation << 32 | (index + 1),
+                     __ATOMIC_RELAXED);
+    return true;
+}
+
+/* Twice: two processes that contend for a slot may both leave it, which takes a pair of them past
+ * the last one that was free. */
+static bool take_any(struct smx_segment *segment)
+{
+    uint64_t pid = (uint64_t)getpid();
+    uint32_t slots = segment->header->slots;
+    for (uint32_t i = 0; i < 2 * slots; i++)
+        if (take(segment, i % slots, pid))
+            return true;
+    return false;
+}
+
+void smx__slot_claim(struct smx_segment *segment)
+{
+    uint64_t idle = 0;
+    if (__atomic_load_n(&segment->closed, __ATOMIC_RELAXED))
+        return;
+    /* Acquire: pairs with the release below; the second claimer sees the first one's word. */
+    if (!__atomic_compare_exchange_n(&segment->proc->busy, &idle, 1, false, __ATOMIC_ACQUIRE,
+                                     __ATOMIC_RELAXED))
+        return;
+    if (__atomic_load_n(&segment->proc->word, __ATOMIC_RELAXED) == 0 &&
+        !(smx__fd_check(segment) && take_any(segment))) {
+        __atomic_fetch_add(&segment->header->lost[SMX_LOST_SLOTS], 1, __ATOMIC_RELAXED);
+        __atomic_store_n(&segment->proc->word, SMX__SPILL_WORD, __ATOMIC_RELAXED);
+    }
+    __atomic_store_n(&segment->proc->busy, 0, __ATOMIC_RELEASE);
+}
+
+struct smx__slot *smx__slot_own(const struct smx_segment *segment)
+{
+    uint64_t word = __atomic_load_n(&segment->proc->word, __ATOMIC_RELAXED);
+    return (uint32_t)word ? &slot_table(segment)[(uint32_t)word - 1] : NULL;
+}
+
+void smx__slot_release(struct smx_segment *segment)
+{
+    struct smx__slot *slot = smx__slot_own(segment);
+    __atomic_store_n(&segment->closed, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&segment->proc->word, 0, __ATOMIC_RELAXED);
+    if (!slot || !smx__fd_check(segment))
+        return;
+    uint64_t seen = __atomic_load_n(&slot->state, __ATOMIC_RELAXED);
+    /* Release: our gauge writes are done before anyone may take the slot. */
+    __atomic_compare_exchange_n(&slot->state, &seen,
+                                state_word((uint32_t)(seen >> 32), 0, SMX__SLOT_FREE), false,
+                                __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+    (void)smx__lock_byte(segment->fd, SMX__LOCK_AT + (slot - slot_table(segment)), F_UNLCK);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * slot.h - process slots: who lives.
+ */
+#ifndef SMX_SLOT_H
+#define SMX_SLOT_H
+
+#include "libshm/segment/process.h"
+
+/* Claim a slot for this process in a segment, once: sets segment->proc->word, to
+ * SMX__SPILL_WORD when no slot is free. Does nothing for a closed segment, or while another thread
+ * (or the code below this signal handler) is at it: then the word stays 0 until that one is done.
+ * Async-signal-safe; bounded by the number of slots. */
+void smx__slot_claim(struct smx_segment *segment);
+
+/* Give the slot back. */
+void smx__slot_release(struct smx_segment *segment);
+
+/* This process' slot, NULL if it has none. */
+struct smx__slot *smx__slot_own(const struct smx_segment *segment);
+
+/* Whether any process, also this one, holds a slot of the segment behind fd, of `slots` slots.
+ * Read locks, which anyone may place who can read the file, do not count. */
+bool smx__slot_any_live(int fd, uint32_t slots);
+
+/* Place (F_WRLCK) or drop (F_UNLCK) this process' lock on one byte. Returns 0 or -errno; -EAGAIN
+ * when another process holds it. */
+int smx__lock_byte(int fd, int64_t at, int type);
+
+/* Make sure segment->fd is still the segment: a host may have closed it and opened something else
+ * under its number. Opens it anew if so. False if it cannot be had. */
+bool smx__fd_check(struct smx_segment *segment);
+
+#endif

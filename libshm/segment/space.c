@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * space.c - hands out the segment's bytes. Every byte is reserved with fallocate(2) before the
+ * cursor passes it (invariant 1), so a full tmpfs is an error code here and never a SIGBUS later.
+ * Nothing is given back: handles to cells may be cached anywhere.
+ */
+#include "libshm/segment/space.h"
+
+#include "libshm/segment/slot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+/* Reserved ahead of need, where there is room: fewer system calls while a server registers. */
+enum { RESERVE_AHEAD = 64 * 1024, MAX_TRIES = 1000 };
+
+int smx__reserve(int fd, uint64_t at, uint64_t length)
+{
+    for (int tries = 0; tries < 100; tries++) {
+        /* Never posix_fallocate(3): its fallback writes into the file. KEEP_SIZE: or else the
+         * kernel checks RLIMIT_FSIZE and sends SIGXFSZ. */
+        if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)length) == 0)
+            return 0;
+        if (errno != EINTR)
+            return -errno;
+    }
+    return -EINTR;
+}
+
+static uint64_t page_up(uint64_t offset)
+{
+    return (offset + SMX__PAGE - 1) & ~(uint64_t)(SMX__PAGE - 1);
+}
+
+/* Reserve [have, end), where `have` is a value that reserved_to once had, and raise it to end. */
+static int reserve_up(struct smx__header *h, int fd, uint64_t have, uint64_t end)
+{
+    int error = smx__reserve(fd, have, end - have);
+    for (int tries = 0; !error && have < end && tries < MAX_TRIES; tries++)
+        if (__atomic_compare_exchange_n(&h->reserved_to, &have, end, false, __ATOMIC_RELEASE,
+                                        __ATOMIC_RELAXED))
+            break;
+    return error;
+}
+
+/* Have [0, end) reserved; a little more if that is to be had. */
+static int reserve_to(struct smx_segment *segment, uint64_t end)
+{
+    struct smx__header *h = segment->header;
+    /* Acquire: pairs with the release above; what another process reserved stays reserved. */
+    uint64_t have = __atomic_load_n(&h->reserved_to, __ATOMIC_ACQUIRE);
+    if (end <= have)
+        return 0;
+    if (!smx__fd_check(segment))
+        return -EBADF;
+    uint64_t want = page_up(end);
+    uint64_t ahead = want + RESERVE_AHEAD < h->max_bytes ? want + RESERVE_AHEAD : h->max_bytes;
+    int error = reserve_up(h, segment->fd, have, ahead);
+    return error ? reserve_up(h, segment->fd, have, want) : 0;
+}
+
+int smx__reserve_all(struct smx__header *h, int fd)
+{
+    /* Acquire: as in reserve_to. */
+    uint64_t have = __atomic_load_n(&h->reserved_to, __ATOMIC_ACQUIRE);
+    return have < h->max_bytes ? reserve_up(h, fd, have, h->max_bytes) : 0;
+}
+
+int smx__allocate(struct smx_segment *segment, uint64_t size, uint64_t align, uint64_t *at)
+{
+    struct smx__header *h = segment->header;
+    /* Relaxed: the CAS below decides; memory past the cursor has never been written. */
+    uint64_t cursor = __atomic_load_n(&h->allocated, __ATOMIC_RELAXED);
+    for (int tries = 0; tries < MAX_TRIES; tries++) {
+        uint64_t start = (cursor + align - 1) & ~(align - 1);
+        if (start > h->max_bytes || size > h->max_bytes - start)
+            return -ENOSPC;
+        int error = reserve_to(segment, start + size);
+        if (error)
+            return error;
+        /* Release: pairs with the reader's acquire of `allocated`. */
+        if (__atomic_compare_exchange_n(&h->allocated, &cursor, start + size, false,
+                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+            *at = start;
+            return 0;
+        }
+    }
+    return -EAGAIN;
+}
+
+void smx__give_back(struct smx_segment *segment, uint64_t at, uint64_t size)
+{
+    uint64_t end = at + size;
+    (void)__atomic_compare_exchange_n(&segment->header->allocated, &end, at, false,
+                                      __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+}
+
+/* The geometry of the extents that cells are cut from. */
+struct geometry {
+    uint64_t cell;   /* bytes */
+    uint64_t row;    /* bytes from row to row */
+    uint64_t n_rows; /* rows */
+};
+
+static struct geometry geometry_of(const struct smx__header *h, enum smx__cells kind)
+{
+    switch (kind) {
+    case SMX__CELLS_COUNTER:
+        return (struct geometry){sizeof(uint64_t), 1u << SMX_COUNTER_SHIFT,
+                                 (uint64_t)h->rows + h->counter_stripes};
+    case SMX__CELLS_GAUGE:
+        return (struct geometry){sizeof(struct smx_cell), 1u << SMX_GAUGE_SHIFT,
+                                 (uint64_t)h->slots + 1};
+    case SMX__CELLS_LAST:
+    default:
+        return (struct geometry){sizeof(struct smx_cell), 1u << SMX_GAUGE_SHIFT, 1};
+    }
+}
+
+/* A cell from the current extent: moves the cursor by one. False if the extent is used up. */
+static bool cut(uint64_t *cursor, const struct geometry *g, uint64_t *at)
+{
+    uint64_t next = __atomic_load_n(cursor, __ATOMIC_RELAXED);
+    for (int tries = 0; (next & (g->row - 1)) != 0 && tries < MAX_TRIES; tries++) {
+        /* Relaxed: the cell is zero since the file was made, and found through a record. */
+        if (__atomic_compare_exchange_n(cursor, &next, next + g->cell, false, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED)) {
+            *at = next;
+            return true;
+        }
+    }
+    return false;
+}
+
+int smx__allocate_cell(struct smx_segment *segment, enum smx__cells kind, uint64_t *at)
+{
+    struct smx__header *h = segment->header;
+    struct geometry g = geometry_of(h, kind);
+    uint64_t *cursor = &h->next_cell[kind];
+    uint64_t seen = __atomic_load_n(cursor, __ATOMIC_RELAXED);
+    if (cut(cursor, &g, at))
+        return 0;
+    uint64_t extent;
+    int error = smx__allocate(segment, g.row * g.n_rows, g.row, &extent);
+    if (error)
+        return error;
+    if (!__atomic_compare_exchange_n(cursor, &seen, extent + g.cell, false, __ATOMIC_RELAXED,
+                                     __ATOMIC_RELAXED) &&
+        cut(cursor, &g, at)) {
+        /* Another thread or process was faster and its extent serves us too. */
+        smx__give_back(segment, extent, g.row * g.n_rows);
+        return 0;
+    }
+    *at = extent;
+    return 0;
+}
+
+int smx__allocate_histogram(struct smx_segment *segment, const struct smx_hist *hist, uint64_t *at)
+{
+    /* One line more than the rows need: so that the first cells of neighbours differ in their low
+     * address bits, which caches and store buffers index by. */
+    uint64_t size = (uint64_t)hist->stride * (hist->rows + hist->mask + 1) + 64;
+    return smx__allocate(segment, size, 64, at);
+}
