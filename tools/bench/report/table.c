@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * report_table.c - rows for people, each as soon as it is known, with the ratio to lock_xadd of as
+ * table.c - rows for people, each as soon as it is known, with the ratio to lock_xadd of as
  * many processes and a bar: ten marks are one lock_xadd.
  */
-#include "report.h"
-#include "machine.h"
+#include "report/report.h"
+#include "report/machine.h"
 
 #include <string.h>
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * report_markdown.c - the table of a README, with the date and the machine above it.
+ * markdown.c - the table of a README, with the date and the machine above it.
  */
-#include "report.h"
-#include "machine.h"
+#include "report/report.h"
+#include "report/machine.h"
 
 static void begin(struct report *report)
 {

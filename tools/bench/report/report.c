@@ -2,7 +2,7 @@
  *
  * report.c - what the table and the Markdown have in common: ratios, and numbers as text.
  */
-#include "report.h"
+#include "report/report.h"
 
 #include <string.h>
 
