@@ -38,6 +38,15 @@ void report_value(char text[REPORT_VALUE_SIZE], double value, enum bench_unit un
              units[unit]);
 }
 
+void report_range(char text[REPORT_RANGE_SIZE], const struct bench_result *result,
+                  enum bench_unit unit)
+{
+    char min[REPORT_VALUE_SIZE], max[REPORT_VALUE_SIZE];
+    report_value(min, result->min, unit);
+    report_value(max, result->max, unit);
+    snprintf(text, REPORT_RANGE_SIZE, "%.*s .. %s", (int)strcspn(min, " "), min, max);
+}
+
 void report_details(char *text, size_t size, const struct bench_case *bench,
                     const struct bench_result *result)
 {
