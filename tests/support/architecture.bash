@@ -105,10 +105,22 @@ unformatted() {
     (cd "$1" && sources . | xargs -r clang-format --dry-run -Werror 2>&1 | grep 'error:')
 }
 
-# The objects of a build that own data they may write to.
-stateful_objects() {
+# The objects of a build directory whose sources are in the named folders. (Others may lie there of
+# sources that have moved.)
+objects() {
+    local build=$1 folder
+    shift
+    for folder; do
+        jq -r '.[].command | capture(" -o (?<object>[^ ]+) -c ").object' \
+            "$build/compile_commands.json" | grep "^$folder/"
+    done | sort -u | sed "s|^|$build/|"
+}
+
+# Those of the objects that own data they may write to.
+stateful() {
     local object
-    for object in $(find "$@" -name '*.o' 2>/dev/null); do
+    for object; do
+        [[ -e $object ]] || continue
         size -A "$object" | awk -v object="$object" '
             $1 ~ /^\.(data|bss|tdata|tbss)/ && $1 !~ /^\.data\.rel\.ro/ { n += $2 }
             END { if (n) print object }'
@@ -118,7 +130,7 @@ stateful_objects() {
 # Programs may keep mutable globals in the file of their main() alone.
 state_outside_main() {
     local object
-    for object in $(stateful_objects "$@"); do
+    for object in $(stateful "$@"); do
         nm --defined-only "$object" | grep -q ' T main$' || echo "$object"
     done
 }
