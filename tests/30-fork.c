@@ -291,6 +291,45 @@ static void a_host_that_closes_our_descriptor_is_survived(void **state)
     assert_int_equal(worker_run(write_through_a_borrowed_number, NULL), 0);
 }
 
+static int lose_the_slot(void *argument)
+{
+    (void)argument;
+    smx_gauge_set(gauge, 100);
+    shared->worker = smx_worker(segment);
+    close(segment->fd); /* and with it, our lock */
+    worker_arrive(&shared->arrived);
+    CHECK(worker_reach(&shared->go, 1));
+    smx_gauge_inc(gauge);
+    smx_gauge_set(gauge, 200);
+    worker_arrive(&shared->arrived);
+    return 0;
+}
+
+static int take_the_slot(void *argument)
+{
+    (void)argument;
+    CHECK(smx_worker(segment) == shared->worker);
+    smx_gauge_set(gauge, 7);
+    worker_arrive(&shared->go);
+    CHECK(worker_reach(&shared->arrived, 2));
+    CHECK(smx_gauge_value(gauge) == 7);
+    CHECK(cells_gauge_sum(segment, gauge) == 7);
+    return 0;
+}
+
+static void who_lost_its_slot_leaves_its_successors_gauges_alone(void **state)
+{
+    (void)state;
+    memset(shared, 0, sizeof *shared);
+    uint64_t lost = cells_lost(segment, SMX_LOST_GAUGE);
+    smx_gauge_set(gauge, 0);
+    pid_t loser = worker_start(lose_the_slot, NULL);
+    assert_true(worker_reach(&shared->arrived, 1));
+    assert_int_equal(worker_run(take_the_slot, NULL), 0);
+    assert_int_equal(worker_wait(loser), 0);
+    assert_true(cells_lost(segment, SMX_LOST_GAUGE) == lost + 2);
+}
+
 int main(int argc, char **argv)
 {
     program = argv[0];
@@ -311,6 +350,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(closing_gives_the_slot_back_and_reopening_takes_one),
         cmocka_unit_test(exec_ends_a_process_for_its_segment),
         cmocka_unit_test(a_host_that_closes_our_descriptor_is_survived),
+        cmocka_unit_test(who_lost_its_slot_leaves_its_successors_gauges_alone),
         cmocka_unit_test(a_child_of_a_busy_parent_can_use_everything),
     };
     int status = RUN_TESTS(tests);

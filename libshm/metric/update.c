@@ -101,6 +101,14 @@ struct target {
     uint64_t owner; /* what the cell's owner has to be */
 };
 
+/* Whether a later occupant of our slot owns the cell already: the host has closed our descriptor and
+ * with it our lock, or another thread has closed the segment. Generations wrap. */
+static bool overtaken(const struct target *t)
+{
+    uint32_t ahead = (uint32_t)((t->seen.owner >> 32) - (t->owner >> 32)) & SMX__LAST_GENERATION;
+    return t->seen.owner && ahead != 0 && ahead <= SMX__LAST_GENERATION / 2;
+}
+
 /* Find this process' cell, claiming a slot if it has none. False: the write has nowhere to go. */
 static bool aim(struct smx_cell *base, const struct smx_proc *proc, bool spill_too,
                 struct target *out)
@@ -124,14 +132,20 @@ static bool aim(struct smx_cell *base, const struct smx_proc *proc, bool spill_t
     /* Relaxed: if the two do not belong together, the 16-byte CAS fails. */
     out->seen.owner = __atomic_load_n(&out->cell->owner, __ATOMIC_RELAXED);
     out->seen.value = __atomic_load_n(&out->cell->value, __ATOMIC_RELAXED);
+    if (overtaken(out)) {
+        if (segment)
+            smx__lose(segment, SMX_LOST_GAUGE);
+        return false;
+    }
     return true;
 }
 
-/* Make the cell ours with a first value. False: it is ours already, and keeps its value. */
+/* Make the cell ours with a first value, or leave it to who came after us. False: it is ours
+ * already, and keeps its value. */
 static bool first_write(struct target *t, uint64_t value)
 {
     for (int tries = 0; t->seen.owner != t->owner && tries < MAX_TRIES; tries++) {
-        if (adopt(t->cell, &t->seen, t->owner, value))
+        if (overtaken(t) || adopt(t->cell, &t->seen, t->owner, value))
             return true;
         t->seen.owner = __atomic_load_n(&t->cell->owner, __ATOMIC_RELAXED);
         t->seen.value = __atomic_load_n(&t->cell->value, __ATOMIC_RELAXED);

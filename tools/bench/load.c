@@ -24,7 +24,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { WORKERS_MAX = 64, SPINS = 2000 };
@@ -53,10 +52,11 @@ struct floor {
 
 struct crew {
     const struct subject *subject;
-    const struct bench_place *place;
     struct load *load;
     struct floor *floor;
     unsigned procs, cpus;
+    uint64_t repeat_ns;
+    unsigned repeats;
 };
 
 void *load_share(size_t bytes)
@@ -122,29 +122,22 @@ static void judge(const struct crew *crew)
     double spent = spent_ns(crew, false);
     if (!f->settled) {
         unsigned at_a_time = crew->procs < crew->cpus ? crew->procs : crew->cpus;
-        settle(f, (uint64_t)spent / at_a_time, crew->place->repeat_ns);
+        settle(f, (uint64_t)spent / at_a_time, crew->repeat_ns);
         return;
     }
     if (crew->subject->baseline)
         spent -= spent_ns(crew, true);
     sample_put(&f->sample, spent / ((double)f->n * crew->procs));
-    f->over = f->sample.n >= crew->place->repeats;
-}
-
-static uint64_t cpu_ns(void)
-{
-    struct timespec spent;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &spent);
-    return (uint64_t)spent.tv_sec * 1000000000u + (uint64_t)spent.tv_nsec;
+    f->over = f->sample.n >= crew->repeats;
 }
 
 static void take_lap(struct lap *lap, void (*loop)(struct load *, uint64_t), struct load *load,
                      uint64_t n)
 {
     lap->start_ns = sample_now_ns();
-    uint64_t before = cpu_ns();
+    uint64_t before = sample_cpu_ns();
     loop(load, n);
-    lap->cpu_ns = cpu_ns() - before;
+    lap->cpu_ns = sample_cpu_ns() - before;
     lap->end_ns = sample_now_ns();
 }
 
@@ -259,13 +252,17 @@ int load_run(const struct bench_case *bench, const struct bench_place *place,
 {
     struct load load = {.series = (uint32_t)bench->series};
     make_ticks(&load);
+    /* A difference is small beside what it is made of: more and shorter repetitions, so that both
+     * loops run under like conditions. */
+    const unsigned finer = bench->subject->baseline ? 4 : 1;
     const struct crew crew = {
         .subject = bench->subject,
-        .place = place,
         .load = &load,
         .floor = load_share(sizeof *crew.floor),
         .procs = bench->procs,
         .cpus = cpus_count(),
+        .repeat_ns = place->repeat_ns / finer,
+        .repeats = place->repeats * finer,
     };
     if (!crew.floor || bench->procs > WORKERS_MAX)
         return bench_fail(result, -ENOMEM, "no memory to share");

@@ -31,6 +31,7 @@ struct load {
     smx_counter *counters;     /* series of them */
     smx_histogram *histograms; /* series of them */
     uint64_t *cells;           /* zeroed memory that the processes share */
+    uint64_t **pointers;       /* to some of them */
     void (*function)(smx_counter counter, uint64_t n);
     void *peer;
     uint64_t *numbers;        /* private memory, of the subject's choice */

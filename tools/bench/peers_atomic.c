@@ -7,17 +7,29 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A cache line for each process, and two between them against the prefetcher of pairs. */
 enum { APART = 32, PRIVATE_CELLS = 64 };
 
+/* Of many cells each has a pointer, as a handle is one. */
 static int start_cells(struct load *l, const struct bench_place *place, struct bench_result *result)
 {
     (void)place;
     uint64_t cells = l->series > PRIVATE_CELLS * APART ? l->series : PRIVATE_CELLS * APART;
     l->cells = load_share(cells * sizeof *l->cells);
-    return l->cells ? 0 : bench_fail(result, -ENOMEM, "no memory for the cells");
+    l->pointers = calloc(cells, sizeof *l->pointers);
+    if (!l->cells || !l->pointers)
+        return bench_fail(result, -ENOMEM, "no memory for the cells");
+    for (uint64_t i = 0; i < cells; i++)
+        l->pointers[i] = &l->cells[i];
+    return 0;
+}
+
+static void stop_cells(struct load *l)
+{
+    free(l->pointers);
 }
 
 static uint64_t count_cells(struct load *l, uint64_t expected)
@@ -39,11 +51,11 @@ static uint64_t count_cells(struct load *l, uint64_t expected)
 #endif
 
 LOAD_LOOP(plain_one, ADD_PLAIN(l->cells[0]))
-LOAD_LOOP(plain_many, ADD_PLAIN(l->cells[load_pick(i, l->series)]))
+LOAD_LOOP(plain_many, ADD_PLAIN(*l->pointers[load_pick(i, l->series)]))
 LOAD_LOOP(plain_private, ADD_PLAIN(l->cells[l->worker * APART]))
 LOAD_LOOP(private_one, ADD_LOCKED(l->cells[l->worker * APART]))
 LOAD_LOOP(shared_one, ADD_LOCKED(l->cells[0]))
-LOAD_LOOP(shared_many, ADD_LOCKED(l->cells[load_pick(i, l->series)]))
+LOAD_LOOP(shared_many, ADD_LOCKED(*l->pointers[load_pick(i, l->series)]))
 
 static void plain(struct load *l, uint64_t n)
 {
@@ -62,6 +74,7 @@ static const struct subject plain_add = {
     .start = start_cells,
     .loop = plain,
     .counted = count_cells,
+    .stop = stop_cells,
 };
 
 static const struct subject plain_add_private = {
@@ -70,6 +83,7 @@ static const struct subject plain_add_private = {
     .start = start_cells,
     .loop = plain_private,
     .counted = count_cells,
+    .stop = stop_cells,
 };
 
 static const struct subject lock_xadd = {
@@ -78,6 +92,7 @@ static const struct subject lock_xadd = {
     .start = start_cells,
     .loop = shared,
     .counted = count_cells,
+    .stop = stop_cells,
 };
 
 static const struct subject lock_xadd_private = {
@@ -86,6 +101,7 @@ static const struct subject lock_xadd_private = {
     .start = start_cells,
     .loop = private_one,
     .counted = count_cells,
+    .stop = stop_cells,
 };
 
 static int start_mutex(struct load *l, const struct bench_place *place, struct bench_result *result)
@@ -119,6 +135,7 @@ static const struct subject mutex = {
     .waits = true,
     .loop = mutex_loop,
     .counted = count_cells,
+    .stop = stop_cells,
 };
 
 static inline uint64_t bits_of(double value)
@@ -156,6 +173,7 @@ static const struct subject cas_double = {
     .start = start_cells,
     .loop = cas_loop,
     .counted = count_double,
+    .stop = stop_cells,
 };
 
 const struct subject *const peers_atomic[] = {

@@ -15,6 +15,9 @@ struct sample {
 /* Nanoseconds of the monotonic clock. */
 uint64_t sample_now_ns(void);
 
+/* Nanoseconds of CPU time of this process. */
+uint64_t sample_cpu_ns(void);
+
 /* Append a number; what exceeds BENCH_REPEATS_MAX is dropped. */
 void sample_put(struct sample *sample, double value);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * update_find.c - smx_counter_with() by two label values, and an add: in a family of 20 series
- * asked for in turn, and for 64 series in use of a family of 100,000.
+ * update_find.c - smx_counter_with() by two label values, and an add: always of the same series;
+ * in a family of 20 series, all in use in no order, so that their lengths surprise the processor;
+ * and for 64 series in use of a family of 100,000.
  */
 #include "segment.h"
 #include "subjects.h"
@@ -33,53 +34,63 @@ static int name_large(const char *values[3], uint64_t i)
     return values[1] ? 0 : -ENOMEM;
 }
 
-/* All series are there before; those in use lie far apart. */
-static int start_large(struct load *l, struct bench_result *result)
+static uint32_t in_use(const struct load *l)
 {
-    for (uint64_t i = 0; i < l->series; i++)
-        if (!segment_counter(l->family, i).base)
-            return bench_fail(result, -ENOSPC, "no room for counter %ju", (uintmax_t)i);
-    for (uint32_t i = 0; i < IN_USE; i++)
-        if (name_large(l->values[i], (uint64_t)i * (l->series / IN_USE)) < 0)
+    return l->series > SMALL ? IN_USE : l->series;
+}
+
+/* Of a large family those in use lie far apart. */
+static int name_all(struct load *l, struct bench_result *result)
+{
+    l->values = calloc(IN_USE, sizeof *l->values);
+    if (!l->values)
+        return bench_fail(result, -ENOMEM, "no memory for the labels");
+    for (uint32_t i = 0; i < in_use(l); i++) {
+        if (l->series <= SMALL)
+            name_small(l->values[i], i);
+        else if (name_large(l->values[i], (uint64_t)i * (l->series / IN_USE)) < 0)
             return bench_fail(result, -ENOMEM, "no memory for the labels");
+    }
     return 0;
 }
 
+/* All series are there before: which of two processes creates one is not the question here. */
 static int start(struct load *l, const struct bench_place *place, struct bench_result *result)
 {
     int code =
         segment_open(&(struct segment_plan){.counters = l->series}, place, &l->segment, result);
+    if (code == 0)
+        code = name_all(l, result);
     if (code < 0)
         return code;
-    l->values = calloc(IN_USE, sizeof *l->values);
-    if (!l->values)
-        return bench_fail(result, -ENOMEM, "no memory for the labels");
     l->family = segment_counter_family(l->segment, l->series);
-    if (l->series > SMALL)
-        return start_large(l, result);
-    for (uint32_t i = 0; i < SMALL; i++)
-        name_small(l->values[i], i);
+    for (uint32_t i = 0; i < l->series; i++) {
+        const smx_counter counter = l->series > SMALL ? segment_counter(l->family, i)
+                                                      : smx_counter_with(l->family, l->values[i]);
+        if (!counter.base)
+            return bench_fail(result, -ENOSPC, "no room for counter %u", i);
+    }
     return 0;
 }
 
-/* The calls of an application are spread over its label values, not one after the other. */
 static inline void find_and_add(struct load *l, uint32_t i)
 {
     smx_counter_add(smx_counter_with(l->family, l->values[i]), 1);
 }
+LOAD_LOOP(same, find_and_add(l, 0))
 LOAD_LOOP(small, find_and_add(l, load_pick(i, SMALL)))
 LOAD_LOOP(large, find_and_add(l, load_pick(i, IN_USE)))
 
 static void loop(struct load *l, uint64_t n)
 {
-    (l->series > SMALL ? large : small)(l, n);
+    (l->series > SMALL ? large : l->series > 1 ? small : same)(l, n);
 }
 
 static uint64_t count(struct load *l, uint64_t expected)
 {
     (void)expected;
     uint64_t sum = 0;
-    for (uint32_t i = 0; i < (l->series > SMALL ? IN_USE : SMALL); i++)
+    for (uint32_t i = 0; i < in_use(l); i++)
         sum += smx_counter_value(smx_counter_with(l->family, l->values[i]));
     return sum;
 }
@@ -94,7 +105,7 @@ static void stop(struct load *l)
 static const struct subject series_find_add = {
     .name = "series_find_add",
     .exact = true,
-    .series = {SMALL, 100000},
+    .series = {1, SMALL, 100000},
     .start = start,
     .loop = loop,
     .counted = count,

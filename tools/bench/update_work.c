@@ -14,7 +14,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { WORDS = 1 << 20, HANDLE_WORDS = 8 };
+enum { LOG2_WORDS = 20, WORDS = 1 << LOG2_WORDS };
 
 static int start(struct load *l, const struct bench_place *place, struct bench_result *result)
 {
@@ -38,24 +38,24 @@ static void stop(struct load *l)
     free(l->numbers);
 }
 
-/* One step of work: where to read next depends on what was read. A branch in assembler, for the
- * compiler would make a conditional move of it. */
-static inline uint64_t step(const uint64_t *numbers, uint64_t at)
+/* One step of work: what is read next is known before, whether it is odd is not. The branch holds
+ * an asm, for the compiler would make a conditional move of it. */
+static inline uint64_t step(const uint64_t *numbers, uint64_t i, uint64_t sum)
 {
-    uint64_t word = numbers[at % WORDS];
-    if (__builtin_expect_with_probability((word >> 20) & 1, 1, 0.5))
-        __asm__("xorq $0x2545f491, %0" : "+r"(word));
-    return word * 2862933555777941757u + at;
+    uint64_t word = numbers[(i * 2862933555777941757u) >> (64 - LOG2_WORDS)];
+    if (word & 1)
+        __asm__("xorq $0x2545f491, %0" : "+r"(sum));
+    return sum + word;
 }
 
 #define WORK_LOOP(name, operation)                                                                 \
     static void name(struct load *l, uint64_t n)                                                   \
     {                                                                                              \
-        uint64_t at = l->done;                                                                     \
+        uint64_t sum = 0;                                                                          \
         for (uint64_t i = 0; i < n; i++) {                                                         \
-            at = step(l->numbers, at);                                                             \
+            sum = step(l->numbers, i, sum);                                                        \
             operation;                                                                             \
-            __asm__ __volatile__("" : "+r"(at) : : "memory");                                      \
+            __asm__ __volatile__("" : "+r"(sum) : : "memory");                                     \
         }                                                                                          \
     }
 
