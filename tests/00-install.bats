@@ -97,3 +97,17 @@ check_example() {
 @test "mandoc finds nothing wrong with the man pages" {
     mandoc -T lint -W warning "$prefix"/share/man/man?/*
 }
+
+@test "systemd accepts the agent's unit, its user and the directory of the segments" {
+    command -v systemd-analyze && command -v systemd-sysusers && command -v systemd-tmpfiles ||
+        skip "no systemd here"
+    mkdir -p root/etc root/run
+    # The unit names where it is to be installed; here that is somewhere else.
+    sed "s|^ExecStart=[^ ]*|ExecStart=$prefix/bin/smx-agent|" \
+        "$prefix/lib/systemd/system/smx-agent.service" >smx-agent.service
+    systemd-analyze --man=no verify ./smx-agent.service
+    systemd-sysusers --root=root "$prefix/lib/sysusers.d/smx.conf"
+    grep '^smx:' root/etc/passwd root/etc/group
+    systemd-tmpfiles --root=root --create "$prefix/lib/tmpfiles.d/smx.conf"
+    [[ $(stat -c %a root/run/smx) == 3777 ]]
+}

@@ -137,9 +137,17 @@ static int create(int directory, const char *name, uint64_t seed, struct smx__fi
 
 int smx__file_map(int fd, uint64_t length, struct smx__file *out)
 {
-    void *at = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    /* In a host that called mlockall(MCL_FUTURE) the kernel would fill the whole mapping, holes and
+     * all, at once: so it is made without access, unlocked, and only then opened. */
+    void *at = mmap(NULL, length, PROT_NONE, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED)
         return -errno;
+    (void)munlock(at, length);
+    if (mprotect(at, length, PROT_READ | PROT_WRITE) != 0) {
+        int error = -errno;
+        munmap(at, length);
+        return error;
+    }
     out->fd = fd;
     out->header = at;
     out->length = length;

@@ -51,6 +51,7 @@ static void after_fork_in_child(void)
             __atomic_store_n(&process.procs[i].word, 0, __ATOMIC_RELAXED);
             __atomic_store_n(&process.procs[i].busy, 0, __ATOMIC_RELAXED);
         }
+        process.segments[i].closed = 0; /* that was the parent's */
         smx__slot_claim(&process.segments[i]);
     }
     errno = saved;
@@ -58,7 +59,7 @@ static void after_fork_in_child(void)
 
 bool smx__process_lock(void)
 {
-    for (int tries = 0; tries < 1000; tries++) {
+    for (int tries = 0; tries < 500; tries++) {
         uint32_t free = 0;
         /* Acquire: pairs with smx__process_unlock, the table's writer before us. */
         if (__atomic_compare_exchange_n(&process.lock, &free, 1, false, __ATOMIC_ACQUIRE,
@@ -127,8 +128,8 @@ struct smx_segment *smx__process_find(dev_t device, ino_t inode)
 
 int smx__process_fd(dev_t device, ino_t inode)
 {
-    const struct smx_segment *segment = smx__process_find(device, inode);
-    return segment ? segment->fd : -1;
+    struct smx_segment *segment = smx__process_find(device, inode);
+    return segment && smx__fd_check(segment) ? segment->fd : -1;
 }
 
 struct smx_segment *smx__process_next(void)

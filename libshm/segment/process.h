@@ -29,7 +29,7 @@ struct smx_segment {
     char path[PATH_MAX];
 };
 
-/* Serialise openers of this process: true, or false after about a second.
+/* Serialise openers of this process: true, or false after half a second.
  * A child of fork() finds it free, whatever its parent's threads did. */
 bool smx__process_lock(void);
 void smx__process_unlock(void);

@@ -2,7 +2,7 @@
  *
  * report.c - what the table and the Markdown have in common: ratios, and numbers as text.
  */
-#include "report.h"
+#include "report/report.h"
 
 #include <string.h>
 
@@ -36,6 +36,15 @@ void report_value(char text[REPORT_VALUE_SIZE], double value, enum bench_unit un
         decimals = 4;
     snprintf(text, REPORT_VALUE_SIZE, "%.*f %s", unit == BENCH_BYTES ? 0 : decimals, value,
              units[unit]);
+}
+
+void report_range(char text[REPORT_RANGE_SIZE], const struct bench_result *result,
+                  enum bench_unit unit)
+{
+    char min[REPORT_VALUE_SIZE], max[REPORT_VALUE_SIZE];
+    report_value(min, result->min, unit);
+    report_value(max, result->max, unit);
+    snprintf(text, REPORT_RANGE_SIZE, "%.*s .. %s", (int)strcspn(min, " "), min, max);
 }
 
 void report_details(char *text, size_t size, const struct bench_case *bench,

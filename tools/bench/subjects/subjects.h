@@ -6,7 +6,7 @@
 #ifndef SMX_BENCH_SUBJECTS_H
 #define SMX_BENCH_SUBJECTS_H
 
-#include "load.h"
+#include "run/load.h"
 
 extern const struct subject *const peers_atomic[];
 extern const struct subject *const peers_mmv[]; /* empty when built without PCP's library */

@@ -2,7 +2,7 @@
  *
  * tree.c - a directory with all that is in it. Only for those that this program made itself.
  */
-#include "tree.h"
+#include "run/tree.h"
 
 #include <errno.h>
 #include <ftw.h>

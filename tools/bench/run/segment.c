@@ -3,7 +3,7 @@
  * segment.c - segments of a case, with many series in them. The case has a process of its own, so
  * that mapping and descriptor, which stay with a process for ever, go with it.
  */
-#include "segment.h"
+#include "run/segment.h"
 
 #include <errno.h>
 #include <stdio.h>

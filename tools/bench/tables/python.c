@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * peers_python.c - Python's prometheus_client in its multi-process mode, where it is installed: a
+ * python.c - Python's prometheus_client in its multi-process mode, where it is installed: a
  * script in a process of its own, which does and times what load.c does for the others.
  */
-#include "sample.h"
-#include "tables.h"
+#include "run/sample.h"
+#include "tables/tables.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -3,8 +3,8 @@
  * update_gauge.c - smx_gauge_set() and smx_gauge_add(). A gauge is this process' own: each reads
  * back what it wrote before it ends.
  */
-#include "segment.h"
-#include "subjects.h"
+#include "run/segment.h"
+#include "subjects/subjects.h"
 
 #include <errno.h>
 

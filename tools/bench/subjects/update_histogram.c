@@ -3,8 +3,8 @@
  * update_histogram.c - smx_histogram_record() of values that change each time, into one histogram
  * and many, and a timed scope beside an empty one.
  */
-#include "segment.h"
-#include "subjects.h"
+#include "run/segment.h"
+#include "subjects/subjects.h"
 
 #include <smx/scope.h>
 

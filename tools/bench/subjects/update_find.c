@@ -4,8 +4,8 @@
  * in a family of 20 series, all in use in no order, so that their lengths surprise the processor;
  * and for 64 series in use of a family of 100,000.
  */
-#include "segment.h"
-#include "subjects.h"
+#include "run/segment.h"
+#include "subjects/subjects.h"
 
 #include <errno.h>
 #include <stdio.h>

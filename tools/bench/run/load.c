@@ -12,9 +12,9 @@
  * not count. A subject that waits in the kernel is measured by the clock: (last end - first start)
  * * min(processes, CPUs) / operations.
  */
-#include "load.h"
-#include "cpus.h"
-#include "sample.h"
+#include "run/load.h"
+#include "run/cpus.h"
+#include "run/sample.h"
 
 #include <errno.h>
 #include <sched.h>

@@ -8,8 +8,8 @@
  * runs in turn and is subtracted. Cold: the cell and its handle are flushed before every update,
  * and a fence waits for it; flushing and fence alone are subtracted.
  */
-#include "segment.h"
-#include "subjects.h"
+#include "run/segment.h"
+#include "subjects/subjects.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * report_table.c - rows for people, each as soon as it is known, with the ratio to lock_xadd of as
+ * table.c - rows for people, each as soon as it is known, with the ratio to lock_xadd of as
  * many processes and a bar: ten marks are one lock_xadd.
  */
-#include "report.h"
-#include "machine.h"
+#include "report/report.h"
+#include "report/machine.h"
 
 #include <string.h>
 
@@ -18,7 +18,6 @@ static void begin(struct report *report)
             "median", "min .. max", "lost", "x lock");
 }
 
-/* A share of the operations where it is one, for what was lost is as many as were tried. */
 static void put_lost(struct report *report, const struct bench_result *result)
 {
     if (result->counts)
@@ -52,16 +51,13 @@ static void row(struct report *report, const struct bench_case *bench,
                 const struct bench_result *result)
 {
     char details[64], label[96];
-    char median[REPORT_VALUE_SIZE], min[REPORT_VALUE_SIZE], max[REPORT_VALUE_SIZE];
-    char range[2 * REPORT_VALUE_SIZE + 4];
+    char median[REPORT_VALUE_SIZE], range[REPORT_RANGE_SIZE];
     if (!report->group || strcmp(report->group, bench->group) != 0)
         fprintf(report->out, "%s\n", bench->group);
     report_details(details, sizeof details, bench, result);
     snprintf(label, sizeof label, "  %s%s", bench->name, details);
     report_value(median, result->median, bench->unit);
-    report_value(min, result->min, bench->unit);
-    report_value(max, result->max, bench->unit);
-    snprintf(range, sizeof range, "%.*s .. %s", (int)strcspn(min, " "), min, max);
+    report_range(range, result, bench->unit);
     fprintf(report->out, "%-34s", label);
     put_number(report, 5, bench->procs);
     put_number(report, 8, bench->series);

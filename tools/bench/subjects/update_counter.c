@@ -3,8 +3,8 @@
  * update_counter.c - smx_counter_add(): one series by all processes, many series in no order, and
  * through the function of the shared library.
  */
-#include "segment.h"
-#include "subjects.h"
+#include "run/segment.h"
+#include "subjects/subjects.h"
 
 #include <dlfcn.h>
 #include <errno.h>

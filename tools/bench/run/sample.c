@@ -3,7 +3,7 @@
  * sample.c - the numbers of a few repetitions, and time. The median stands for them: on a machine
  * that others use the mean says how busy those were.
  */
-#include "sample.h"
+#include "run/sample.h"
 
 #include <stdlib.h>
 #include <time.h>

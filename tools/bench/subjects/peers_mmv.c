@@ -4,7 +4,7 @@
  * libpcp-mmv1-dev where the build found it. Its adds are not atomic: processes that share a value
  * lose counts, and the table says how many.
  */
-#include "subjects.h"
+#include "subjects/subjects.h"
 
 #ifdef BENCH_HAVE_MMV
 

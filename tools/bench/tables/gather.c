@@ -6,10 +6,10 @@
  *
  * The only file of the tools that knows the agent: a benchmark of it is its client.
  */
-#include "load.h"
-#include "sample.h"
-#include "segment.h"
-#include "tables.h"
+#include "run/load.h"
+#include "run/sample.h"
+#include "run/segment.h"
+#include "tables/tables.h"
 
 #include "agent/gather/gather.h"
 #include "agent/encode/text.h"

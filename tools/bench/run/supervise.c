@@ -7,8 +7,8 @@
  * The child and all its descendants are one process group, apart from ours: a ^C reaches us alone,
  * and one kill() ends them all.
  */
-#include "supervise.h"
-#include "tree.h"
+#include "run/supervise.h"
+#include "run/tree.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -2,8 +2,8 @@
  *
  * machine.c - where and with what it was measured: from /proc/cpuinfo, uname(2) and the compiler.
  */
-#include "machine.h"
-#include "cpus.h"
+#include "report/machine.h"
+#include "run/cpus.h"
 
 #include <gnu/libc-version.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
  * peers_atomic.c - what one would write by hand: a plain add (the limit, and right in one process
  * only), locked adds, a mutex, a compare-and-swap on a double (as prometheus-cpp does).
  */
-#include "subjects.h"
+#include "subjects/subjects.h"
 
 #include <errno.h>
 #include <pthread.h>

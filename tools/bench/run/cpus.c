@@ -2,7 +2,7 @@
  *
  * cpus.c - the CPUs that this process may use, by its affinity mask.
  */
-#include "cpus.h"
+#include "run/cpus.h"
 
 #include <sched.h>
 

@@ -3,8 +3,8 @@
  * memory.c - the bytes of a segment that a series takes, all told: record, strings, index and its
  * cells of all rows. The name has 20 bytes, a counter two label values of 8, a histogram one.
  */
-#include "segment.h"
-#include "tables.h"
+#include "run/segment.h"
+#include "tables/tables.h"
 
 #include <smx/reader.h>
 

@@ -38,6 +38,11 @@ void report_keep(struct report *report, const struct bench_case *bench,
 enum { REPORT_VALUE_SIZE = 32 };
 void report_value(char text[REPORT_VALUE_SIZE], double value, enum bench_unit unit);
 
+/* "0.30 .. 0.35 ns" */
+enum { REPORT_RANGE_SIZE = 2 * REPORT_VALUE_SIZE + 4 };
+void report_range(char text[REPORT_RANGE_SIZE], const struct bench_result *result,
+                  enum bench_unit unit);
+
 /* What tells rows of one name apart besides processes and series: ", 192 rows, striped". */
 void report_details(char *text, size_t size, const struct bench_case *bench,
                     const struct bench_result *result);

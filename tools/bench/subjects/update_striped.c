@@ -3,8 +3,8 @@
  * update_striped.c - counters and histograms of a striped segment, where every add is atomic: what
  * an application pays that has a few of many CPUs.
  */
-#include "segment.h"
-#include "subjects.h"
+#include "run/segment.h"
+#include "subjects/subjects.h"
 
 static int start(struct load *l, const struct bench_place *place, struct bench_result *result)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * report_json.c - one object a line, for programs; smx-bench(1) lists its members.
+ * json.c - one object a line, for programs; smx-bench(1) lists its members.
  */
-#include "report.h"
+#include "report/report.h"
 
 #include <jansson.h>
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * report_markdown.c - the table of a README, with the date and the machine above it.
+ * markdown.c - the table of a README, with the date and the machine above it.
  */
-#include "report.h"
-#include "machine.h"
+#include "report/report.h"
+#include "report/machine.h"
 
 static void begin(struct report *report)
 {
@@ -31,15 +31,14 @@ static void row(struct report *report, const struct bench_case *bench,
                 const struct bench_result *result)
 {
     char details[64];
-    char median[REPORT_VALUE_SIZE], min[REPORT_VALUE_SIZE], max[REPORT_VALUE_SIZE];
+    char median[REPORT_VALUE_SIZE], range[REPORT_RANGE_SIZE];
     report_details(details, sizeof details, bench, result);
     report_value(median, result->median, bench->unit);
-    report_value(min, result->min, bench->unit);
-    report_value(max, result->max, bench->unit);
+    report_range(range, result, bench->unit);
     fprintf(report->out, "| %s%s |", bench->name, details);
     put_number(report, bench->procs);
     put_number(report, bench->series);
-    fprintf(report->out, " %s | %s .. %s |", median, min, max);
+    fprintf(report->out, " %s | %s |", median, range);
     double ratio = report_ratio(report, bench, result);
     if (ratio > 0)
         fprintf(report->out, " %.2f |", ratio);

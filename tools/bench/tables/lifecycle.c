@@ -3,10 +3,10 @@
  * lifecycle.c - what is not the hot path: registering series, attaching to a segment that has many,
  * and fork() of a process that has one.
  */
-#include "load.h"
-#include "sample.h"
-#include "segment.h"
-#include "tables.h"
+#include "run/load.h"
+#include "run/sample.h"
+#include "run/segment.h"
+#include "tables/tables.h"
 
 #include <errno.h>
 #include <signal.h>
