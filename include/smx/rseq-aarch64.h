@@ -2,9 +2,10 @@
  *
  * rseq-aarch64.h - the sequences in aarch64 assembler. Included by <smx/rseq.h>.
  *
- * The thread's struct rseq is at tpidr_el0 + SMX__RSEQ_OFFSET: cpu_id at 4, rseq_cs at 8. A
- * sequence stores the address of its descriptor to rseq_cs, makes sure of the CPU, loads, adds,
- * commits by one store, and stores 0. There is no call in it, and its cold part lies elsewhere.
+ * The thread's struct rseq is at tpidr_el0 + SMX__RSEQ_OFFSET: cpu_id_start at 0, cpu_id at 4,
+ * rseq_cs at 8. A sequence stores the address of its descriptor to rseq_cs, makes sure of the CPU,
+ * loads, adds, commits by one store, and stores 0. There is no call in it, and its cold part lies
+ * elsewhere.
  *
  * A conditional branch reaches 1 MiB, which the cold part of a large program may be away; so it
  * jumps over a branch that reaches everything, through a veneer of the linker's where need be. That
@@ -66,14 +67,15 @@ static inline uint32_t smx__rseq_cpu(void)
     return cpu;
 }
 
-/* base[cpu << 12] += n. 4: the way out to an atomic row, with the CPU's number, or what stands
- * there in a thread without rseq, in w. Nothing happens if base is NULL; rows is 0 then. */
+/* base[cpu << 12] += n. 4: the way out to an atomic row, chosen by cpu_id_start: the CPU's number,
+ * or what libshm left there in a thread without rseq, so that processes seldom meet. If base is
+ * NULL, rows is 0, and nothing happens. */
 static inline void smx__rseq_add(uint64_t *base, uint32_t rows, uint32_t mask, uint64_t n)
 {
     uint64_t rseq, t, v, w;
     __asm__ __volatile__(
         SMX__RSEQ_AREA
-        SMX__RSEQ_BEGIN("1", "2", "3", "5")
+        SMX__RSEQ_BEGIN("1", "2", "3", "4")
         "ldr %w[w], [%[rseq], #4]\n\t"
         "cmp %w[w], %w[rows]\n\t"
         "b.lo 6f\n\t"
@@ -87,9 +89,8 @@ static inline void smx__rseq_add(uint64_t *base, uint32_t rows, uint32_t mask, u
         SMX__RSEQ_END
         SMX__RSEQ_COLD
         SMX__RSEQ_SIGNATURE
-        "5:\n\t"
-        "ldr %w[w], [%[rseq], #4]\n"
         "4:\n\t"
+        "ldr %w[w], [%[rseq]]\n\t"
         "cbz %[base], 8f\n\t"
         "and %w[w], %w[w], %w[mask]\n\t"
         "add %w[w], %w[w], %w[rows]\n\t"

@@ -2,9 +2,9 @@
  *
  * rseq-x86_64.h - the sequences in x86-64 assembler. Included by <smx/rseq.h>.
  *
- * The thread's struct rseq is at %fs:SMX__RSEQ_OFFSET: cpu_id at 4, rseq_cs at 8. A sequence stores
- * the address of its descriptor to rseq_cs, makes sure of the CPU, commits by one instruction, and
- * stores 0. There is no call in it, and its cold part lies elsewhere.
+ * The thread's struct rseq is at %fs:SMX__RSEQ_OFFSET: cpu_id_start at 0, cpu_id at 4, rseq_cs at
+ * 8. A sequence stores the address of its descriptor to rseq_cs, makes sure of the CPU, commits by
+ * one instruction, and stores 0. There is no call in it, and its cold part lies elsewhere.
  */
 #ifndef SMX_RSEQ_X86_64_H
 #define SMX_RSEQ_X86_64_H
@@ -42,13 +42,14 @@ static inline uint32_t smx__rseq_cpu(void)
     return cpu;
 }
 
-/* base[cpu << 12] += n. 4: the way out to an atomic row, with the CPU's number, or what stands
- * there in a thread without rseq, in t. Nothing happens if base is NULL; rows is 0 then. */
+/* base[cpu << 12] += n. 4: the way out to an atomic row, chosen by cpu_id_start: the CPU's number,
+ * or what libshm left there in a thread without rseq, so that processes seldom meet. If base is
+ * NULL, rows is 0, and nothing happens. */
 static inline void smx__rseq_add(uint64_t *base, uint32_t rows, uint32_t mask, uint64_t n)
 {
     uint64_t t;
     __asm__ __volatile__(
-        SMX__RSEQ_BEGIN("1", "2", "3", "5")
+        SMX__RSEQ_BEGIN("1", "2", "3", "4")
         "movl %%fs:4(%[rseq]), %k[t]\n\t"
         "cmpl %k[rows], %k[t]\n\t"
         "jae 4f\n\t"
@@ -58,9 +59,8 @@ static inline void smx__rseq_add(uint64_t *base, uint32_t rows, uint32_t mask, u
         SMX__RSEQ_END
         SMX__RSEQ_COLD
         SMX__RSEQ_SIGNATURE
-        "5:\n\t"
-        "movl %%fs:4(%[rseq]), %k[t]\n"
         "4:\n\t"
+        "movl %%fs:(%[rseq]), %k[t]\n\t"
         "testq %[base], %[base]\n\t"
         "jz 2b\n\t"
         "andl %k[mask], %k[t]\n\t"

@@ -16,6 +16,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { WITNESS = SMX__MAX_SEGMENTS };
 
@@ -26,6 +27,7 @@ static struct {
                              * than segments: WITNESS, 1 until it is */
     uint32_t count;
     uint32_t lock;
+    uint32_t cpus; /* configured */
     bool hooked;
 } process;
 
@@ -54,6 +56,7 @@ static void after_fork_in_child(void)
         process.segments[i].closed = 0; /* that was the parent's */
         smx__slot_claim(&process.segments[i]);
     }
+    smx__rseq_spread(process.cpus);
     errno = saved;
 }
 
@@ -94,6 +97,9 @@ int smx__process_init(void)
             return -ENOMEM;
         process.hooked = true;
     }
+    long cpus = sysconf(_SC_NPROCESSORS_CONF);
+    process.cpus = cpus > 0 ? (uint32_t)cpus : 0;
+    smx__rseq_spread(process.cpus);
     return smx__rseq_init();
 }
 

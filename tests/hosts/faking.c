@@ -91,7 +91,7 @@ static void set_traps(int on)
 
 __attribute__((noinline)) static void update(uint32_t cpu, uint64_t n)
 {
-    area.cpu_id = cpu;
+    area.cpu_id_start = area.cpu_id = cpu;
     smx_counter_add(counter, n);
     smx_histogram_record(histogram, n);
 }
