@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * registering.c - processes of several threads update a counter, a histogram and a gauge, moved
- * from CPU to CPU under a rain of signals. Says in which rows the counts are, and how many of the
- * threads had no struct rseq registered any more when they ended, and how many atomic rows are used:
- * "percpu=P atomic=A left=L rows=R".
+ * from CPU to CPU under a rain of signals. Says in which rows the counts are, how many of the
+ * threads had no struct rseq registered any more when they ended, and how many atomic rows are
+ * used: "percpu=P atomic=A left=L rows=R".
  * Usage: registering PROCESSES THREADS N [taken]; taken: threads register an area of their own
  * before their first update. Exit status 0 if every count is there.
  */
