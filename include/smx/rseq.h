@@ -4,9 +4,8 @@
  * <smx/update.h>; do not include it alone. One file a machine: this one chooses.
  *
  * What a machine's file gives, for threads that libc registered for rseq(2):
- *   smx__rseq_cpu()     the CPU, at least 2^31 in a thread without rseq
- *   smx__rseq_add()     base[cpu << 12] += n, or the atomic row
- *   smx__rseq_record()  one value of a histogram
+ *   smx__rseq_add()     base[cpu << 12] += n, or the same in an atomic row
+ *   smx__rseq_record()  one value of a histogram in the CPU's row, or in an atomic one
  */
 #ifndef SMX_RSEQ_H
 #define SMX_RSEQ_H
