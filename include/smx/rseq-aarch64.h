@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct smx_hist; /* rows at offset 0, stride at 8 */
+struct smx_hist; /* rows at offset 0, mask at 4, stride at 8 */
 
 /* clang-format off */
 
@@ -67,17 +67,17 @@ static inline uint32_t smx__rseq_cpu(void)
     return cpu;
 }
 
-/* base[cpu << 12] += n. 4: the way out to an atomic row, chosen by cpu_id_start: the CPU's number,
- * or what libshm left there in a thread without rseq, so that processes seldom meet. If base is
- * NULL, rows is 0, and nothing happens. */
-static inline void smx__rseq_add(uint64_t *base, uint32_t rows, uint32_t mask, uint64_t n)
+/* base[cpu << 12] += n; shape is rows | mask << 32. 4: the way out to an atomic row, chosen by
+ * cpu_id_start: the CPU's number, or what libshm left there in a thread without rseq, so that
+ * processes seldom meet. If base is NULL, rows is 0, and nothing happens. */
+static inline void smx__rseq_add(uint64_t *base, uint64_t shape, uint64_t n)
 {
     uint64_t rseq, t, v, w;
-    __asm__ __volatile__(
+    SMX__RSEQ_ASM(
         SMX__RSEQ_AREA
         SMX__RSEQ_BEGIN("1", "2", "3", "4")
         "ldr %w[w], [%[rseq], #4]\n\t"
-        "cmp %w[w], %w[rows]\n\t"
+        "cmp %w[w], %w[shape]\n\t"
         "b.lo 6f\n\t"
         "b 4f\n"
         "6:\n\t"
@@ -92,8 +92,9 @@ static inline void smx__rseq_add(uint64_t *base, uint32_t rows, uint32_t mask, u
         "4:\n\t"
         "ldr %w[w], [%[rseq]]\n\t"
         "cbz %[base], 8f\n\t"
-        "and %w[w], %w[w], %w[mask]\n\t"
-        "add %w[w], %w[w], %w[rows]\n\t"
+        "lsr %[t], %[shape], #32\n\t"
+        "and %w[w], %w[w], %w[t]\n\t"
+        "add %w[w], %w[w], %w[shape]\n\t"
         "add %[t], %[base], %[w], lsl #12\n\t"
         SMX__ATOMIC_ADD("7", "%[n]")
         "8:\n\t"
@@ -101,26 +102,30 @@ static inline void smx__rseq_add(uint64_t *base, uint32_t rows, uint32_t mask, u
         ".popsection"
         : [rseq] "=&r"(rseq), [t] "=&r"(t), [v] "=&r"(v), [w] "=&r"(w),
           "+m"(*(uint64_t(*)[])base)
-        : [base] "r"(base), [rows] "r"(rows), [mask] "r"(mask), [n] "rI"(n),
-          [offset] "r"(SMX__RSEQ_OFFSET)
+        : [base] "r"(base), [shape] "r"(shape), [n] "rI"(n), [offset] "r"(SMX__RSEQ_OFFSET)
         : "cc", "x16", "x17");
 }
 
-/* row[SMX_HIST_BUCKETS + bucket] += 1 and row[SMX_HIST_SUM] += ticks, where row is that of `cpu`:
- * two sequences, each of which makes sure that we are still there; the second descriptor replaces
- * the first. 4, 10: the ways out to the first atomic row, base + rows * stride. */
-static inline void smx__rseq_record(uint64_t *base, uint64_t *row, uint64_t bucket, uint64_t ticks,
-                                    uint32_t cpu, const struct smx_hist *hist)
+/* base[row][SMX_HIST_BUCKETS + bucket] += 1 and base[row][SMX_HIST_SUM] += ticks, in two sequences;
+ * the second makes sure that we are still on the CPU of the first, and its descriptor replaces the
+ * first one. 4: both adds in an atomic row; 9, 10: the second alone. Returns the row that was first
+ * chosen. */
+static inline uint64_t *smx__rseq_record(uint64_t *base, uint64_t bucket, uint64_t ticks,
+                                         const struct smx_hist *hist)
 {
-    uint64_t rseq, t, v, w;
-    __asm__ __volatile__(
+    uint64_t *row;
+    uint64_t rseq, cpu, t, v, w;
+    SMX__RSEQ_ASM(
         SMX__RSEQ_AREA
-        SMX__RSEQ_BEGIN("1", "2", "3", "5")
-        "ldr %w[w], [%[rseq], #4]\n\t"
-        "cmp %w[w], %w[cpu]\n\t"
-        "b.eq 6f\n\t"
+        SMX__RSEQ_BEGIN("1", "2", "3", "4")
+        "ldr %w[cpu], [%[rseq], #4]\n\t"
+        "ldr %w[w], [%[hist]]\n\t"
+        "cmp %w[cpu], %w[w]\n\t"
+        "b.lo 6f\n\t"
         "b 4f\n"
         "6:\n\t"
+        "ldr %w[w], [%[hist], #8]\n\t"
+        "umaddl %[row], %w[cpu], %w[w], %[base]\n\t"
         "add %[t], %[row], %[bucket], lsl #3\n\t"
         "ldr %[v], [%[t], #32]\n\t"
         "add %[v], %[v], #1\n\t"
@@ -139,29 +144,34 @@ static inline void smx__rseq_record(uint64_t *base, uint64_t *row, uint64_t buck
         SMX__RSEQ_END
         SMX__RSEQ_COLD
         SMX__RSEQ_SIGNATURE
-        "5:\n"
         "4:\n\t"
-        "ldr %w[t], [%[hist]]\n\t"
-        "ldr %w[v], [%[hist], #8]\n\t"
-        "umaddl %[t], %w[t], %w[v], %[base]\n\t"
-        "add %[t], %[t], %[bucket], lsl #3\n\t"
+        "ldp %w[w], %w[v], [%[hist]]\n\t"
+        "ldr %w[cpu], [%[rseq]]\n\t"
+        "and %w[cpu], %w[cpu], %w[v]\n\t"
+        "add %w[cpu], %w[cpu], %w[w]\n\t"
+        "ldr %w[w], [%[hist], #8]\n\t"
+        "umaddl %[row], %w[cpu], %w[w], %[base]\n\t"
+        "add %[t], %[row], %[bucket], lsl #3\n\t"
         "add %[t], %[t], #32\n\t"
         SMX__ATOMIC_ADD("13", "#1")
-        "b 2b\n\t"
+        "mov %[t], %[row]\n\t"
+        SMX__ATOMIC_ADD("14", "%[ticks]")
+        "b 7b\n\t"
         SMX__RSEQ_SIGNATURE
         "9:\n"
         "10:\n\t"
         "ldr %w[t], [%[hist]]\n\t"
         "ldr %w[v], [%[hist], #8]\n\t"
         "umaddl %[t], %w[t], %w[v], %[base]\n\t"
-        SMX__ATOMIC_ADD("14", "%[ticks]")
+        SMX__ATOMIC_ADD("15", "%[ticks]")
         "b 7b\n\t"
         ".popsection"
-        : [rseq] "=&r"(rseq), [t] "=&r"(t), [v] "=&r"(v), [w] "=&r"(w),
-          "+m"(*(uint64_t(*)[])base)
-        : [base] "r"(base), [row] "r"(row), [bucket] "r"(bucket), [ticks] "r"(ticks),
-          [cpu] "r"(cpu), [hist] "r"(hist), [offset] "r"(SMX__RSEQ_OFFSET)
+        : [rseq] "=&r"(rseq), [row] "=&r"(row), [cpu] "=&r"(cpu), [t] "=&r"(t), [v] "=&r"(v),
+          [w] "=&r"(w), "+m"(*(uint64_t(*)[])base)
+        : [base] "r"(base), [bucket] "r"(bucket), [ticks] "r"(ticks), [hist] "r"(hist),
+          [offset] "r"(SMX__RSEQ_OFFSET)
         : "cc", "x16", "x17");
+    return row;
 }
 /* clang-format on */
 

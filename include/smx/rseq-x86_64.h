@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct smx_hist; /* rows at offset 0, stride at 8 */
+struct smx_hist; /* rows at offset 0, mask at 4, stride at 8 */
 
 /* clang-format off */
 
@@ -42,16 +42,16 @@ static inline uint32_t smx__rseq_cpu(void)
     return cpu;
 }
 
-/* base[cpu << 12] += n. 4: the way out to an atomic row, chosen by cpu_id_start: the CPU's number,
- * or what libshm left there in a thread without rseq, so that processes seldom meet. If base is
- * NULL, rows is 0, and nothing happens. */
-static inline void smx__rseq_add(uint64_t *base, uint32_t rows, uint32_t mask, uint64_t n)
+/* base[cpu << 12] += n; shape is rows | mask << 32. 4: the way out to an atomic row, chosen by
+ * cpu_id_start: the CPU's number, or what libshm left there in a thread without rseq, so that
+ * processes seldom meet. If base is NULL, rows is 0, and nothing happens. */
+static inline void smx__rseq_add(uint64_t *base, uint64_t shape, uint64_t n)
 {
     uint64_t t;
-    __asm__ __volatile__(
+    SMX__RSEQ_ASM(
         SMX__RSEQ_BEGIN("1", "2", "3", "4")
         "movl %%fs:4(%[rseq]), %k[t]\n\t"
-        "cmpl %k[rows], %k[t]\n\t"
+        "cmpl %k[shape], %k[t]\n\t"
         "jae 4f\n\t"
         "shlq $12, %[t]\n\t"
         "addq %[n], (%[base],%[t])\n"
@@ -63,46 +63,57 @@ static inline void smx__rseq_add(uint64_t *base, uint32_t rows, uint32_t mask, u
         "movl %%fs:(%[rseq]), %k[t]\n\t"
         "testq %[base], %[base]\n\t"
         "jz 2b\n\t"
-        "andl %k[mask], %k[t]\n\t"
-        "addl %k[rows], %k[t]\n\t"
+        "shlq $32, %[t]\n\t"
+        "andq %[shape], %[t]\n\t"
+        "shrq $32, %[t]\n\t"
+        "addl %k[shape], %k[t]\n\t"
         "shlq $12, %[t]\n\t"
         "lock addq %[n], (%[base],%[t])\n\t"
         "jmp 2b\n\t"
         ".popsection"
         : [t] "=&r"(t), "+m"(*(uint64_t(*)[])base)
-        : [base] "r"(base), [rows] "r"(rows), [mask] "r"(mask), [n] "er"(n),
-          [rseq] "r"(SMX__RSEQ_OFFSET)
+        : [base] "r"(base), [shape] "r"(shape), [n] "er"(n), [rseq] "r"(SMX__RSEQ_OFFSET)
         : "cc");
 }
 
-/* row[SMX_HIST_BUCKETS + bucket] += 1 and row[SMX_HIST_SUM] += ticks, where row is that of `cpu`:
- * two sequences, each of which makes sure that we are still there; the second descriptor replaces
- * the first. 4, 10: the ways out to the first atomic row, base + rows * stride. */
-static inline void smx__rseq_record(uint64_t *base, uint64_t *row, uint64_t bucket, uint64_t ticks,
-                                    uint32_t cpu, const struct smx_hist *hist)
+/* base[row][SMX_HIST_BUCKETS + bucket] += 1 and base[row][SMX_HIST_SUM] += ticks, in two sequences;
+ * the second makes sure that we are still on the CPU of the first, and its descriptor replaces the
+ * first one. 4: both adds in an atomic row; 9, 10: the second alone. Returns the row that was
+ * first chosen. */
+static inline uint64_t *smx__rseq_record(uint64_t *base, uint64_t bucket, uint64_t ticks,
+                                         const struct smx_hist *hist)
 {
+    uint64_t *row;
     uint64_t t;
-    __asm__ __volatile__(
-        SMX__RSEQ_BEGIN("1", "2", "3", "5")
-        "cmpl %k[cpu], %%fs:4(%[rseq])\n\t"
-        "jne 4f\n\t"
+    uint32_t cpu;
+    SMX__RSEQ_ASM(
+        SMX__RSEQ_BEGIN("1", "2", "3", "4")
+        "movl %%fs:4(%[rseq]), %[cpu]\n\t"
+        "cmpl (%[hist]), %[cpu]\n\t"
+        "jae 4f\n\t"
+        "movl %[cpu], %k[row]\n\t"
+        "imull 8(%[hist]), %k[row]\n\t"
+        "addq %[base], %[row]\n\t"
         "addq $1, 32(%[row],%[bucket],8)\n"
         "2:\n\t"
         SMX__RSEQ_BEGIN("6", "7", "8", "9")
-        "cmpl %k[cpu], %%fs:4(%[rseq])\n\t"
+        "cmpl %[cpu], %%fs:4(%[rseq])\n\t"
         "jne 10f\n\t"
         "addq %[ticks], (%[row])\n"
         "7:\n\t"
         SMX__RSEQ_END
         SMX__RSEQ_COLD
         SMX__RSEQ_SIGNATURE
-        "5:\n"
         "4:\n\t"
-        "movl (%[hist]), %k[t]\n\t"
-        "imull 8(%[hist]), %k[t]\n\t"
-        "addq %[base], %[t]\n\t"
-        "lock addq $1, 32(%[t],%[bucket],8)\n\t"
-        "jmp 2b\n\t"
+        "movl %%fs:(%[rseq]), %[cpu]\n\t"
+        "andl 4(%[hist]), %[cpu]\n\t"
+        "addl (%[hist]), %[cpu]\n\t"
+        "imull 8(%[hist]), %[cpu]\n\t"
+        "movl %[cpu], %k[row]\n\t"
+        "addq %[base], %[row]\n\t"
+        "lock addq $1, 32(%[row],%[bucket],8)\n\t"
+        "lock addq %[ticks], (%[row])\n\t"
+        "jmp 7b\n\t"
         SMX__RSEQ_SIGNATURE
         "9:\n"
         "10:\n\t"
@@ -111,10 +122,11 @@ static inline void smx__rseq_record(uint64_t *base, uint64_t *row, uint64_t buck
         "lock addq %[ticks], (%[base],%[t])\n\t"
         "jmp 7b\n\t"
         ".popsection"
-        : [t] "=&r"(t), "+m"(*(uint64_t(*)[])base)
-        : [base] "r"(base), [row] "r"(row), [bucket] "r"(bucket), [ticks] "r"(ticks),
-          [cpu] "r"(cpu), [hist] "r"(hist), [rseq] "r"(SMX__RSEQ_OFFSET)
+        : [t] "=&r"(t), [row] "=&r"(row), [cpu] "=&r"(cpu), "+m"(*(uint64_t(*)[])base)
+        : [base] "r"(base), [bucket] "r"(bucket), [ticks] "r"(ticks), [hist] "r"(hist),
+          [rseq] "r"(SMX__RSEQ_OFFSET)
         : "cc");
+    return row;
 }
 /* clang-format on */
 

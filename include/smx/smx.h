@@ -135,9 +135,9 @@ struct smx_options {
 int smx_open(const struct smx_options *options, smx_segment **out, struct smx_diag *diag);
 
 /* Give back this process' slot: its gauges stop counting at once, as if it had died.
- * Handles stay valid, counters still count, gauge writes go nowhere (but those of mode `last`, which
- * belong to nobody); mapping and descriptor stay with the process (closing any descriptor of the
- * file would drop the locks of all). A child that is forked later has a slot of its own.
+ * Handles stay valid, counters still count, gauge writes go nowhere (but those of mode `last`,
+ * which belong to nobody); mapping and descriptor stay with the process (closing any descriptor of
+ * the file would drop the locks of all). A child that is forked later has a slot of its own.
  * Context: threads=any fork=any signal=no blocks=never. */
 void smx_close(smx_segment *segment);
 

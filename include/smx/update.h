@@ -125,7 +125,9 @@ static inline void smx_counter_add(smx_counter c, uint64_t n)
     }
 #endif
 #if SMX_HAVE_RSEQ
-    smx__rseq_add(c.base, c.rows, c.mask, n);
+    uint64_t shape;
+    __builtin_memcpy(&shape, &c.rows, sizeof shape); /* rows | mask << 32 */
+    smx__rseq_add(c.base, shape, n);
 #else
     smx__add_atomic(c.base, c.rows, c.mask, 1u << SMX_COUNTER_SHIFT, n);
 #endif
@@ -160,20 +162,22 @@ static inline void smx_histogram_record(smx_histogram h, uint64_t ticks)
     if (!h.base)
         return;
     uint32_t bucket = smx__histogram_index(d, ticks);
-#if SMX_HAVE_RSEQ
-    uint32_t cpu = smx__cpu();
-    if (__builtin_expect(cpu < d->rows, 1)) {
-        uint64_t *row = (uint64_t *)(void *)((char *)h.base + (uint64_t)cpu * d->stride);
-        smx__rseq_record(h.base, row, bucket, ticks, cpu, d);
-        /* Relaxed: each word only grows, and the slow path compares again. */
-        if (__builtin_expect(ticks > __atomic_load_n(row + SMX_HIST_MAX, __ATOMIC_RELAXED), 0) ||
-            __builtin_expect(
-                ~ticks > __atomic_load_n(row + SMX_HIST_MIN_INVERTED, __ATOMIC_RELAXED), 0))
-            smx__histogram_limits(row, ticks);
+#if SMX__REGISTERS
+    if (__builtin_expect(smx__cpu() > INT32_MAX, 0)) {
+        smx__histogram_record(h, bucket, ticks);
         return;
     }
 #endif
+#if SMX_HAVE_RSEQ
+    uint64_t *row = smx__rseq_record(h.base, bucket, ticks, d);
+    /* Relaxed: each word only grows, and the slow path compares again. */
+    if (__builtin_expect(ticks > __atomic_load_n(row + SMX_HIST_MAX, __ATOMIC_RELAXED), 0) ||
+        __builtin_expect(~ticks > __atomic_load_n(row + SMX_HIST_MIN_INVERTED, __ATOMIC_RELAXED),
+                         0))
+        smx__histogram_limits(row, ticks);
+#else
     smx__histogram_record(h, bucket, ticks);
+#endif
 }
 
 /* This process' cell of a gauge, or NULL while its row is not this process' yet. */
