@@ -55,10 +55,12 @@ check_example() {
     check_example
 }
 
-@test "the functions that public headers declare, and no others, are exported or inline" {
+@test "what public headers declare, and nothing else, is exported or inline" {
     gcc -E -P -I "$prefix/include" - <<<$'#include <smx/reader.h>\n#include <smx/scope.h>' |
         grep -oE '^[a-z][a-z0-9_ *]*\bsmx_[a-z0-9_]+\(' | grep -v '^static' |
-        grep -oE 'smx_[a-z0-9_]+\($' | tr -d '(' | sort -u >declared
+        grep -oE 'smx_[a-z0-9_]+\($' | tr -d '(' >declared
+    echo smx_rseq_offset >>declared
+    sort -u -o declared declared
     nm --dynamic --defined-only --format=posix "$library" | sed 's/[@ ].*//' |
         grep -vx SMX_1 | sort -u >exported
     [[ $(wc -l <declared) -gt 40 ]]

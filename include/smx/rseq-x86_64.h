@@ -2,7 +2,7 @@
  *
  * rseq-x86_64.h - the sequences in x86-64 assembler. Included by <smx/rseq.h>.
  *
- * The thread's struct rseq is at %fs:__rseq_offset: cpu_id at 4, rseq_cs at 8. A sequence stores
+ * The thread's struct rseq is at %fs:SMX__RSEQ_OFFSET: cpu_id at 4, rseq_cs at 8. A sequence stores
  * the address of its descriptor to rseq_cs, makes sure of the CPU, commits by one instruction, and
  * stores 0. There is no call in it, and its cold part lies elsewhere.
  */
@@ -10,12 +10,9 @@
 #define SMX_RSEQ_X86_64_H
 
 #include <stddef.h>
-#include <sys/rseq.h>
+#include <stdint.h>
 
 struct smx_hist; /* rows at offset 0, stride at 8 */
-
-#define SMX__STRING_(x) #x
-#define SMX__STRING(x)  SMX__STRING_(x)
 
 /* clang-format off */
 
@@ -33,14 +30,20 @@ struct smx_hist; /* rows at offset 0, stride at 8 */
 #define SMX__RSEQ_END "movq $0, %%fs:8(%[rseq])\n\t"
 #define SMX__RSEQ_COLD ".pushsection __rseq_failure, \"ax?\"\n\t"
 
-/* What libc registered has to stand before the label of an abort: as the displacement of an
- * instruction that traps. */
+/* The signature, as the displacement of an instruction that traps. */
 #define SMX__RSEQ_SIGNATURE                                                                        \
     ".byte 0x0f, 0xb9, 0x3d\n\t"                                                                   \
-    ".long " SMX__STRING(RSEQ_SIG) "\n"
+    ".long " SMX__STRING(SMX__RSEQ_SIG) "\n"
 
 /* "inline": or else gcc takes the lines of the text for instructions, and does not inline. */
 #define SMX__RSEQ_ASM __asm__ __volatile__ __inline__
+
+static inline uint32_t smx__rseq_cpu(void)
+{
+    uint32_t cpu;
+    __asm__ __volatile__("movl %%fs:4(%1), %0" : "=r"(cpu) : "r"(SMX__RSEQ_OFFSET));
+    return cpu;
+}
 
 /* base[cpu << 12] += n; shape is rows | mask << 32. 4: the way out to an atomic row, with the CPU's
  * number, or what stands there in a thread without rseq, in t. Nothing happens if base is NULL;
@@ -73,7 +76,7 @@ static inline void smx__rseq_add(uint64_t *base, uint64_t shape, uint64_t n)
         "jmp 2b\n\t"
         ".popsection"
         : [t] "=&r"(t), "+m"(*(uint64_t(*)[])base)
-        : [base] "r"(base), [shape] "r"(shape), [n] "er"(n), [rseq] "r"(__rseq_offset)
+        : [base] "r"(base), [shape] "r"(shape), [n] "er"(n), [rseq] "r"(SMX__RSEQ_OFFSET)
         : "cc");
 }
 
@@ -126,7 +129,7 @@ static inline uint64_t *smx__rseq_record(uint64_t *base, uint64_t bucket, uint64
         ".popsection"
         : [t] "=&r"(t), [row] "=&r"(row), [cpu] "=&r"(cpu), "+m"(*(uint64_t(*)[])base)
         : [base] "r"(base), [bucket] "r"(bucket), [ticks] "r"(ticks), [hist] "r"(hist),
-          [rseq] "r"(__rseq_offset)
+          [rseq] "r"(SMX__RSEQ_OFFSET)
         : "cc");
     return row;
 }

@@ -117,10 +117,15 @@ void smx__fgauge_add(struct smx_cell *base, const struct smx_proc *proc, double 
  * child runs on its parent's rseq area and counts are lost. */
 static inline void smx_counter_add(smx_counter c, uint64_t n)
 {
+#if SMX__REGISTERS
+    /* A thread without rseq may get it there. */
+    if (__builtin_expect(smx__cpu() > INT32_MAX, 0)) {
+        smx__add_atomic(c.base, c.rows, c.mask, 1u << SMX_COUNTER_SHIFT, n);
+        return;
+    }
+#endif
 #if SMX_HAVE_RSEQ
-    uint64_t shape;
-    __builtin_memcpy(&shape, &c.rows, sizeof shape); /* rows | mask << 32 */
-    smx__rseq_add(c.base, shape, n);
+    smx__rseq_add(c.base, c.rows | (uint64_t)c.mask << 32, n);
 #else
     smx__add_atomic(c.base, c.rows, c.mask, 1u << SMX_COUNTER_SHIFT, n);
 #endif
@@ -155,6 +160,12 @@ static inline void smx_histogram_record(smx_histogram h, uint64_t ticks)
     if (!h.base)
         return;
     uint32_t bucket = smx__histogram_index(d, ticks);
+#if SMX__REGISTERS
+    if (__builtin_expect(smx__cpu() > INT32_MAX, 0)) {
+        smx__histogram_record(h, bucket, ticks);
+        return;
+    }
+#endif
 #if SMX_HAVE_RSEQ
     uint64_t *row = smx__rseq_record(h.base, bucket, ticks, d);
     /* Relaxed: each word only grows, and the slow path compares again. */

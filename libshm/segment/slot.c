@@ -75,8 +75,8 @@ bool smx__slot_any_live(int fd, uint32_t slots)
     return type == F_WRLCK;
 }
 
-/* The lock went with the descriptor that the host closed. Lock our slot again if nobody has taken it
- * meanwhile; else we have none, and the next gauge write or heartbeat claims one. */
+/* The lock went with the descriptor that the host closed. Lock our slot again if nobody has taken
+ * it meanwhile; else we have none, and the next gauge write or heartbeat claims one. */
 static void regain(struct smx_segment *segment)
 {
     uint64_t word = __atomic_load_n(&segment->proc->word, __ATOMIC_RELAXED);
