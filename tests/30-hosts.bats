@@ -73,6 +73,15 @@ read_rows() {
     [[ $percpu -eq 0 && $atomic -eq 10000 ]]
 }
 
+@test "without glibc's rseq processes are spread over the atomic rows" {
+    compile registering registering.c -O2 "$build/lib/libshm.a"
+    run env GLIBC_TUNABLES=glibc.pthread.rseq=0 ./registering 8 1 1000
+    echo "$output"
+    # One for each CPU, by the process; 4 at most.
+    [[ $status -eq 0 && $output =~ percpu=0\ .*rows=([0-9]+) ]]
+    [[ ${BASH_REMATCH[1]} -ge 2 || $(getconf _NPROCESSORS_CONF) -eq 1 ]]
+}
+
 @test "under valgrind every count goes to the atomic row, none is lost" {
     compile counting counting.c -O2 "$build/lib/libshm.a"
     count_by 1000 valgrind --quiet --error-exitcode=9

@@ -2,9 +2,10 @@
  *
  * rseq-aarch64.h - the sequences in aarch64 assembler. Included by <smx/rseq.h>.
  *
- * The thread's struct rseq is at tpidr_el0 + SMX__RSEQ_OFFSET: cpu_id at 4, rseq_cs at 8. A
- * sequence stores the address of its descriptor to rseq_cs, makes sure of the CPU, loads, adds,
- * commits by one store, and stores 0. There is no call in it, and its cold part lies elsewhere.
+ * The thread's struct rseq is at tpidr_el0 + SMX__RSEQ_OFFSET: cpu_id_start at 0, cpu_id at 4,
+ * rseq_cs at 8. A sequence stores the address of its descriptor to rseq_cs, makes sure of the CPU,
+ * loads, adds, commits by one store, and stores 0. There is no call in it, and its cold part lies
+ * elsewhere.
  *
  * A conditional branch reaches 1 MiB, which the cold part of a large program may be away; so it
  * jumps over a branch that reaches everything, through a veneer of the linker's where need be. That
@@ -16,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct smx_hist; /* rows at offset 0, stride at 8 */
+struct smx_hist; /* rows at offset 0, mask at 4, stride at 8 */
 
 /* clang-format off */
 
@@ -66,15 +67,15 @@ static inline uint32_t smx__rseq_cpu(void)
     return cpu;
 }
 
-/* base[cpu << 12] += n; shape is rows | mask << 32. 4: the way out to an atomic row, with the CPU's
- * number, or what stands there in a thread without rseq, in w. Nothing happens if base is NULL;
- * rows is 0 then. */
+/* base[cpu << 12] += n; shape is rows | mask << 32. 4: the way out to an atomic row, chosen by
+ * cpu_id_start: the CPU's number, or what libshm left there in a thread without rseq, so that
+ * processes seldom meet. If base is NULL, rows is 0, and nothing happens. */
 static inline void smx__rseq_add(uint64_t *base, uint64_t shape, uint64_t n)
 {
     uint64_t rseq, t, v, w;
-    __asm__ __volatile__(
+    SMX__RSEQ_ASM(
         SMX__RSEQ_AREA
-        SMX__RSEQ_BEGIN("1", "2", "3", "5")
+        SMX__RSEQ_BEGIN("1", "2", "3", "4")
         "ldr %w[w], [%[rseq], #4]\n\t"
         "cmp %w[w], %w[shape]\n\t"
         "b.lo 6f\n\t"
@@ -88,9 +89,8 @@ static inline void smx__rseq_add(uint64_t *base, uint64_t shape, uint64_t n)
         SMX__RSEQ_END
         SMX__RSEQ_COLD
         SMX__RSEQ_SIGNATURE
-        "5:\n\t"
-        "ldr %w[w], [%[rseq], #4]\n"
         "4:\n\t"
+        "ldr %w[w], [%[rseq]]\n\t"
         "cbz %[base], 8f\n\t"
         "lsr %[t], %[shape], #32\n\t"
         "and %w[w], %w[w], %w[t]\n\t"
@@ -102,24 +102,22 @@ static inline void smx__rseq_add(uint64_t *base, uint64_t shape, uint64_t n)
         ".popsection"
         : [rseq] "=&r"(rseq), [t] "=&r"(t), [v] "=&r"(v), [w] "=&r"(w),
           "+m"(*(uint64_t(*)[])base)
-        : [base] "r"(base), [shape] "r"(shape), [n] "rI"(n),
-          [offset] "r"(SMX__RSEQ_OFFSET)
+        : [base] "r"(base), [shape] "r"(shape), [n] "rI"(n), [offset] "r"(SMX__RSEQ_OFFSET)
         : "cc", "x16", "x17");
 }
 
 /* base[row][SMX_HIST_BUCKETS + bucket] += 1 and base[row][SMX_HIST_SUM] += ticks, in two sequences;
  * the second makes sure that we are still on the CPU of the first, and its descriptor replaces the
- * first one. 4, 5: both adds in an atomic row; 9, 10: the second alone. Returns the row that was
- * first chosen. */
+ * first one. 4: both adds in an atomic row; 9, 10: the second alone. Returns the row that was first
+ * chosen. */
 static inline uint64_t *smx__rseq_record(uint64_t *base, uint64_t bucket, uint64_t ticks,
                                          const struct smx_hist *hist)
 {
-    uint64_t rseq, t, v, w;
     uint64_t *row;
-    uint32_t cpu;
-    __asm__ __volatile__(
+    uint64_t rseq, cpu, t, v, w;
+    SMX__RSEQ_ASM(
         SMX__RSEQ_AREA
-        SMX__RSEQ_BEGIN("1", "2", "3", "5")
+        SMX__RSEQ_BEGIN("1", "2", "3", "4")
         "ldr %w[cpu], [%[rseq], #4]\n\t"
         "ldr %w[w], [%[hist]]\n\t"
         "cmp %w[cpu], %w[w]\n\t"
@@ -146,12 +144,10 @@ static inline uint64_t *smx__rseq_record(uint64_t *base, uint64_t bucket, uint64
         SMX__RSEQ_END
         SMX__RSEQ_COLD
         SMX__RSEQ_SIGNATURE
-        "5:\n\t"
-        "ldr %w[cpu], [%[rseq], #4]\n"
         "4:\n\t"
-        "ldr %w[w], [%[hist], #4]\n\t"
-        "and %w[cpu], %w[cpu], %w[w]\n\t"
-        "ldr %w[w], [%[hist]]\n\t"
+        "ldp %w[w], %w[v], [%[hist]]\n\t"
+        "ldr %w[cpu], [%[rseq]]\n\t"
+        "and %w[cpu], %w[cpu], %w[v]\n\t"
         "add %w[cpu], %w[cpu], %w[w]\n\t"
         "ldr %w[w], [%[hist], #8]\n\t"
         "umaddl %[row], %w[cpu], %w[w], %[base]\n\t"
@@ -159,7 +155,7 @@ static inline uint64_t *smx__rseq_record(uint64_t *base, uint64_t bucket, uint64
         "add %[t], %[t], #32\n\t"
         SMX__ATOMIC_ADD("13", "#1")
         "mov %[t], %[row]\n\t"
-        SMX__ATOMIC_ADD("15", "%[ticks]")
+        SMX__ATOMIC_ADD("14", "%[ticks]")
         "b 7b\n\t"
         SMX__RSEQ_SIGNATURE
         "9:\n"
@@ -167,11 +163,11 @@ static inline uint64_t *smx__rseq_record(uint64_t *base, uint64_t bucket, uint64
         "ldr %w[t], [%[hist]]\n\t"
         "ldr %w[v], [%[hist], #8]\n\t"
         "umaddl %[t], %w[t], %w[v], %[base]\n\t"
-        SMX__ATOMIC_ADD("14", "%[ticks]")
+        SMX__ATOMIC_ADD("15", "%[ticks]")
         "b 7b\n\t"
         ".popsection"
-        : [rseq] "=&r"(rseq), [t] "=&r"(t), [v] "=&r"(v), [w] "=&r"(w), [row] "=&r"(row),
-          [cpu] "=&r"(cpu), "+m"(*(uint64_t(*)[])base)
+        : [rseq] "=&r"(rseq), [row] "=&r"(row), [cpu] "=&r"(cpu), [t] "=&r"(t), [v] "=&r"(v),
+          [w] "=&r"(w), "+m"(*(uint64_t(*)[])base)
         : [base] "r"(base), [bucket] "r"(bucket), [ticks] "r"(ticks), [hist] "r"(hist),
           [offset] "r"(SMX__RSEQ_OFFSET)
         : "cc", "x16", "x17");

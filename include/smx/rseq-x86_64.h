@@ -2,9 +2,9 @@
  *
  * rseq-x86_64.h - the sequences in x86-64 assembler. Included by <smx/rseq.h>.
  *
- * The thread's struct rseq is at %fs:SMX__RSEQ_OFFSET: cpu_id at 4, rseq_cs at 8. A sequence stores
- * the address of its descriptor to rseq_cs, makes sure of the CPU, commits by one instruction, and
- * stores 0. There is no call in it, and its cold part lies elsewhere.
+ * The thread's struct rseq is at %fs:SMX__RSEQ_OFFSET: cpu_id_start at 0, cpu_id at 4, rseq_cs at
+ * 8. A sequence stores the address of its descriptor to rseq_cs, makes sure of the CPU, commits by
+ * one instruction, and stores 0. There is no call in it, and its cold part lies elsewhere.
  */
 #ifndef SMX_RSEQ_X86_64_H
 #define SMX_RSEQ_X86_64_H
@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct smx_hist; /* rows at offset 0, stride at 8 */
+struct smx_hist; /* rows at offset 0, mask at 4, stride at 8 */
 
 /* clang-format off */
 
@@ -35,9 +35,6 @@ struct smx_hist; /* rows at offset 0, stride at 8 */
     ".byte 0x0f, 0xb9, 0x3d\n\t"                                                                   \
     ".long " SMX__STRING(SMX__RSEQ_SIG) "\n"
 
-/* "inline": or else gcc takes the lines of the text for instructions, and does not inline. */
-#define SMX__RSEQ_ASM __asm__ __volatile__ __inline__
-
 static inline uint32_t smx__rseq_cpu(void)
 {
     uint32_t cpu;
@@ -45,14 +42,14 @@ static inline uint32_t smx__rseq_cpu(void)
     return cpu;
 }
 
-/* base[cpu << 12] += n; shape is rows | mask << 32. 4: the way out to an atomic row, with the CPU's
- * number, or what stands there in a thread without rseq, in t. Nothing happens if base is NULL;
- * rows is 0 then. */
+/* base[cpu << 12] += n; shape is rows | mask << 32. 4: the way out to an atomic row, chosen by
+ * cpu_id_start: the CPU's number, or what libshm left there in a thread without rseq, so that
+ * processes seldom meet. If base is NULL, rows is 0, and nothing happens. */
 static inline void smx__rseq_add(uint64_t *base, uint64_t shape, uint64_t n)
 {
     uint64_t t;
     SMX__RSEQ_ASM(
-        SMX__RSEQ_BEGIN("1", "2", "3", "5")
+        SMX__RSEQ_BEGIN("1", "2", "3", "4")
         "movl %%fs:4(%[rseq]), %k[t]\n\t"
         "cmpl %k[shape], %k[t]\n\t"
         "jae 4f\n\t"
@@ -62,9 +59,8 @@ static inline void smx__rseq_add(uint64_t *base, uint64_t shape, uint64_t n)
         SMX__RSEQ_END
         SMX__RSEQ_COLD
         SMX__RSEQ_SIGNATURE
-        "5:\n\t"
-        "movl %%fs:4(%[rseq]), %k[t]\n"
         "4:\n\t"
+        "movl %%fs:(%[rseq]), %k[t]\n\t"
         "testq %[base], %[base]\n\t"
         "jz 2b\n\t"
         "shlq $32, %[t]\n\t"
@@ -82,7 +78,7 @@ static inline void smx__rseq_add(uint64_t *base, uint64_t shape, uint64_t n)
 
 /* base[row][SMX_HIST_BUCKETS + bucket] += 1 and base[row][SMX_HIST_SUM] += ticks, in two sequences;
  * the second makes sure that we are still on the CPU of the first, and its descriptor replaces the
- * first one. 4, 5: both adds in an atomic row; 9, 10: the second alone. Returns the row that was
+ * first one. 4: both adds in an atomic row; 9, 10: the second alone. Returns the row that was
  * first chosen. */
 static inline uint64_t *smx__rseq_record(uint64_t *base, uint64_t bucket, uint64_t ticks,
                                          const struct smx_hist *hist)
@@ -91,7 +87,7 @@ static inline uint64_t *smx__rseq_record(uint64_t *base, uint64_t bucket, uint64
     uint64_t t;
     uint32_t cpu;
     SMX__RSEQ_ASM(
-        SMX__RSEQ_BEGIN("1", "2", "3", "5")
+        SMX__RSEQ_BEGIN("1", "2", "3", "4")
         "movl %%fs:4(%[rseq]), %[cpu]\n\t"
         "cmpl (%[hist]), %[cpu]\n\t"
         "jae 4f\n\t"
@@ -108,9 +104,8 @@ static inline uint64_t *smx__rseq_record(uint64_t *base, uint64_t bucket, uint64
         SMX__RSEQ_END
         SMX__RSEQ_COLD
         SMX__RSEQ_SIGNATURE
-        "5:\n\t"
-        "movl %%fs:4(%[rseq]), %[cpu]\n"
         "4:\n\t"
+        "movl %%fs:(%[rseq]), %[cpu]\n\t"
         "andl 4(%[hist]), %[cpu]\n\t"
         "addl (%[hist]), %[cpu]\n\t"
         "imull 8(%[hist]), %[cpu]\n\t"

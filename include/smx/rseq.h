@@ -37,7 +37,7 @@
 /* 1 where updates use rseq; else every one takes an atomic row. ThreadSanitizer cannot see what a
  * sequence does. */
 #if (defined(SMX__LIBC_RSEQ) || defined(SMX_REGISTER_RSEQ)) && !defined(SMX_NO_RSEQ) &&            \
-    !defined(SMX__TSAN) && !defined(__ILP32__) && (defined(__x86_64__) || defined(__aarch64__))
+    !defined(SMX__TSAN) && !defined(__ILP32__) && (defined(__x86_64__) || defined(__AARCH64EL__))
 #define SMX_HAVE_RSEQ 1
 #else
 #define SMX_HAVE_RSEQ 0
@@ -68,6 +68,9 @@ extern ptrdiff_t smx_rseq_offset;
 #endif
 #endif
 
+/* "inline": or else gcc takes the lines of the text for instructions, and does not inline. */
+#define SMX__RSEQ_ASM __asm__ __volatile__ __inline__
+
 #define SMX__STRING_(x) #x
 #define SMX__STRING(x)  SMX__STRING_(x)
 
@@ -75,8 +78,6 @@ extern ptrdiff_t smx_rseq_offset;
  * what the thread was registered with. */
 #if defined(__x86_64__)
 #define SMX__RSEQ_SIG 0x53053053
-#elif defined(__AARCH64EB__)
-#define SMX__RSEQ_SIG 0x00bc28d4
 #else
 #define SMX__RSEQ_SIG 0xd428bc00
 #endif

@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { WITNESS = SMX__MAX_SEGMENTS };
 
@@ -28,6 +29,7 @@ static struct {
                              * than segments: WITNESS, 1 until it is */
     uint32_t count;
     uint32_t lock;
+    uint32_t cpus; /* configured */
     bool hooked;
     struct smx__moment first; /* what the time stamp counter is measured from */
 } process;
@@ -58,6 +60,7 @@ static void after_fork_in_child(void)
         process.segments[i].closed = 0; /* that was the parent's */
         smx__slot_claim(&process.segments[i]);
     }
+    smx__rseq_spread(process.cpus);
     errno = saved;
 }
 
@@ -103,6 +106,9 @@ int smx__process_init(void)
         /* Release: pairs with smx_now_ns(). */
         __atomic_store_n(&process.first.ns, first.ns, __ATOMIC_RELEASE);
     }
+    long cpus = sysconf(_SC_NPROCESSORS_CONF);
+    process.cpus = cpus > 0 ? (uint32_t)cpus : 0;
+    smx__rseq_spread(process.cpus);
     return smx__rseq_init();
 }
 

@@ -26,6 +26,19 @@
 extern const ptrdiff_t __rseq_offset __attribute__((weak));
 extern const unsigned int __rseq_size __attribute__((weak));
 
+#if SMX_HAVE_RSEQ
+static uintptr_t thread_pointer(void)
+{
+    uintptr_t thread;
+#if defined(__x86_64__)
+    __asm__("movq %%fs:0, %0" : "=r"(thread));
+#else
+    __asm__("mrs %0, tpidr_el0" : "=r"(thread));
+#endif
+    return thread;
+}
+#endif
+
 #if SMX__REGISTERS
 
 #if !defined(SYS_rseq) && defined(__x86_64__)
@@ -57,13 +70,7 @@ static __thread struct membership self
 
 static ptrdiff_t own_offset(void)
 {
-    uintptr_t thread;
-#if defined(__x86_64__)
-    __asm__("movq %%fs:0, %0" : "=r"(thread));
-#else
-    __asm__("mrs %0, tpidr_el0" : "=r"(thread));
-#endif
-    return (ptrdiff_t)((uintptr_t)&self.area - thread);
+    return (ptrdiff_t)((uintptr_t)&self.area - thread_pointer());
 }
 
 static long rseq(struct area *area, int flags)
@@ -117,6 +124,21 @@ static int init_own(void)
 }
 
 #endif
+
+/* The kernel writes nothing to an area that is not registered, and a sequence that finds it so
+ * takes the atomic row by cpu_id_start, which would be 0 in every process. It has to be the number
+ * of a CPU: others may use it as an index. */
+void smx__rseq_spread(uint32_t cpus)
+{
+#if SMX_HAVE_RSEQ && !SMX__REGISTERS
+    if (cpus == 0 || smx__rseq_cpu() <= INT32_MAX)
+        return;
+    uint32_t *cpu_id_start = (uint32_t *)(thread_pointer() + (uintptr_t)__rseq_offset);
+    *cpu_id_start = (uint32_t)getpid() % cpus;
+#else
+    (void)cpus;
+#endif
+}
 
 int smx__rseq_init(void)
 {

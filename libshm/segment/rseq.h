@@ -22,4 +22,8 @@ static inline void smx__rseq_join(void)
 }
 #endif
 
+/* Where libc's threads have no rseq: choose the atomic row of the calling thread's counters by the
+ * process, among as many as there are CPUs. Async-signal-safe. */
+void smx__rseq_spread(uint32_t cpus);
+
 #endif

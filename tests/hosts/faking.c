@@ -7,6 +7,7 @@
 #define SMX_REGISTER_RSEQ
 #include <smx/smx.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-enum { ROWS = 4, TRAP = 0xd4200000 };
+enum { ROWS = 4, MAX_SEQUENCES = 64 };
+#define TRAP 0xd4200000u
 
 /* The kernel's, of linux/rseq.h. */
 struct area {
@@ -30,7 +32,8 @@ extern struct descriptor __start___rseq_cs[], __stop___rseq_cs[];
 static __thread struct area area;
 static smx_counter counter;
 static smx_histogram histogram;
-static unsigned traps;
+static uint32_t commits[MAX_SEQUENCES]; /* the instructions */
+static const char *script;
 static int tests, bad;
 
 static void expect(const char *what, int is)
@@ -58,39 +61,70 @@ static uint64_t bucket_sum(uint32_t row)
     return sum;
 }
 
-/* What the kernel does to a sequence that is interrupted before its commit. */
-static void abort_it(int signal, siginfo_t *info, void *context)
+static void write_commit(const struct descriptor *d, uint32_t instruction)
+{
+    uint32_t *commit = (uint32_t *)(d->start + d->length - 4);
+    uintptr_t page = (uintptr_t)commit & ~(uintptr_t)4095;
+    if (mprotect((void *)page, 4096, PROT_READ | PROT_WRITE | PROT_EXEC) != 0)
+        _exit(8);
+    *commit = instruction;
+    __builtin___clear_cache((char *)commit, (char *)(commit + 1));
+}
+
+/* Put a trap where the last instruction of every sequence of this program is, or that back. */
+static void set_traps(bool on)
+{
+    for (size_t i = 0; i < (size_t)(__stop___rseq_cs - __start___rseq_cs); i++) {
+        const struct descriptor *d = &__start___rseq_cs[i];
+        if (i == MAX_SEQUENCES)
+            exit(1);
+        if (on)
+            memcpy(&commits[i], (const void *)(d->start + d->length - 4), 4);
+        write_commit(d, on ? TRAP : commits[i]);
+    }
+}
+
+/* A commit is reached: do what the script says. */
+static void on_trap(int signal, siginfo_t *info, void *context)
 {
     mcontext_t *machine = &((ucontext_t *)context)->uc_mcontext;
     const struct descriptor *d = (const struct descriptor *)area.rseq_cs;
     (void)signal;
     (void)info;
-    if (!d || machine->pc - d->start >= d->length)
+    if (!d || machine->pc != d->start + d->length - 4)
         _exit(9);
-    area.rseq_cs = 0;
-    machine->pc = d->abort;
-    traps++;
-}
-
-/* Put a trap where the last instruction of one sequence is, or put it back. */
-static void set_trap(const struct descriptor *d, int on)
-{
-    static uint32_t saved;
-    uint32_t *commit = (uint32_t *)(d->start + d->length - 4);
-    uintptr_t page = (uintptr_t)commit & ~(uintptr_t)4095;
-    if (mprotect((void *)page, 4096, PROT_READ | PROT_WRITE | PROT_EXEC) != 0)
-        exit(1);
-    if (on)
-        saved = *commit;
-    *commit = on ? TRAP : saved;
-    __builtin___clear_cache((char *)commit, (char *)(commit + 1));
+    switch (*script++) {
+    case 'p': /* pass */
+        write_commit(d, commits[d - __start___rseq_cs]);
+        break;
+    case 'a': /* abort, as the kernel does */
+        area.rseq_cs = 0;
+        machine->pc = d->abort;
+        break;
+    case 'm': /* it was moved before the sequence began */
+        area.cpu_id_start = ++area.cpu_id;
+        machine->pc = d->start;
+        break;
+    default:
+        _exit(7);
+    }
 }
 
 __attribute__((noinline)) static void update(uint32_t cpu, uint64_t n)
 {
-    area.cpu_id = cpu;
+    area.cpu_id_start = area.cpu_id = cpu;
     smx_counter_add(counter, n);
     smx_histogram_record(histogram, n);
+}
+
+/* An update, in which the commits of the add and of the record's two sequences do as told. */
+static bool update_as(const char *told, uint32_t cpu, uint64_t n)
+{
+    script = told;
+    set_traps(true);
+    update(cpu, n);
+    set_traps(false);
+    return *script == '\0';
 }
 
 static void open_segment(void)
@@ -104,31 +138,9 @@ static void open_segment(void)
     smx_rseq_offset = (char *)&area - (char *)__builtin_thread_pointer();
 }
 
-/* Abort the sequences of update() one at a time: that of the add, the two of the record. The first
- * of these takes the second along to the atomic row. */
-static void abort_each(void)
-{
-    int exact = 1;
-    for (struct descriptor *d = __start___rseq_cs; d < __stop___rseq_cs; d++) {
-        set_trap(d, 1);
-        update(2, 100);
-        set_trap(d, 0);
-        uint64_t times = (uint64_t)(d - __start___rseq_cs) + 1;
-        uint64_t count = counted(2) + counted(ROWS + (2 & counter.mask));
-        uint64_t sum = recorded(2, SMX_HIST_SUM) + recorded(ROWS, SMX_HIST_SUM);
-        exact &= count == 5 + 100 * times && sum == 5 + 100 * times &&
-                 bucket_sum(2) + bucket_sum(ROWS) == 1 + times && area.rseq_cs == 0;
-    }
-    expect("three sequences were aborted", traps == 3);
-    expect("nothing was lost or doubled, and no descriptor stays behind", exact);
-    expect("an aborted add went to an atomic row", counted(ROWS + (2 & counter.mask)) == 100);
-    expect("so did an aborted record, and an aborted sum alone",
-           bucket_sum(ROWS) == 1 && recorded(ROWS, SMX_HIST_SUM) == 200);
-}
-
 int main(void)
 {
-    struct sigaction action = {.sa_sigaction = abort_it, .sa_flags = SA_SIGINFO};
+    struct sigaction action = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO};
     sigaction(SIGTRAP, &action, NULL);
     open_segment();
 
@@ -140,11 +152,26 @@ int main(void)
                recorded(3, SMX_HIST_SUM) == 7);
     expect("no descriptor stays behind", area.rseq_cs == 0);
 
-    abort_each();
+    expect("an aborted update goes to an atomic row",
+           update_as("aa", 2, 100) && counted(2) == 5 &&
+               counted(ROWS + (2 & counter.mask)) == 100 && bucket_sum(2) == 1 &&
+               recorded(2, SMX_HIST_SUM) == 5 && bucket_sum(ROWS) == 1 &&
+               recorded(ROWS, SMX_HIST_SUM) == 100);
+    expect("no descriptor stays behind an abort", area.rseq_cs == 0);
+    expect("a record that is aborted between bucket and sum has its sum in the atomic row",
+           update_as("ppa", 1, 200) && counted(1) == 200 && bucket_sum(1) == 1 &&
+               recorded(1, SMX_HIST_SUM) == 0 && bucket_sum(ROWS) == 1 &&
+               recorded(ROWS, SMX_HIST_SUM) == 300);
+    expect("so has one that is moved to another CPU there",
+           update_as("ppm", 0, 400) && counted(0) == 400 && bucket_sum(0) == 1 &&
+               recorded(0, SMX_HIST_SUM) == 0 && recorded(1, SMX_HIST_SUM) == 0 &&
+               recorded(ROWS, SMX_HIST_SUM) == 700);
+    expect("no descriptor stays behind those", area.rseq_cs == 0);
+
     update(ROWS + 1, 1000);
     expect("a CPU without a row takes an atomic one",
-           counted(ROWS + ((ROWS + 1) & counter.mask)) == 1000 &&
-               recorded(ROWS, SMX_HIST_SUM) == 1200);
+           counted(ROWS + ((ROWS + 1) & counter.mask)) == 1000 && bucket_sum(ROWS) == 2 &&
+               recorded(ROWS, SMX_HIST_SUM) == 1700);
     smx_counter_inc((smx_counter){0});
     expect("a handle of nothing swallows an add", area.rseq_cs == 0);
     printf("1..%d\n", tests);

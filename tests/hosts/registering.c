@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * registering.c - processes of several threads update a counter, a histogram and a gauge, moved
- * from CPU to CPU under a rain of signals. Says in which rows the counts are, and how many of the
- * threads had no struct rseq registered any more when they ended: "percpu=P atomic=A left=L".
+ * from CPU to CPU under a rain of signals. Says in which rows the counts are, how many of the
+ * threads had no struct rseq registered any more when they ended, and how many atomic rows are
+ * used: "percpu=P atomic=A left=L rows=R".
  * Usage: registering PROCESSES THREADS N [taken]; taken: threads register an area of their own
  * before their first update. Exit status 0 if every count is there.
  */
@@ -170,8 +171,11 @@ int main(int argc, char **argv)
     smx_counter c = host.counter;
     uint64_t percpu = rows_sum(c, 0, c.rows);
     uint64_t atomic = rows_sum(c, c.rows, c.rows + c.mask + 1);
-    printf("percpu=%llu atomic=%llu left=%u\n", (unsigned long long)percpu,
-           (unsigned long long)atomic, *host.left);
+    uint32_t rows = 0;
+    for (uint32_t row = c.rows; row <= c.rows + c.mask; row++)
+        rows += rows_sum(c, row, row + 1) > 0;
+    printf("percpu=%llu atomic=%llu left=%u rows=%u\n", (unsigned long long)percpu,
+           (unsigned long long)atomic, *host.left, rows);
     uint64_t recorded = processes * threads * host.n;
     if (percpu + atomic == recorded + processes * host.n &&
         smx_histogram_count(host.histogram) == recorded &&
