@@ -137,9 +137,17 @@ static int create(int directory, const char *name, uint64_t seed, struct smx__fi
 
 int smx__file_map(int fd, uint64_t length, struct smx__file *out)
 {
-    void *at = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    /* Accessible only when it is unlocked: in a host that called mlockall(MCL_FUTURE) the kernel
+     * makes all pages of a mapping at once, here a tmpfs full of holes. */
+    void *at = mmap(NULL, length, PROT_NONE, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED)
-        return -errno;
+        return errno == EAGAIN ? -ENOMEM : -errno; /* RLIMIT_MEMLOCK; waiting does not help */
+    (void)munlock(at, length);
+    if (mprotect(at, length, PROT_READ | PROT_WRITE) != 0) {
+        int error = -errno;
+        munmap(at, length);
+        return error;
+    }
     out->fd = fd;
     out->header = at;
     out->length = length;
