@@ -101,8 +101,8 @@ struct target {
     uint64_t owner; /* what the cell's owner has to be */
 };
 
-/* Whether a later occupant of our slot owns the cell already: the host has closed our descriptor and
- * with it our lock, or another thread has closed the segment. Generations wrap. */
+/* Whether a later occupant of our slot owns the cell already: the host has closed our descriptor
+ * and with it our lock, or another thread has closed the segment. Generations wrap. */
 static bool overtaken(const struct target *t)
 {
     uint32_t ahead = (uint32_t)((t->seen.owner >> 32) - (t->owner >> 32)) & SMX__LAST_GENERATION;
