@@ -291,12 +291,11 @@ SMX__SIZE(smx_hist, 64);
 SMX__AT(smx_hist, mask, 4);
 SMX__AT(smx_hist, stride, 8);
 SMX__AT(smx_hist, n_buckets, 12);
-SMX__AT(smx_hist, steps, 16);
-SMX__AT(smx_hist, shift, 20);
+SMX__AT(smx_hist, shift, 16);
+SMX__AT(smx_hist, digits, 20);
 SMX__AT(smx_hist, key_base, 24);
-SMX__AT(smx_hist, key_count, 28);
-SMX__AT(smx_hist, start_at, 32);
-SMX__AT(smx_hist, digits, 36);
+SMX__AT(smx_hist, key_count, 32);
 SMX__AT(smx_hist, ns_per_tick, 40);
+SMX__AT(smx_hist, thresholds_at, 48);
 
 #endif

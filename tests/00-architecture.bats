@@ -107,6 +107,7 @@ write_source() {
 }
 
 @test "exactly one file of libshm owns mutable state" {
+    # Where libshm registers threads, rseq.c has each thread's area besides: 30-register.
     run stateful $(objects "$build" libshm)
     echo "$output"
     [[ ${#lines[@]} -eq 1 ]]

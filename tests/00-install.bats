@@ -55,10 +55,12 @@ check_example() {
     check_example
 }
 
-@test "the functions that public headers declare, and no others, are exported or inline" {
+@test "what public headers declare, and nothing else, is exported or inline" {
     gcc -E -P -I "$prefix/include" - <<<$'#include <smx/reader.h>\n#include <smx/scope.h>' |
         grep -oE '^[a-z][a-z0-9_ *]*\bsmx_[a-z0-9_]+\(' | grep -v '^static' |
-        grep -oE 'smx_[a-z0-9_]+\($' | tr -d '(' | sort -u >declared
+        grep -oE 'smx_[a-z0-9_]+\($' | tr -d '(' >declared
+    echo smx_rseq_offset >>declared
+    sort -u -o declared declared
     nm --dynamic --defined-only --format=posix "$library" | sed 's/[@ ].*//' |
         grep -vx SMX_1 | sort -u >exported
     [[ $(wc -l <declared) -gt 40 ]]
@@ -94,4 +96,18 @@ check_example() {
 
 @test "mandoc finds nothing wrong with the man pages" {
     mandoc -T lint -W warning "$prefix"/share/man/man?/*
+}
+
+@test "systemd accepts the agent's unit, its user and the directory of the segments" {
+    command -v systemd-analyze && command -v systemd-sysusers && command -v systemd-tmpfiles ||
+        skip "no systemd here"
+    mkdir -p root/etc root/run
+    # The unit names where it is to be installed; here that is somewhere else.
+    sed "s|^ExecStart=[^ ]*|ExecStart=$prefix/bin/smx-agent|" \
+        "$prefix/lib/systemd/system/smx-agent.service" >smx-agent.service
+    systemd-analyze --man=no verify ./smx-agent.service
+    systemd-sysusers --root=root "$prefix/lib/sysusers.d/smx.conf"
+    grep '^smx:' root/etc/passwd root/etc/group
+    systemd-tmpfiles --root=root --create "$prefix/lib/tmpfiles.d/smx.conf"
+    [[ $(stat -c %a root/run/smx) == 3777 ]]
 }

@@ -69,7 +69,7 @@ static void check_value(const struct smx_hist *hist, const struct oracle *o, uin
 
 static void check_histogram(const struct smx_hist *hist, const struct oracle *o)
 {
-    const uint64_t *threshold = (const uint64_t *)(const void *)(hist + 1);
+    const uint64_t *threshold = smx__thresholds(hist);
     assert_int_equal(hist->n_buckets, o->n);
     assert_true(threshold[o->n - 1] == UINT64_MAX);
     for (uint32_t i = 0; i < o->n - 1; i++) {

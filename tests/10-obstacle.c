@@ -14,7 +14,6 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -331,25 +330,6 @@ static void limits_give_a_smaller_segment_or_an_error(void **state)
     }
 }
 
-static int open_locked(void *argument)
-{
-    struct stat st;
-    smx_segment *segment;
-    struct smx_options options = in_scratch(argument);
-    CHECK(mlockall(MCL_FUTURE) == 0);
-    int error = smx_open(&options, &segment, NULL);
-    /* Without the privilege there is a limit, which the mapping does not fit. */
-    CHECK(error == 0 || (error == -ENOMEM && geteuid() != 0));
-    CHECK(error || (stat(smx_path(segment), &st) == 0 && st.st_blocks < 2048));
-    return 0;
-}
-
-static void a_host_that_locks_its_memory_does_not_fill_the_tmpfs(void **state)
-{
-    (void)state;
-    assert_int_equal(worker_run(open_locked, "locked"), 0);
-}
-
 int main(void)
 {
     shared = worker_shared(4096);
@@ -357,7 +337,6 @@ int main(void)
         return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(limits_give_a_smaller_segment_or_an_error),
-        cmocka_unit_test(a_host_that_locks_its_memory_does_not_fill_the_tmpfs),
         cmocka_unit_test(options_that_break_a_rule_are_named),
         cmocka_unit_test(files_in_the_way_are_named_and_left_alone),
         cmocka_unit_test(other_formats_and_damage_are_refused),

@@ -57,9 +57,9 @@ static void fresh(const char *name)
 static bool left_descriptor(void)
 {
 #if SMX_HAVE_RSEQ
-    const char *area = (const char *)__builtin_thread_pointer() + __rseq_offset;
+    const char *area = (const char *)__builtin_thread_pointer() + SMX__RSEQ_OFFSET;
     uint64_t word;
-    memcpy(&word, area + offsetof(struct rseq, rseq_cs), sizeof word);
+    memcpy(&word, area + 8, sizeof word);
     return word != 0;
 #else
     return false;

@@ -2,7 +2,7 @@
  *
  * rseq-x86_64.h - the sequences in x86-64 assembler. Included by <smx/rseq.h>.
  *
- * The thread's struct rseq is at %fs:__rseq_offset: cpu_id at 4, rseq_cs at 8. A sequence stores
+ * The thread's struct rseq is at %fs:SMX__RSEQ_OFFSET: cpu_id at 4, rseq_cs at 8. A sequence stores
  * the address of its descriptor to rseq_cs, makes sure of the CPU, commits by one instruction, and
  * stores 0. There is no call in it, and its cold part lies elsewhere.
  */
@@ -10,12 +10,9 @@
 #define SMX_RSEQ_X86_64_H
 
 #include <stddef.h>
-#include <sys/rseq.h>
+#include <stdint.h>
 
 struct smx_hist; /* rows at offset 0, stride at 8 */
-
-#define SMX__STRING_(x) #x
-#define SMX__STRING(x)  SMX__STRING_(x)
 
 /* clang-format off */
 
@@ -33,28 +30,31 @@ struct smx_hist; /* rows at offset 0, stride at 8 */
 #define SMX__RSEQ_END "movq $0, %%fs:8(%[rseq])\n\t"
 #define SMX__RSEQ_COLD ".pushsection __rseq_failure, \"ax?\"\n\t"
 
-/* What libc registered has to stand before the label of an abort: as the displacement of an
- * instruction that traps. */
+/* The signature, as the displacement of an instruction that traps. */
 #define SMX__RSEQ_SIGNATURE                                                                        \
     ".byte 0x0f, 0xb9, 0x3d\n\t"                                                                   \
-    ".long " SMX__STRING(RSEQ_SIG) "\n"
+    ".long " SMX__STRING(SMX__RSEQ_SIG) "\n"
+
+/* "inline": or else gcc takes the lines of the text for instructions, and does not inline. */
+#define SMX__RSEQ_ASM __asm__ __volatile__ __inline__
 
 static inline uint32_t smx__rseq_cpu(void)
 {
     uint32_t cpu;
-    __asm__ __volatile__("movl %%fs:4(%1), %0" : "=r"(cpu) : "r"(__rseq_offset));
+    __asm__ __volatile__("movl %%fs:4(%1), %0" : "=r"(cpu) : "r"(SMX__RSEQ_OFFSET));
     return cpu;
 }
 
-/* base[cpu << 12] += n. 4: the way out to an atomic row, with the CPU's number, or what stands
- * there in a thread without rseq, in t. Nothing happens if base is NULL; rows is 0 then. */
-static inline void smx__rseq_add(uint64_t *base, uint32_t rows, uint32_t mask, uint64_t n)
+/* base[cpu << 12] += n; shape is rows | mask << 32. 4: the way out to an atomic row, with the CPU's
+ * number, or what stands there in a thread without rseq, in t. Nothing happens if base is NULL;
+ * rows is 0 then. */
+static inline void smx__rseq_add(uint64_t *base, uint64_t shape, uint64_t n)
 {
     uint64_t t;
-    __asm__ __volatile__(
+    SMX__RSEQ_ASM(
         SMX__RSEQ_BEGIN("1", "2", "3", "5")
         "movl %%fs:4(%[rseq]), %k[t]\n\t"
-        "cmpl %k[rows], %k[t]\n\t"
+        "cmpl %k[shape], %k[t]\n\t"
         "jae 4f\n\t"
         "shlq $12, %[t]\n\t"
         "addq %[n], (%[base],%[t])\n"
@@ -67,46 +67,58 @@ static inline void smx__rseq_add(uint64_t *base, uint32_t rows, uint32_t mask, u
         "4:\n\t"
         "testq %[base], %[base]\n\t"
         "jz 2b\n\t"
-        "andl %k[mask], %k[t]\n\t"
-        "addl %k[rows], %k[t]\n\t"
+        "shlq $32, %[t]\n\t"
+        "andq %[shape], %[t]\n\t"
+        "shrq $32, %[t]\n\t"
+        "addl %k[shape], %k[t]\n\t"
         "shlq $12, %[t]\n\t"
         "lock addq %[n], (%[base],%[t])\n\t"
         "jmp 2b\n\t"
         ".popsection"
         : [t] "=&r"(t), "+m"(*(uint64_t(*)[])base)
-        : [base] "r"(base), [rows] "r"(rows), [mask] "r"(mask), [n] "er"(n),
-          [rseq] "r"(__rseq_offset)
+        : [base] "r"(base), [shape] "r"(shape), [n] "er"(n), [rseq] "r"(SMX__RSEQ_OFFSET)
         : "cc");
 }
 
-/* row[SMX_HIST_BUCKETS + bucket] += 1 and row[SMX_HIST_SUM] += ticks, where row is that of `cpu`:
- * two sequences, each of which makes sure that we are still there; the second descriptor replaces
- * the first. 4, 10: the ways out to the first atomic row, base + rows * stride. */
-static inline void smx__rseq_record(uint64_t *base, uint64_t *row, uint64_t bucket, uint64_t ticks,
-                                    uint32_t cpu, const struct smx_hist *hist)
+/* base[row][SMX_HIST_BUCKETS + bucket] += 1 and base[row][SMX_HIST_SUM] += ticks, in two sequences;
+ * the second makes sure that we are still on the CPU of the first, and its descriptor replaces the
+ * first one. 4, 5: both adds in an atomic row; 9, 10: the second alone. Returns the row that was
+ * first chosen. */
+static inline uint64_t *smx__rseq_record(uint64_t *base, uint64_t bucket, uint64_t ticks,
+                                         const struct smx_hist *hist)
 {
+    uint64_t *row;
     uint64_t t;
-    __asm__ __volatile__(
+    uint32_t cpu;
+    SMX__RSEQ_ASM(
         SMX__RSEQ_BEGIN("1", "2", "3", "5")
-        "cmpl %k[cpu], %%fs:4(%[rseq])\n\t"
-        "jne 4f\n\t"
+        "movl %%fs:4(%[rseq]), %[cpu]\n\t"
+        "cmpl (%[hist]), %[cpu]\n\t"
+        "jae 4f\n\t"
+        "movl %[cpu], %k[row]\n\t"
+        "imull 8(%[hist]), %k[row]\n\t"
+        "addq %[base], %[row]\n\t"
         "addq $1, 32(%[row],%[bucket],8)\n"
         "2:\n\t"
         SMX__RSEQ_BEGIN("6", "7", "8", "9")
-        "cmpl %k[cpu], %%fs:4(%[rseq])\n\t"
+        "cmpl %[cpu], %%fs:4(%[rseq])\n\t"
         "jne 10f\n\t"
         "addq %[ticks], (%[row])\n"
         "7:\n\t"
         SMX__RSEQ_END
         SMX__RSEQ_COLD
         SMX__RSEQ_SIGNATURE
-        "5:\n"
+        "5:\n\t"
+        "movl %%fs:4(%[rseq]), %[cpu]\n"
         "4:\n\t"
-        "movl (%[hist]), %k[t]\n\t"
-        "imull 8(%[hist]), %k[t]\n\t"
-        "addq %[base], %[t]\n\t"
-        "lock addq $1, 32(%[t],%[bucket],8)\n\t"
-        "jmp 2b\n\t"
+        "andl 4(%[hist]), %[cpu]\n\t"
+        "addl (%[hist]), %[cpu]\n\t"
+        "imull 8(%[hist]), %[cpu]\n\t"
+        "movl %[cpu], %k[row]\n\t"
+        "addq %[base], %[row]\n\t"
+        "lock addq $1, 32(%[row],%[bucket],8)\n\t"
+        "lock addq %[ticks], (%[row])\n\t"
+        "jmp 7b\n\t"
         SMX__RSEQ_SIGNATURE
         "9:\n"
         "10:\n\t"
@@ -115,10 +127,11 @@ static inline void smx__rseq_record(uint64_t *base, uint64_t *row, uint64_t buck
         "lock addq %[ticks], (%[base],%[t])\n\t"
         "jmp 7b\n\t"
         ".popsection"
-        : [t] "=&r"(t), "+m"(*(uint64_t(*)[])base)
-        : [base] "r"(base), [row] "r"(row), [bucket] "r"(bucket), [ticks] "r"(ticks),
-          [cpu] "r"(cpu), [hist] "r"(hist), [rseq] "r"(__rseq_offset)
+        : [t] "=&r"(t), [row] "=&r"(row), [cpu] "=&r"(cpu), "+m"(*(uint64_t(*)[])base)
+        : [base] "r"(base), [bucket] "r"(bucket), [ticks] "r"(ticks), [hist] "r"(hist),
+          [rseq] "r"(SMX__RSEQ_OFFSET)
         : "cc");
+    return row;
 }
 /* clang-format on */
 

@@ -135,8 +135,9 @@ struct smx_options {
 int smx_open(const struct smx_options *options, smx_segment **out, struct smx_diag *diag);
 
 /* Give back this process' slot: its gauges stop counting at once, as if it had died.
- * Handles stay valid, counters still count, gauge writes go nowhere; mapping and descriptor stay
- * with the process (closing any descriptor of the file would drop the locks of all).
+ * Handles stay valid, counters still count, gauge writes go nowhere (but those of mode `last`,
+ * which belong to nobody); mapping and descriptor stay with the process (closing any descriptor of
+ * the file would drop the locks of all). A child that is forked later has a slot of its own.
  * Context: threads=any fork=any signal=no blocks=never. */
 void smx_close(smx_segment *segment);
 
@@ -148,6 +149,9 @@ const char *smx_path(const smx_segment *segment);
 void smx_set_role(smx_segment *segment, const char *role);
 
 /* Say that this process is alive and well, now. libshm never does so by itself.
+ * Also makes good what a host does that closes descriptors it does not know (closefrom(3), some
+ * daemonizers), and with ours the lock that shows we live: until the next heartbeat, registration
+ * or new series such a process counts as dead.
  * Context: threads=any fork=any signal=safe blocks=never. */
 void smx_heartbeat(smx_segment *segment);
 

@@ -42,24 +42,27 @@ typedef struct smx_counter {
 /* How the values of one histogram family find their bucket. Lives in the segment, written before
  * the family is published and never again. Bucket i holds the values v (in ticks) with
  * threshold[i - 1] < v <= threshold[i]; the last threshold is UINT64_MAX.
- * The key of a value is the exponent and the leading key bits of its mantissa as a double,
- * bits >> shift, less key_base. start[key] is the bucket of the smallest value of that key, and at
- * most `steps` thresholds lie within one key. Values without a key below key_count - zero, the
- * very large - are searched for. The thresholds (uint64_t[n_buckets]) follow this struct, then
- * start[] (uint16_t[key_count]). */
+ *
+ * An index saves the search. The key of a value is the exponent and the leading bits of the
+ * mantissa of its double: bits >> shift, less key_base. At most one threshold lies among the values
+ * of one key, and entry[key] is that threshold's bits, with the bucket that it ends in its low 16
+ * bits: of the values below 2^36, which are the indexed ones, these bits of the double are 0.
+ * Zero, and what is larger, have no key below key_count.
+ *
+ * The entries (uint64_t[key_count]) follow this struct, the thresholds (uint64_t[n_buckets]) are at
+ * thresholds_at. */
 struct smx_hist {
-    uint32_t rows;        /* per-CPU rows; 0: every add is atomic */
-    uint32_t mask;        /* atomic rows behind them, less one */
-    uint32_t stride;      /* bytes from one row to the next, a power of two >= 128 */
-    uint32_t n_buckets;   /* thresholds */
-    uint32_t steps;       /* 0..64 */
-    uint32_t shift;       /* 52 - key bits */
-    uint32_t key_base;    /* the key of 1 before it is subtracted */
-    uint32_t key_count;   /* entries of start[] */
-    uint32_t start_at;    /* bytes from this struct to start[] */
-    uint32_t digits;      /* one tick is 10^-digits of the exposed unit */
-    uint64_t ns_per_tick; /* for timers, at least 1 */
-    uint64_t reserved[2];
+    uint32_t rows;          /* per-CPU rows; 0: every add is atomic */
+    uint32_t mask;          /* atomic rows behind them, less one */
+    uint32_t stride;        /* bytes from one row to the next, a power of two >= 128 */
+    uint32_t n_buckets;     /* thresholds */
+    uint32_t shift;         /* 52 - bits of the mantissa in a key */
+    uint32_t digits;        /* one tick is 10^-digits of the exposed unit */
+    uint64_t key_base;      /* bits of 1.0 >> shift */
+    uint64_t key_count;     /* entries; 0: every value is searched for */
+    uint64_t ns_per_tick;   /* for timers, at least 1 */
+    uint64_t thresholds_at; /* bytes from this struct */
+    uint64_t reserved;
 };
 
 /* Words of one row of a histogram, before its buckets. Minimum and maximum are raised by
@@ -114,8 +117,15 @@ void smx__fgauge_add(struct smx_cell *base, const struct smx_proc *proc, double 
  * child runs on its parent's rseq area and counts are lost. */
 static inline void smx_counter_add(smx_counter c, uint64_t n)
 {
+#if SMX__REGISTERS
+    /* A thread without rseq may get it there. */
+    if (__builtin_expect(smx__cpu() > INT32_MAX, 0)) {
+        smx__add_atomic(c.base, c.rows, c.mask, 1u << SMX_COUNTER_SHIFT, n);
+        return;
+    }
+#endif
 #if SMX_HAVE_RSEQ
-    smx__rseq_add(c.base, c.rows, c.mask, n);
+    smx__rseq_add(c.base, c.rows | (uint64_t)c.mask << 32, n);
 #else
     smx__add_atomic(c.base, c.rows, c.mask, 1u << SMX_COUNTER_SHIFT, n);
 #endif
@@ -130,19 +140,15 @@ static inline void smx_counter_inc(smx_counter c)
 /* The bucket of a value in ticks; pure. */
 static inline uint32_t smx__histogram_index(const struct smx_hist *d, uint64_t ticks)
 {
-    const uint64_t *threshold = (const uint64_t *)(const void *)(d + 1);
+    const uint64_t *entries = (const uint64_t *)(const void *)(d + 1);
     double real = (double)(int64_t)ticks;
     uint64_t bits;
     __builtin_memcpy(&bits, &real, sizeof bits);
     uint64_t key = (bits >> d->shift) - d->key_base;
     if (__builtin_expect(key >= d->key_count, 0))
         return smx__histogram_search(d, ticks);
-    uint16_t start;
-    __builtin_memcpy(&start, (const char *)d + d->start_at + key * sizeof start, sizeof start);
-    uint32_t i = start + (uint32_t)(ticks > threshold[start]);
-    for (uint32_t s = d->steps; __builtin_expect(s > 1, 0); s--)
-        i += ticks > threshold[i];
-    return i;
+    uint64_t entry = entries[key];
+    return (uint32_t)(entry & 0xffff) + (uint32_t)(bits > entry);
 }
 
 /* Record one value, in ticks of the family's resolution (nanoseconds for a family in seconds).
@@ -154,20 +160,22 @@ static inline void smx_histogram_record(smx_histogram h, uint64_t ticks)
     if (!h.base)
         return;
     uint32_t bucket = smx__histogram_index(d, ticks);
-#if SMX_HAVE_RSEQ
-    uint32_t cpu = smx__rseq_cpu();
-    if (__builtin_expect(cpu < d->rows, 1)) {
-        uint64_t *row = (uint64_t *)(void *)((char *)h.base + (uint64_t)cpu * d->stride);
-        smx__rseq_record(h.base, row, bucket, ticks, cpu, d);
-        /* Relaxed: each word only grows, and the slow path compares again. */
-        if (__builtin_expect(ticks > __atomic_load_n(row + SMX_HIST_MAX, __ATOMIC_RELAXED), 0) ||
-            __builtin_expect(
-                ~ticks > __atomic_load_n(row + SMX_HIST_MIN_INVERTED, __ATOMIC_RELAXED), 0))
-            smx__histogram_limits(row, ticks);
+#if SMX__REGISTERS
+    if (__builtin_expect(smx__cpu() > INT32_MAX, 0)) {
+        smx__histogram_record(h, bucket, ticks);
         return;
     }
 #endif
+#if SMX_HAVE_RSEQ
+    uint64_t *row = smx__rseq_record(h.base, bucket, ticks, d);
+    /* Relaxed: each word only grows, and the slow path compares again. */
+    if (__builtin_expect(ticks > __atomic_load_n(row + SMX_HIST_MAX, __ATOMIC_RELAXED), 0) ||
+        __builtin_expect(~ticks > __atomic_load_n(row + SMX_HIST_MIN_INVERTED, __ATOMIC_RELAXED),
+                         0))
+        smx__histogram_limits(row, ticks);
+#else
     smx__histogram_record(h, bucket, ticks);
+#endif
 }
 
 /* This process' cell of a gauge, or NULL while its row is not this process' yet. */

@@ -83,17 +83,19 @@ uint64_t smx__threshold(double bound, unsigned digits)
     return ticks;
 }
 
-uint32_t smx__key(uint64_t ticks, unsigned key_bits)
+/* The bits of an integer's double. */
+static uint64_t bits_of(uint64_t ticks)
 {
     double real = (double)ticks;
     uint64_t bits;
     memcpy(&bits, &real, sizeof bits);
-    return (uint32_t)(bits >> (52 - key_bits)) - (1023u << key_bits);
+    return bits;
 }
 
 /* The smallest integer whose key is at least `key`. */
-static uint64_t key_start(uint64_t key, unsigned key_bits)
+static uint64_t key_start(const struct smx_hist *hist, uint64_t key)
 {
+    unsigned key_bits = 52 - hist->shift;
     unsigned exponent = (unsigned)(key >> key_bits);
     uint64_t mantissa = (UINT64_C(1) << key_bits) | (key & ((UINT64_C(1) << key_bits) - 1));
     if (exponent >= key_bits)
@@ -116,56 +118,45 @@ static uint32_t bucket_of(const uint64_t threshold[], uint32_t n, uint64_t ticks
     return low;
 }
 
-/* The buckets that one key spans, less one, at most. */
-static uint32_t steps_of(const uint64_t threshold[], uint32_t n, uint32_t key_count, unsigned bits)
+void smx__hist_plan(struct smx_hist *hist, uint64_t highest, unsigned bits)
 {
-    uint32_t steps = 0;
-    for (uint32_t key = 0; key < key_count; key++) {
-        uint64_t first = key_start(key, bits);
-        uint64_t next = key_start(key + 1, bits);
-        if (next <= first)
-            continue;
-        uint32_t span = bucket_of(threshold, n, next - 1) - bucket_of(threshold, n, first);
-        steps = span > steps ? span : steps;
-    }
-    return steps;
+    uint64_t last = highest < SMX__INDEX_END ? highest : SMX__INDEX_END - 1;
+    hist->shift = 52 - bits;
+    hist->key_base = bits_of(1) >> hist->shift;
+    hist->key_count = last ? (bits_of(last) >> hist->shift) - hist->key_base + 1 : 0;
+    hist->thresholds_at = sizeof *hist + hist->key_count * sizeof(uint64_t);
 }
 
-uint64_t smx__hist_size(uint32_t n_buckets, uint32_t key_count)
+uint64_t smx__hist_size(const struct smx_hist *hist)
 {
-    uint64_t size =
-        sizeof(struct smx_hist) + n_buckets * sizeof(uint64_t) + key_count * sizeof(uint16_t);
-    return (size + 7) & ~UINT64_C(7);
+    return hist->thresholds_at + hist->n_buckets * sizeof(uint64_t);
 }
 
-void smx__hist_plan(struct smx_hist *hist, const uint64_t threshold[], unsigned min_bits,
-                    unsigned max_bits)
+bool smx__hist_serves(const struct smx_hist *hist, const uint64_t threshold[])
 {
-    uint32_t n = hist->n_buckets;
-    uint64_t highest = n < 2 ? 0 : threshold[n - 2];
-    for (unsigned bits = min_bits;; bits++) {
-        hist->shift = 52 - bits;
-        hist->key_base = 1023u << bits;
-        hist->key_count = highest == 0               ? 0
-                          : highest < SMX__KEY_LIMIT ? smx__key(highest, bits) + 1
-                                                     : smx__key(SMX__KEY_LIMIT - 1, bits) + 1;
-        hist->steps = steps_of(threshold, n, hist->key_count, bits);
-        if (hist->steps <= 1 || bits >= max_bits)
-            break;
+    for (uint64_t key = 0; key < hist->key_count; key++) {
+        uint64_t first = key_start(hist, key);
+        uint64_t next = key_start(hist, key + 1);
+        if (next > first && bucket_of(threshold, hist->n_buckets, next - 1) >
+                                bucket_of(threshold, hist->n_buckets, first) + 1)
+            return false;
     }
-    hist->start_at = (uint32_t)(sizeof *hist + n * sizeof(uint64_t));
+    return true;
 }
 
 void smx__hist_fill(struct smx_hist *hist)
 {
-    uint64_t *threshold = (uint64_t *)(void *)(hist + 1);
-    uint16_t *start = (uint16_t *)(void *)((char *)hist + hist->start_at);
-    for (uint32_t key = 0; key < hist->key_count; key++)
-        start[key] =
-            (uint16_t)bucket_of(threshold, hist->n_buckets, key_start(key, 52 - hist->shift));
+    const uint64_t *threshold = smx__thresholds(hist);
+    uint64_t *entries = (uint64_t *)(void *)(hist + 1);
+    for (uint64_t key = 0; key < hist->key_count; key++) {
+        uint32_t bucket = bucket_of(threshold, hist->n_buckets, key_start(hist, key));
+        uint64_t end = threshold[bucket];
+        /* What no indexed value is above needs no bits of its own. */
+        entries[key] = (end < SMX__INDEX_END ? bits_of(end) : UINT64_MAX << 16) | bucket;
+    }
 }
 
 uint32_t smx__histogram_search(const struct smx_hist *hist, uint64_t ticks)
 {
-    return bucket_of((const uint64_t *)(const void *)(hist + 1), hist->n_buckets, ticks);
+    return bucket_of(smx__thresholds(hist), hist->n_buckets, ticks);
 }

@@ -24,21 +24,26 @@ int smx__index_at(int schema, double value);
  * not above it. 0.3 with 9 digits is 300000000 though the double 0.3 lies below. */
 uint64_t smx__threshold(double bound, unsigned digits);
 
-/* The key of a value as described at struct smx_hist, key_bits = 52 - shift; ticks < 2^53. */
-uint32_t smx__key(uint64_t ticks, unsigned key_bits);
+/* Values from here on have no place in the index: their double needs its low 16 bits. */
+#define SMX__INDEX_END (UINT64_C(1) << 36)
 
-/* Values from here on are searched for: their double may be another value. */
-#define SMX__KEY_LIMIT (UINT64_C(1) << 53)
+/* A histogram's thresholds. */
+static inline uint64_t *smx__thresholds(const struct smx_hist *hist)
+{
+    return (uint64_t *)(uintptr_t)((const char *)hist + hist->thresholds_at);
+}
 
-/* Bytes of a descriptor with its thresholds and start table, a multiple of 8. */
-uint64_t smx__hist_size(uint32_t n_buckets, uint32_t key_count);
+/* Plan an index with this many mantissa bits in a key: sets shift, key_base, key_count and
+ * thresholds_at. `highest` is the last threshold but one. */
+void smx__hist_plan(struct smx_hist *hist, uint64_t highest, unsigned bits);
 
-/* Choose shift, key_base, key_count, start_at and steps for ascending thresholds, whose last is
- * UINT64_MAX. */
-void smx__hist_plan(struct smx_hist *hist, const uint64_t threshold[], unsigned min_bits,
-                    unsigned max_bits);
+/* Bytes of a planned descriptor with its entries and thresholds. */
+uint64_t smx__hist_size(const struct smx_hist *hist);
 
-/* Fill the start table behind the descriptor's thresholds. */
+/* Whether at most one of these thresholds lies among the values of each key. */
+bool smx__hist_serves(const struct smx_hist *hist, const uint64_t threshold[]);
+
+/* Fill the entries from the thresholds. */
 void smx__hist_fill(struct smx_hist *hist);
 
 #endif

@@ -93,8 +93,7 @@ static const char *contradiction(const struct smx_segment *segment,
     return NULL;
 }
 
-/* The fields of a descriptor that follow from the draft and the segment; not yet its start table.
- */
+/* The fields of a descriptor that follow from the draft and the segment; not yet its index. */
 static void plan_hist(const struct smx_segment *segment, const struct smx__draft *d,
                       struct smx_hist *hist)
 {
@@ -115,27 +114,25 @@ static void plan_hist(const struct smx_segment *segment, const struct smx__draft
     };
 }
 
-/* Explicit bounds are few: plan with a copy on the stack, which also finds the best key_bits. */
-static void plan_explicit(const struct smx__draft *d, struct smx_hist *hist)
+/* Explicit bounds may lie close together: the fewest bits that tell them apart, or no index. */
+static void index_explicit(const struct smx__draft *d, struct smx_hist *hist)
 {
     uint64_t threshold[SMX_BOUNDS_MAX + 1];
     for (uint32_t i = 0; i < d->n_buckets; i++)
         threshold[i] = smx__draft_threshold(d, i);
-    smx__hist_plan(hist, threshold, 2, 6);
+    for (unsigned bits = 2; bits <= 8; bits++) {
+        smx__hist_plan(hist, threshold[d->n_buckets - 2], bits);
+        if (smx__hist_serves(hist, threshold))
+            return;
+    }
+    smx__hist_plan(hist, 0, 8);
 }
 
-/* With schema + 1 key bits a key spans less than a bucket: one comparison finds it. */
-static unsigned exponential_bits(const struct smx__draft *d)
+/* With schema + 1 bits a key is narrower than a bucket. */
+static void index_exponential(const struct smx__draft *d, struct smx_hist *hist)
 {
-    return d->family.schema > 0 ? (unsigned)d->family.schema + 1 : 1;
-}
-
-/* The thresholds may be many: what has to be known before they have a place is the table's size. */
-static void plan_exponential(const struct smx__draft *d, struct smx_hist *hist)
-{
-    uint64_t highest = smx__draft_threshold(d, d->n_buckets - 2);
-    uint64_t limit = SMX__KEY_LIMIT - 1;
-    hist->key_count = smx__key(highest < limit ? highest : limit, exponential_bits(d)) + 1;
+    unsigned bits = d->family.schema > 0 ? (unsigned)d->family.schema + 1 : 1;
+    smx__hist_plan(hist, smx__draft_threshold(d, d->n_buckets - 2), bits);
 }
 
 /* Write the descriptor of a histogram draft, and its explicit bounds. */
@@ -144,22 +141,19 @@ static int write_hist(struct smx_segment *segment, struct smx__draft *d)
     struct smx_hist plan;
     plan_hist(segment, d, &plan);
     if (d->family.exponential)
-        plan_exponential(d, &plan);
+        index_exponential(d, &plan);
     else
-        plan_explicit(d, &plan);
-    uint64_t size = smx__hist_size(plan.n_buckets, plan.key_count);
+        index_explicit(d, &plan);
+    uint64_t size = smx__hist_size(&plan);
     uint64_t bounds = d->family.n_bounds * sizeof(double);
     uint64_t at;
     int error = smx__allocate(segment, size + bounds, 64, &at);
     if (error)
         return error;
     struct smx_hist *hist = smx__at(segment, at);
-    uint64_t *threshold = (uint64_t *)(void *)(hist + 1);
     *hist = plan;
     for (uint32_t i = 0; i < plan.n_buckets; i++)
-        threshold[i] = smx__draft_threshold(d, i);
-    if (d->family.exponential)
-        smx__hist_plan(hist, threshold, exponential_bits(d), exponential_bits(d));
+        smx__thresholds(hist)[i] = smx__draft_threshold(d, i);
     smx__hist_fill(hist);
     d->family.hist = at;
     if (bounds) {

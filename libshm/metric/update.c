@@ -5,6 +5,7 @@
  * and async-signal-safe.
  */
 #include "libshm/metric/bounds.h"
+#include "libshm/segment/rseq.h"
 #include "libshm/segment/slot.h"
 #include "libshm/segment/space.h"
 
@@ -34,9 +35,11 @@ static uint64_t *row_at(uint64_t *base, uint32_t row, uint32_t stride)
 
 void smx__add_atomic(uint64_t *base, uint32_t rows, uint32_t mask, uint32_t stride, uint64_t n)
 {
+    if (!base)
+        return;
+    smx__rseq_join();
     /* Relaxed: a counter. */
-    if (base)
-        __atomic_fetch_add(row_at(base, atomic_row(rows, mask), stride), n, __ATOMIC_RELAXED);
+    __atomic_fetch_add(row_at(base, atomic_row(rows, mask), stride), n, __ATOMIC_RELAXED);
 }
 
 /* Raise a word to at least n. */
@@ -156,6 +159,7 @@ static bool first_write(struct target *t, uint64_t value)
 void smx__histogram_record(smx_histogram h, uint32_t bucket, uint64_t ticks)
 {
     const struct smx_hist *d = h.hist;
+    smx__rseq_join();
     uint64_t *row = row_at(h.base, atomic_row(d->rows, d->mask), d->stride);
     /* Relaxed: counters. */
     __atomic_fetch_add(row + SMX_HIST_BUCKETS + bucket, 1, __ATOMIC_RELAXED);

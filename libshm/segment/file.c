@@ -137,8 +137,8 @@ static int create(int directory, const char *name, uint64_t seed, struct smx__fi
 
 int smx__file_map(int fd, uint64_t length, struct smx__file *out)
 {
-    /* Accessible only when it is unlocked: in a host that called mlockall(MCL_FUTURE) the kernel
-     * makes all pages of a mapping at once, here a tmpfs full of holes. */
+    /* In a host that called mlockall(MCL_FUTURE) the kernel would fill the whole mapping, holes and
+     * all, at once: so it is made without access, unlocked, and only then opened. */
     void *at = mmap(NULL, length, PROT_NONE, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED)
         return errno == EAGAIN ? -ENOMEM : -errno; /* RLIMIT_MEMLOCK; waiting does not help */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * process.c - the one file of libshm that owns process-wide state: the table of open segments, the
- * page that says who this process is, and the hook that runs in a forked child. It does not open
- * files, and it does not know what a slot is; slot.c claims them.
+ * page that says who this process is, and the hooks that run in a forked child and where a thread
+ * ends. It does not open files, and it does not know what a slot is; slot.c claims them.
  */
 #include "libshm/segment/process.h"
 
+#include "libshm/segment/rseq.h"
 #include "libshm/segment/slot.h"
 
 #include <errno.h>
@@ -16,15 +17,21 @@
 #include <sys/stat.h>
 #include <time.h>
 
+enum { WITNESS = SMX__MAX_SEGMENTS };
+
 /* Guarded by `lock`, but for readers of entries below `count`. */
 static struct {
     struct smx_segment segments[SMX__MAX_SEGMENTS];
-    struct smx_proc *procs; /* wiped by the kernel in a child, even of a raw clone(2) */
+    struct smx_proc *procs; /* wiped by the kernel in a child, even of a raw clone(2); one more
+                             * than segments: WITNESS, 1 until it is */
     uint32_t count;
     uint32_t lock;
     bool hooked;
-    bool wiped; /* the kernel empties procs in a child */
 } process;
+
+/* Constant once there are handles. */
+ptrdiff_t smx_rseq_offset;
+static pthread_key_t thread_end; /* if there is something to do there */
 
 static const struct smx_proc shared_proc = {.word = SMX__SHARED_WORD};
 
@@ -35,13 +42,16 @@ static void after_fork_in_child(void)
     __atomic_store_n(&process.lock, 0, __ATOMIC_RELAXED);
     uint32_t n = __atomic_load_n(&process.count, __ATOMIC_RELAXED);
     int saved = errno;
+    bool wiped = process.procs[WITNESS].word == 0;
+    process.procs[WITNESS].word = 1;
     for (uint32_t i = 0; i < n; i++) {
-        /* By hand only where the kernel cannot: a signal handler, or a fork handler before ours,
+        /* By hand only where the kernel did not: a signal handler, or a fork handler before ours,
          * may have claimed already. */
-        if (!process.wiped) {
+        if (!wiped) {
             __atomic_store_n(&process.procs[i].word, 0, __ATOMIC_RELAXED);
             __atomic_store_n(&process.procs[i].busy, 0, __ATOMIC_RELAXED);
         }
+        process.segments[i].closed = 0; /* that was the parent's */
         smx__slot_claim(&process.segments[i]);
     }
     errno = saved;
@@ -49,7 +59,7 @@ static void after_fork_in_child(void)
 
 bool smx__process_lock(void)
 {
-    for (int tries = 0; tries < 1000; tries++) {
+    for (int tries = 0; tries < 500; tries++) {
         uint32_t free = 0;
         /* Acquire: pairs with smx__process_unlock, the table's writer before us. */
         if (__atomic_compare_exchange_n(&process.lock, &free, 1, false, __ATOMIC_ACQUIRE,
@@ -69,20 +79,41 @@ void smx__process_unlock(void)
 int smx__process_init(void)
 {
     if (!process.procs) {
-        size_t size = sizeof(struct smx_proc) * SMX__MAX_SEGMENTS;
+        size_t size = sizeof(struct smx_proc) * (SMX__MAX_SEGMENTS + 1);
         void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (page == MAP_FAILED)
             return -ENOMEM;
-        /* Without it (Linux < 4.14) the fork handler still does for fork(). */
-        process.wiped = madvise(page, size, MADV_WIPEONFORK) == 0;
+        /* Without it the fork handler still does for fork(). What madvise() returns does not
+         * tell: qemu's user emulation says 0, and wipes nothing. */
+        (void)madvise(page, size, MADV_WIPEONFORK);
         process.procs = page;
+        process.procs[WITNESS].word = 1;
     }
     if (!process.hooked) {
         if (pthread_atfork(NULL, NULL, after_fork_in_child) != 0)
             return -ENOMEM;
         process.hooked = true;
     }
+    return smx__rseq_init();
+}
+
+/* glibc allocates memory for the values of later keys, which a signal handler must not. */
+enum { KEYS_WITH_ROOM = 32 };
+
+int smx__process_set_rseq(ptrdiff_t offset, void (*at_thread_end)(void *))
+{
+    if (smx_rseq_offset)
+        return 0;
+    if (at_thread_end && pthread_key_create(&thread_end, at_thread_end) != 0)
+        return -ENOMEM;
+    /* Release: pairs with the handles that are made after this; and the key is there before it. */
+    __atomic_store_n(&smx_rseq_offset, offset, __ATOMIC_RELEASE);
     return 0;
+}
+
+bool smx__process_at_thread_end(void *argument)
+{
+    return thread_end < KEYS_WITH_ROOM && pthread_setspecific(thread_end, argument) == 0;
 }
 
 struct smx_segment *smx__process_find(dev_t device, ino_t inode)
@@ -97,8 +128,8 @@ struct smx_segment *smx__process_find(dev_t device, ino_t inode)
 
 int smx__process_fd(dev_t device, ino_t inode)
 {
-    const struct smx_segment *segment = smx__process_find(device, inode);
-    return segment ? segment->fd : -1;
+    struct smx_segment *segment = smx__process_find(device, inode);
+    return segment && smx__fd_check(segment) ? segment->fd : -1;
 }
 
 struct smx_segment *smx__process_next(void)

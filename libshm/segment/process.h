@@ -29,7 +29,7 @@ struct smx_segment {
     char path[PATH_MAX];
 };
 
-/* Serialise openers of this process: true, or false after about a second.
+/* Serialise openers of this process: true, or false after half a second.
  * A child of fork() finds it free, whatever its parent's threads did. */
 bool smx__process_lock(void);
 void smx__process_unlock(void);
@@ -57,6 +57,13 @@ struct smx_segment *smx__process_at(const void *address);
 
 /* The proc entry of gauges whose one cell all processes share. */
 const struct smx_proc *smx__process_shared(void);
+
+/* For rseq.c, under the lock: set smx_rseq_offset, and what is to run with the argument of
+ * smx__process_at_thread_end() in a thread that ends; NULL nothing. Once; returns 0 or -ENOMEM. */
+int smx__process_set_rseq(ptrdiff_t offset, void (*at_thread_end)(void *));
+
+/* Have it run when the calling thread ends. False if that cannot be. Async-signal-safe. */
+bool smx__process_at_thread_end(void *argument);
 
 /* The inode of this process' PID namespace, 0 unknown. Async-signal-safe. */
 uint64_t smx__pid_namespace(void);

@@ -172,6 +172,9 @@ static int enter(const struct opening *o, int fd, bool *keep, struct smx_segment
     struct stat now;
     struct stat opened;
     int error = smx__lock_byte(fd, SMX__LOCK_OPEN, F_WRLCK);
+    /* A read lock, which any reader of the file may have placed, must not keep us out. */
+    if (error == -EAGAIN && !smx__lock_is_held(fd, SMX__LOCK_OPEN))
+        error = 0;
     if (error)
         return error == -EAGAIN ? error
                                 : smx__fail(o->diag, error, "%s: record locks do not work here: %s",
@@ -232,7 +235,7 @@ static int open_in(struct opening *o, struct smx_segment **out)
     if (o->directory < 0)
         return o->directory;
     int error = -EAGAIN;
-    for (int tries = 0; error == -EAGAIN && tries < 1000; tries++) {
+    for (int tries = 0; error == -EAGAIN && tries < 500; tries++) {
         if (tries)
             nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
         error = try_open(o, out);
@@ -330,7 +333,12 @@ void smx_set_role(smx_segment *segment, const char *role)
 
 void smx_heartbeat(smx_segment *segment)
 {
-    struct smx__slot *slot = segment ? smx__slot_own(segment) : NULL;
+    if (!segment)
+        return;
+    int saved = errno;
+    smx__slot_keep(segment);
+    errno = saved;
+    struct smx__slot *slot = smx__slot_own(segment);
     if (!slot)
         return;
     struct timespec now;

@@ -54,18 +54,23 @@ int smx__lock_byte(int fd, int64_t at, int type)
  * name of the open file description, to which the record locks of every process are foreign, also
  * our own: F_GETLK would call a slot free that this process, or another copy of libshm in it, has.
  */
-static int lock_holder(int fd, int64_t at, int64_t length)
+static int holder_of(int fd, int64_t at, int64_t length)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = length};
     return fcntl(fd, F_OFD_GETLK, &lock) == 0 ? lock.l_type : F_UNLCK;
 }
 
+bool smx__lock_is_held(int fd, int64_t at)
+{
+    return holder_of(fd, at, 1) == F_WRLCK;
+}
+
 bool smx__slot_any_live(int fd, uint32_t slots)
 {
-    int type = lock_holder(fd, SMX__LOCK_AT, slots);
+    int type = holder_of(fd, SMX__LOCK_AT, slots);
     /* The kernel reports one lock of many: behind a read lock there may be a write lock. */
     for (uint32_t i = 0; type == F_RDLCK && i < slots; i++)
-        if (lock_holder(fd, SMX__LOCK_AT + i, 1) == F_WRLCK)
+        if (holder_of(fd, SMX__LOCK_AT + i, 1) == F_WRLCK)
             return true;
     return type == F_WRLCK;
 }
@@ -103,6 +108,25 @@ void smx__fd_drop(int fd)
         close(fd);
 }
 
+/* The lock went with the descriptor that the host closed. Lock our slot again if nobody has taken
+ * it meanwhile; else we have none, and the next gauge write or heartbeat claims one. */
+static void regain(struct smx_segment *segment)
+{
+    uint64_t word = __atomic_load_n(&segment->proc->word, __ATOMIC_RELAXED);
+    const struct smx__slot *slot = smx__slot_own(segment);
+    if (!slot)
+        return;
+    int64_t at = SMX__LOCK_AT + (slot - slot_table(segment));
+    bool locked = smx__lock_byte(segment->fd, at, F_WRLCK) == 0;
+    /* Acquire: pairs with the CAS of whoever claims: it comes before the claimer's try to lock. */
+    uint64_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
+    if (locked && state >> 32 == word >> 32 && state_phase(state) == SMX__SLOT_LIVE)
+        return;
+    if (locked)
+        (void)smx__lock_byte(segment->fd, at, F_UNLCK);
+    __atomic_store_n(&segment->proc->word, 0, __ATOMIC_RELAXED);
+}
+
 bool smx__fd_check(struct smx_segment *segment)
 {
     struct stat st;
@@ -116,6 +140,7 @@ bool smx__fd_check(struct smx_segment *segment)
         return false;
     }
     segment->fd = fd;
+    regain(segment);
     return true;
 }
 
@@ -145,7 +170,7 @@ static bool take(struct smx_segment *segment, uint32_t index, uint64_t pid)
     /* Acquire: pairs with the release of a former occupant's LIVE; its fields come before ours. */
     uint64_t seen = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
     if (state_phase(seen) != SMX__SLOT_FREE &&
-        lock_holder(segment->fd, SMX__LOCK_AT + index, 1) != F_UNLCK)
+        holder_of(segment->fd, SMX__LOCK_AT + index, 1) != F_UNLCK)
         return false;
     /* Another copy of libshm in this process is about to lock it; our lock would succeed too. */
     if (state_phase(seen) == SMX__SLOT_CLAIMING && state_pid(seen) == pid)
@@ -157,8 +182,13 @@ static bool take(struct smx_segment *segment, uint32_t index, uint64_t pid)
     if (!__atomic_compare_exchange_n(&slot->state, &seen, claiming, false, __ATOMIC_ACQUIRE,
                                      __ATOMIC_RELAXED))
         return false;
-    if (smx__lock_byte(segment->fd, SMX__LOCK_AT + index, F_WRLCK) != 0)
+    if (smx__lock_byte(segment->fd, SMX__LOCK_AT + index, F_WRLCK) != 0) {
+        /* Somebody was faster, or reads lock it: leave no claim that bears our pid. */
+        (void)__atomic_compare_exchange_n(&slot->state, &claiming,
+                                          state_word(generation, 0, SMX__SLOT_FREE), false,
+                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED);
         return false;
+    }
     slot->pid_ns = smx__pid_namespace();
     slot->start = start_time();
     slot->heartbeat = 0;
@@ -211,14 +241,23 @@ struct smx__slot *smx__slot_own(const struct smx_segment *segment)
     return (uint32_t)word ? &slot_table(segment)[(uint32_t)word - 1] : NULL;
 }
 
+void smx__slot_keep(struct smx_segment *segment)
+{
+    if (smx__fd_check(segment) && __atomic_load_n(&segment->proc->word, __ATOMIC_RELAXED) == 0)
+        smx__slot_claim(segment);
+}
+
 void smx__slot_release(struct smx_segment *segment)
 {
+    uint64_t word = __atomic_load_n(&segment->proc->word, __ATOMIC_RELAXED);
     struct smx__slot *slot = smx__slot_own(segment);
     __atomic_store_n(&segment->closed, 1, __ATOMIC_RELAXED);
     __atomic_store_n(&segment->proc->word, 0, __ATOMIC_RELAXED);
     if (!slot || !smx__fd_check(segment))
         return;
     uint64_t seen = __atomic_load_n(&slot->state, __ATOMIC_RELAXED);
+    if (seen >> 32 != word >> 32)
+        return; /* taken by another since the host closed our descriptor */
     /* Release: our gauge writes are done before anyone may take the slot. */
     __atomic_compare_exchange_n(&slot->state, &seen,
                                 state_word((uint32_t)(seen >> 32), 0, SMX__SLOT_FREE), false,

@@ -13,6 +13,9 @@
  * Async-signal-safe; bounded by the number of slots. */
 void smx__slot_claim(struct smx_segment *segment);
 
+/* See that this process still has its slot; claim one if not. Async-signal-safe. */
+void smx__slot_keep(struct smx_segment *segment);
+
 /* Give the slot back. */
 void smx__slot_release(struct smx_segment *segment);
 
@@ -32,8 +35,13 @@ int smx__lock_byte(int fd, int64_t at, int type);
  * plug-in, has placed by a descriptor of its own. Such a one is left open for good. */
 void smx__fd_drop(int fd);
 
+/* Whether a process holds a write lock on a byte. Read locks do not count: anyone may place them
+ * who can read the file. */
+bool smx__lock_is_held(int fd, int64_t at);
+
 /* Make sure segment->fd is still the segment: a host may have closed it and opened something else
- * under its number. Opens it anew if so. False if it cannot be had. */
+ * under its number. If so opens it anew and tries to get our slot's lock back, which went with the
+ * descriptor. False if the file cannot be had. */
 bool smx__fd_check(struct smx_segment *segment);
 
 #endif

@@ -38,7 +38,7 @@ wrong_includes() {
     includes "$root" agent tools | grep -E '[<"](\.\./)*(libshm|tests|support)/'
     includes "$root" agent | grep -E '[<"](\.\./)*tools/'
     # A benchmark of the agent is its client.
-    includes "$root" tools | grep -E '[<"](\.\./)*agent/' | grep -v '^tools/bench/gather\.c:'
+    includes "$root" tools | grep -E '[<"](\.\./)*agent/' | grep -v '^tools/bench/tables/gather\.c:'
     includes "$root" libshm agent tools | grep -E ': "smx/'
 }
 

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * segwriter_hist.c - histograms of the segment writer: descriptors with thresholds and start table
- * (offsets as in struct smx_hist of <smx/update.h>, written down here a second time), and cells.
+ * segwriter_hist.c - histograms of the segment writer: descriptors with thresholds and without an
+ * index (offsets as in struct smx_hist of <smx/update.h>, written down here a second time), cells.
  */
 #include "support/segwriter_parts.h"
 
 #include <math.h>
 #include <string.h>
-
-enum { KEY_BITS = 3, KEY_COUNT = 65 << KEY_BITS };
 
 /* The upper bound of bucket i in the exposed unit; the last one has none. */
 static double bound(const struct segwriter_family *f, uint32_t i)
@@ -26,50 +24,23 @@ static uint64_t threshold(const struct segwriter_family *f, uint32_t i)
     return ticks < 0x1p63 ? (uint64_t)ticks : UINT64_C(1) << 63;
 }
 
-/* The smallest value whose key is at least `key`: exponent + 1 above KEY_BITS leading bits. The
- * keys between that of 0 and that of 1 stand for no value. */
-static uint64_t smallest_of_key(uint32_t key)
-{
-    uint32_t exponent = (key >> KEY_BITS) - 1;
-    if (key < 1u << KEY_BITS)
-        return key != 0;
-    uint64_t mantissa = (UINT64_C(1) << KEY_BITS) | (key & ((1u << KEY_BITS) - 1));
-    return exponent >= KEY_BITS ? mantissa << (exponent - KEY_BITS)
-                                : mantissa >> (KEY_BITS - exponent);
-}
-
-static void put_start(struct segwriter *w, uint64_t hist, uint32_t n_buckets)
-{
-    uint64_t thresholds = hist + 64, start = thresholds + 8 * (uint64_t)n_buckets;
-    uint32_t steps = 0, bucket = 0, before = 0;
-    for (uint32_t key = 0; key < KEY_COUNT; key++, before = bucket) {
-        while (segwriter_get(w, thresholds + 8 * bucket, 8) < smallest_of_key(key))
-            bucket++;
-        segwriter_put(w, start + 2 * key, 2, bucket);
-        if (bucket - before > steps)
-            steps = bucket - before;
-    }
-    segwriter_put(w, hist + 16, 4, steps);
-}
-
 void segwriter_describe(struct segwriter *w, uint64_t record, const struct segwriter_family *family)
 {
     uint32_t n_buckets = family->n_bounds ? family->n_bounds + 1 : family->n_exponential + 2;
     uint64_t stride = 128;
     while (stride < (4 + (uint64_t)n_buckets) * 8 + 64)
         stride *= 2;
-    uint64_t hist = segwriter_allocate(w, 64 + 8 * (uint64_t)n_buckets + 2 * KEY_COUNT, 64);
+    uint64_t hist = segwriter_allocate(w, 64 + 8 * (uint64_t)n_buckets, 64);
     segwriter_put(w, hist, 4, segwriter_get(w, 30, 2));
     segwriter_put(w, hist + 4, 4, segwriter_get(w, 34, 2) - 1);
     segwriter_put(w, hist + 8, 4, stride);
     segwriter_put(w, hist + 12, 4, n_buckets);
-    segwriter_put(w, hist + 20, 4, KEY_BITS);
-    segwriter_put(w, hist + 24, 4, KEY_COUNT);
-    segwriter_put(w, hist + 32, 8, family->digits == 9);
+    segwriter_put(w, hist + 20, 4, family->digits);
+    segwriter_put(w, hist + 40, 8, 1);
+    segwriter_put(w, hist + 48, 8, 64);
     for (uint32_t i = 0; i + 1 < n_buckets; i++)
         segwriter_put(w, hist + 64 + 8 * i, 8, threshold(family, i));
     segwriter_put(w, hist + 64 + 8 * (n_buckets - 1), 8, UINT64_MAX);
-    put_start(w, hist, n_buckets);
     segwriter_put(w, record + 32, 8, hist);
     segwriter_put(w, record + 21, 1, family->n_bounds == 0);
     segwriter_put(w, record + 22, 1, (uint8_t)family->schema);

@@ -2,10 +2,12 @@
  *
  * bench.h - the nouns of smx-bench: a case, where and how long it runs, and what it found.
  *
- * main.c reads the options, supervise.c keeps the private directory, cases.c lists the cases and
- * runs each in a process of its own, load.c runs one operation in a loop by many processes. The
- * rest of the files are what is measured (update_*, peers_*, gather, memory, lifecycle) and how it
- * is shown (report_*).
+ * main.c reads the options, cases.c lists the cases and runs each in a process of its own.
+ *   run/       the private directory, segments, and one operation in a loop by many processes
+ *   subjects/  the operations: what peers do, what smx does
+ *   tables/    cases that are no loop of one operation: scrapes, memory, the life of a process
+ *   report/    what was found, as a table, JSON or Markdown
+ * An arrow leads from each to run/ alone, and from main.c and cases.c to all.
  */
 #ifndef SMX_BENCH_H
 #define SMX_BENCH_H

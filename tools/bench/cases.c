@@ -7,10 +7,10 @@
  * that crashes is one row less.
  */
 #include "cases.h"
-#include "load.h"
-#include "subjects.h"
-#include "tables.h"
-#include "tree.h"
+#include "run/load.h"
+#include "subjects/subjects.h"
+#include "tables/tables.h"
+#include "run/tree.h"
 
 #include <errno.h>
 #include <fnmatch.h>

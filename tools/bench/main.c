@@ -4,8 +4,8 @@
  * one case after the other.
  */
 #include "cases.h"
-#include "report.h"
-#include "supervise.h"
+#include "report/report.h"
+#include "run/supervise.h"
 
 #include <errno.h>
 #include <getopt.h>

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * load.c - the processes of one case: forked, pinned to a CPU each as long as there are CPUs, set
+ * off together by a barrier in shared memory, again for every repetition.
+ *
+ * The first worker leads: between two rounds, while the others wait, it takes the times, settles
+ * how many operations a repetition needs, and says when it is enough. Every operation of every
+ * round counts for the exact total.
+ *
+ * The time of an operation is the CPU time of all workers by the number of all their operations: of
+ * processes that never wait it is the time that one call takes, and others who use the machine do
+ * not count. A subject that waits in the kernel is measured by the clock: (last end - first start)
+ * * min(processes, CPUs) / operations.
+ */
+#include "run/load.h"
+#include "run/cpus.h"
+#include "run/sample.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { WORKERS_MAX = 64, SPINS = 2000 };
+
+/* Times of one loop of one worker. */
+struct lap {
+    uint64_t start_ns, end_ns; /* by the clock */
+    uint64_t cpu_ns;
+};
+
+struct worker {
+    struct lap loop, baseline;
+    uint64_t done, counted;
+};
+
+/* What the processes of one case share. */
+struct floor {
+    uint32_t arrived;
+    uint32_t turn;
+    bool over;
+    bool settled; /* on n */
+    uint64_t n;
+    struct sample sample;
+    struct worker workers[WORKERS_MAX];
+};
+
+struct crew {
+    const struct subject *subject;
+    struct load *load;
+    struct floor *floor;
+    unsigned procs, cpus;
+    uint64_t repeat_ns;
+    unsigned repeats;
+};
+
+void *load_share(size_t bytes)
+{
+    void *at =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    return at == MAP_FAILED ? NULL : at;
+}
+
+/* Wait until all have come. Spinning first, for a short way to the loop. */
+static void meet(const struct crew *crew)
+{
+    struct floor *f = crew->floor;
+    uint32_t turn = __atomic_load_n(&f->turn, __ATOMIC_RELAXED);
+    /* acq_rel: what each wrote before is seen by all behind; likewise the turn's pair. */
+    if (__atomic_add_fetch(&f->arrived, 1, __ATOMIC_ACQ_REL) == crew->procs) {
+        __atomic_store_n(&f->arrived, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&f->turn, turn + 1, __ATOMIC_RELEASE);
+        return;
+    }
+    for (unsigned spins = 0; __atomic_load_n(&f->turn, __ATOMIC_ACQUIRE) == turn; spins++)
+        if (spins > SPINS || crew->procs > crew->cpus)
+            sched_yield();
+}
+
+static const struct lap *lap_of(const struct crew *crew, unsigned worker, bool baseline)
+{
+    const struct worker *w = &crew->floor->workers[worker];
+    return baseline ? &w->baseline : &w->loop;
+}
+
+/* What one loop of all workers took, as the sum over those that ran at a time. */
+static double spent_ns(const struct crew *crew, bool baseline)
+{
+    uint64_t cpu = 0;
+    uint64_t start = UINT64_MAX;
+    uint64_t end = 0;
+    for (unsigned i = 0; i < crew->procs; i++) {
+        const struct lap *lap = lap_of(crew, i, baseline);
+        cpu += lap->cpu_ns;
+        start = lap->start_ns < start ? lap->start_ns : start;
+        end = lap->end_ns > end ? lap->end_ns : end;
+    }
+    unsigned at_a_time = crew->procs < crew->cpus ? crew->procs : crew->cpus;
+    return crew->subject->waits ? (double)(end - start) * at_a_time : (double)cpu;
+}
+
+/* Look for an n that fills the time of a repetition. */
+static void settle(struct floor *f, uint64_t took_ns, uint64_t wanted_ns)
+{
+    if (took_ns >= wanted_ns) {
+        f->settled = true;
+        return;
+    }
+    uint64_t factor = wanted_ns / (took_ns + 1) + 1;
+    f->n *= factor < 2 ? 2 : factor > 64 ? 64 : factor;
+}
+
+/* The leader, after a round, while the others wait. */
+static void judge(const struct crew *crew)
+{
+    struct floor *f = crew->floor;
+    double spent = spent_ns(crew, false);
+    if (!f->settled) {
+        unsigned at_a_time = crew->procs < crew->cpus ? crew->procs : crew->cpus;
+        settle(f, (uint64_t)spent / at_a_time, crew->repeat_ns);
+        return;
+    }
+    if (crew->subject->baseline)
+        spent -= spent_ns(crew, true);
+    sample_put(&f->sample, spent / ((double)f->n * crew->procs));
+    f->over = f->sample.n >= crew->repeats;
+}
+
+static void take_lap(struct lap *lap, void (*loop)(struct load *, uint64_t), struct load *load,
+                     uint64_t n)
+{
+    lap->start_ns = sample_now_ns();
+    uint64_t before = sample_cpu_ns();
+    loop(load, n);
+    lap->cpu_ns = sample_cpu_ns() - before;
+    lap->end_ns = sample_now_ns();
+}
+
+static void round_of(const struct crew *crew, struct worker *me, uint64_t n)
+{
+    take_lap(&me->loop, crew->subject->loop, crew->load, n);
+    crew->load->done += n;
+    if (!crew->subject->baseline)
+        return;
+    meet(crew);
+    take_lap(&me->baseline, crew->subject->baseline, crew->load, n);
+}
+
+/* The whole life of a worker process. */
+static void work(const struct crew *crew, unsigned index)
+{
+    struct floor *f = crew->floor;
+    struct load *load = crew->load;
+    if (crew->procs <= crew->cpus)
+        cpus_pin(index);
+    load->worker = index;
+    for (;;) {
+        meet(crew);
+        if (f->over)
+            break;
+        round_of(crew, &f->workers[index], f->n);
+        meet(crew);
+        if (index == 0)
+            judge(crew);
+    }
+    f->workers[index].done = load->done;
+    if (crew->subject->counted_here)
+        f->workers[index].counted = crew->subject->counted_here(load, load->done);
+}
+
+/* Fork the workers. Returns: how many there are. */
+static unsigned start_workers(const struct crew *crew, pid_t pids[])
+{
+    fflush(NULL);
+    for (unsigned i = 0; i < crew->procs; i++) {
+        pids[i] = fork();
+        if (pids[i] < 0)
+            return i;
+        if (pids[i] == 0) {
+            prctl(PR_SET_PDEATHSIG, SIGKILL);
+            work(crew, i);
+            _exit(0);
+        }
+    }
+    return crew->procs;
+}
+
+/* When one of them fails the others would wait for it at the barrier: they are killed. */
+static int reap_workers(const pid_t pids[], unsigned n, bool failed)
+{
+    for (unsigned i = 0; i < n && failed; i++)
+        kill(pids[i], SIGKILL);
+    for (unsigned left = n; left > 0;) {
+        int status;
+        if (waitpid(-1, &status, 0) < 0)
+            return -errno;
+        left--;
+        if (status != 0 && !failed) {
+            failed = true;
+            for (unsigned i = 0; i < n; i++)
+                kill(pids[i], SIGKILL);
+        }
+    }
+    return failed ? -ECHILD : 0;
+}
+
+static void compare_counts(const struct crew *crew, struct bench_result *result)
+{
+    uint64_t expected = 0;
+    uint64_t counted = 0;
+    for (unsigned i = 0; i < crew->procs; i++) {
+        expected += crew->floor->workers[i].done;
+        counted += crew->floor->workers[i].counted;
+    }
+    if (crew->subject->counted)
+        counted = crew->subject->counted(crew->load, expected);
+    result->counts = true;
+    result->lost = (int64_t)(expected - counted);
+}
+
+static int run_crew(const struct crew *crew, struct bench_result *result)
+{
+    pid_t pids[WORKERS_MAX];
+    unsigned n = start_workers(crew, pids);
+    int code = reap_workers(pids, n, n < crew->procs);
+    if (code < 0)
+        return bench_fail(result, code, n < crew->procs ? "cannot fork" : "a worker failed");
+    sample_conclude(&crew->floor->sample, result);
+    compare_counts(crew, result);
+    return 0;
+}
+
+/* Values that histograms record in turn, in ticks: logarithmically even from about 1 ms to 16 s. */
+static void make_ticks(struct load *load)
+{
+    uint64_t seed = 42;
+    for (unsigned i = 0; i < LOAD_BATCH; i++) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        unsigned exponent = 20 + (unsigned)((seed >> 60) % 14);
+        load->ticks[i] = (1ull << exponent) + ((seed >> 20) & ((1ull << exponent) - 1));
+        load->ticks_sum += load->ticks[i];
+    }
+}
+
+int load_run(const struct bench_case *bench, const struct bench_place *place,
+             struct bench_result *result)
+{
+    struct load load = {.series = (uint32_t)bench->series};
+    make_ticks(&load);
+    /* A difference is small beside what it is made of: more and shorter repetitions, so that both
+     * loops run under like conditions. */
+    const unsigned finer = bench->subject->baseline ? 4 : 1;
+    const struct crew crew = {
+        .subject = bench->subject,
+        .load = &load,
+        .floor = load_share(sizeof *crew.floor),
+        .procs = bench->procs,
+        .cpus = cpus_count(),
+        .repeat_ns = place->repeat_ns / finer,
+        .repeats = place->repeats * finer,
+    };
+    if (!crew.floor || bench->procs > WORKERS_MAX)
+        return bench_fail(result, -ENOMEM, "no memory to share");
+    crew.floor->n = LOAD_BATCH;
+    int code = bench->subject->start(&load, place, result);
+    if (code == 0)
+        code = run_crew(&crew, result);
+    if (bench->subject->stop)
+        bench->subject->stop(&load);
+    return code;
+}

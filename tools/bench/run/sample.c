@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * sample.c - the numbers of a few repetitions, and time. The median stands for them: on a machine
+ * that others use the mean says how busy those were.
+ */
+#include "run/sample.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+static uint64_t read_clock(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t sample_now_ns(void)
+{
+    return read_clock(CLOCK_MONOTONIC);
+}
+
+uint64_t sample_cpu_ns(void)
+{
+    return read_clock(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+void sample_put(struct sample *sample, double value)
+{
+    if (sample->n < BENCH_REPEATS_MAX)
+        sample->at[sample->n++] = value;
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a;
+    double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+void sample_conclude(struct sample *sample, struct bench_result *result)
+{
+    unsigned n = sample->n;
+    qsort(sample->at, n, sizeof sample->at[0], compare);
+    result->min = sample->at[0];
+    result->max = sample->at[n - 1];
+    result->median = (sample->at[(n - 1) / 2] + sample->at[n / 2]) / 2;
+}

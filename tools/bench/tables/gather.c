@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * gather.c - a scrape without HTTP: update the readers, gather, encode as text, as smx-agent does
+ * it. All rows have counts, as in a segment that every CPU has written to; every value moves
+ * between two scrapes (not those of many segments); and the text of the last one is added up again.
+ *
+ * The only file of the tools that knows the agent: a benchmark of it is its client.
+ */
+#include "run/load.h"
+#include "run/sample.h"
+#include "run/segment.h"
+#include "tables/tables.h"
+
+#include "agent/gather/gather.h"
+#include "agent/encode/text.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { SEGMENTS_MAX = 256, RECORDS = 100, APP_SIZE = 32 };
+
+struct site {
+    const struct bench_case *bench;
+    struct gather_source sources[SEGMENTS_MAX];
+    unsigned n;
+    smx_counter *counters; /* or histograms */
+    smx_histogram *histograms;
+    struct gather *gather;
+    struct buffer text;
+    uint64_t *expected; /* shared with the makers of segments */
+};
+
+static bool has_histograms(const struct bench_case *bench)
+{
+    return strcmp(bench->name, "gather_histograms") == 0;
+}
+
+/* Counts into every row, by what the handle says of them; they differ, and have many digits. */
+static uint64_t fill_counter(smx_counter c, uint64_t i)
+{
+    uint64_t sum = 0;
+    for (uint64_t row = 0; row < c.rows; row++) {
+        uint64_t n = (i * 2654435761u + row * 40503u) % 100000000;
+        c.base[row << (SMX_COUNTER_SHIFT - 3)] += n;
+        sum += n;
+    }
+    return sum;
+}
+
+static uint64_t fill_histogram(smx_histogram h, uint64_t i)
+{
+    uint64_t seed = i;
+    for (unsigned k = 0; k < RECORDS; k++) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        smx_histogram_record(h, (seed >> 40) << (seed >> 60));
+    }
+    return RECORDS;
+}
+
+/* Segment i, with its share of the series, filled. */
+static int make_segment(struct site *site, const struct bench_place *place, unsigned i,
+                        struct bench_result *result)
+{
+    char app[APP_SIZE];
+    smx_segment *segment;
+    const uint64_t share = site->bench->series / site->n;
+    const bool histograms = has_histograms(site->bench);
+    snprintf(app, sizeof app, "bench%u", i);
+    const struct segment_plan plan = {
+        .app = app,
+        .counters = histograms ? 0 : share,
+        .histograms = histograms ? share : 0,
+        .rows = site->bench->rows,
+    };
+    int code = segment_open(&plan, place, &segment, result);
+    if (code == 0 && histograms)
+        code = segment_histograms(segment, site->histograms, share, false, result);
+    else if (code == 0)
+        code = segment_counters(segment, site->counters, share, result);
+    for (uint64_t k = 0; k < share && code == 0; k++)
+        *site->expected += histograms ? fill_histogram(site->histograms[k], k)
+                                      : fill_counter(site->counters[k], k);
+    return code;
+}
+
+/* A process opens few segments, so one of its own makes each of many; their values then stand. */
+static int make_segment_elsewhere(struct site *site, const struct bench_place *place, unsigned i,
+                                  struct bench_result *result)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(make_segment(site, place, i, result) == 0 ? 0 : 1);
+    if (pid < 0 || waitpid(pid, &status, 0) < 0)
+        return bench_fail_errno(result, "cannot make a segment");
+    return status == 0 ? 0 : bench_fail(result, -ECHILD, "cannot make segment %u", i);
+}
+
+static int open_segment(struct site *site, const struct bench_place *place, unsigned i,
+                        struct bench_result *result)
+{
+    char app[APP_SIZE];
+    char path[PATH_MAX];
+    struct smx_diag diag;
+    int code = (site->n > 1 ? make_segment_elsewhere : make_segment)(site, place, i, result);
+    if (code < 0)
+        return code;
+    snprintf(app, sizeof app, "bench%u", i);
+    code = smx_find(app, NULL, place->directory, path, sizeof path, &diag);
+    if (code == 0)
+        code = smx_reader_open(path, &site->sources[i].reader, &diag);
+    return code < 0 ? bench_fail(result, code, "%s", diag.text) : 0;
+}
+
+static int open_site(struct site *site, const struct bench_place *place,
+                     struct bench_result *result)
+{
+    const uint64_t series = site->bench->series;
+    site->n = site->bench->segments ? site->bench->segments : 1;
+    site->counters = calloc(series, sizeof *site->counters);
+    site->histograms = calloc(series, sizeof *site->histograms);
+    site->expected = load_share(sizeof *site->expected);
+    if (!site->counters || !site->histograms || !site->expected || gather_new(&site->gather) < 0)
+        return bench_fail(result, -ENOMEM, "no memory for the handles");
+    int code = 0;
+    for (unsigned i = 0; i < site->n && code == 0; i++)
+        code = open_segment(site, place, i, result);
+    return code;
+}
+
+static void close_site(struct site *site)
+{
+    for (unsigned i = 0; i < site->n; i++)
+        smx_reader_close(site->sources[i].reader);
+    gather_free(site->gather);
+    buffer_fini(&site->text);
+    free(site->counters);
+    free(site->histograms);
+}
+
+static void move_values(struct site *site)
+{
+    if (site->n > 1)
+        return;
+    for (uint64_t i = 0; i < site->bench->series; i++) {
+        if (has_histograms(site->bench))
+            smx_histogram_record(site->histograms[i], i);
+        else
+            smx_counter_inc(site->counters[i]);
+    }
+    *site->expected += site->bench->series;
+}
+
+/* One scrape. Returns: its milliseconds of CPU time, or a negative errno. */
+static double scrape(struct site *site)
+{
+    static const struct self_stats self = {.version = SMX_VERSION};
+    const struct snapshot *snapshot;
+    uint64_t start = sample_cpu_ns();
+    for (unsigned i = 0; i < site->n; i++) {
+        int code = smx_reader_update(site->sources[i].reader, NULL);
+        if (code < 0)
+            return code;
+    }
+    int code = gather_run(site->gather, site->sources, site->n, &self, &snapshot);
+    site->text.length = 0;
+    if (code == 0)
+        code = text_encode(snapshot, &site->text);
+    return code < 0 ? code : (double)(sample_cpu_ns() - start) / 1e6;
+}
+
+/* The values of the family's lines, of histograms of their _count lines, added up. */
+static uint64_t add_up(struct site *site)
+{
+    const char *prefix =
+        has_histograms(site->bench) ? "bench_duration_seconds_count{" : "bench_requests_total{";
+    uint64_t sum = 0;
+    buffer_put(&site->text, "", 1);
+    for (const char *line = site->text.at; line && *line;) {
+        const char *end = strchr(line, '\n');
+        const char *value = end ? memrchr(line, ' ', (size_t)(end - line)) : NULL;
+        if (value && strncmp(line, prefix, strlen(prefix)) == 0)
+            sum += strtoull(value, NULL, 10);
+        line = end ? end + 1 : NULL;
+    }
+    return sum;
+}
+
+static int measure(struct site *site, const struct bench_place *place, struct bench_result *result)
+{
+    struct sample sample = {0};
+    /* The first one renders the names, which are kept. */
+    for (unsigned i = 0; i <= place->repeats; i++) {
+        move_values(site);
+        double ms = scrape(site);
+        if (ms < 0)
+            return bench_fail(result, (int)ms, "the scrape failed: %s", smx_strerror((int)ms));
+        if (i > 0)
+            sample_put(&sample, ms);
+    }
+    sample_conclude(&sample, result);
+    result->counts = true;
+    result->lost = (int64_t)(*site->expected - add_up(site));
+    result->rows = smx_reader_info(site->sources[0].reader)->rows;
+    return 0;
+}
+
+static int run(const struct bench_case *bench, const struct bench_place *place,
+               struct bench_result *result)
+{
+    struct site site = {.bench = bench};
+    int code = open_site(&site, place, result);
+    if (code == 0)
+        code = measure(&site, place, result);
+    close_site(&site);
+    return code;
+}
+
+#define GATHER(name_, when_, series_, rows_, segments_)                                            \
+    {                                                                                              \
+        .group = "gather", .name = (name_), .unit = BENCH_MS, .when = (when_), .exact = true,      \
+        .series = (series_), .rows = (rows_), .segments = (segments_), .run = run                  \
+    }
+
+const struct bench_case gather_cases[] = {
+    GATHER("gather_text", BENCH_QUICK, 1000, 2, 0),
+    GATHER("gather_text", BENCH_QUICK, 10000, 2, 0),
+    GATHER("gather_text", BENCH_QUICK, 100000, 2, 0),
+    GATHER("gather_text", BENCH_FULL, 1000000, 2, 0),
+    GATHER("gather_text", BENCH_NORMAL, 10000, 1, 0),
+    GATHER("gather_text", BENCH_NORMAL, 10000, 8, 0),
+    GATHER("gather_text", BENCH_NORMAL, 10000, 64, 0),
+    GATHER("gather_text", BENCH_QUICK, 10000, 192, 0),
+    GATHER("gather_text", BENCH_NORMAL, 10000, 512, 0),
+    GATHER("gather_text", BENCH_FULL, 100000, 192, 0),
+    GATHER("gather_histograms", BENCH_QUICK, 1000, 2, 0),
+    GATHER("gather_histograms", BENCH_FULL, 1000, 192, 0),
+    GATHER("gather_segments", BENCH_NORMAL, 10000, 2, 2),
+    GATHER("gather_segments", BENCH_NORMAL, 10000, 2, 20),
+    GATHER("gather_segments", BENCH_NORMAL, 10000, 2, 200),
+    {0},
+};
