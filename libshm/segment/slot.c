@@ -75,6 +75,39 @@ bool smx__slot_any_live(int fd, uint32_t slots)
     return type == F_WRLCK;
 }
 
+/* Whether this process holds the lock of the slot at `index`. */
+static bool is_held_by_us(int fd, uint32_t index, uint64_t state)
+{
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = SMX__LOCK_AT + index, .l_len = 1};
+    return state_phase(state) != SMX__SLOT_FREE && state_pid(state) == (uint64_t)getpid() &&
+           fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_WRLCK && lock.l_pid == getpid();
+}
+
+/* Whether this process holds a slot of the file, by whatever descriptor and copy of libshm. */
+static bool is_used_by_us(int fd)
+{
+    struct smx__header h;
+    struct smx__slot slots[32];
+    if (pread(fd, &h, sizeof h, 0) != (ssize_t)sizeof h || h.magic != SMX__MAGIC ||
+        h.major != SMX__MAJOR || h.slots_at > INT64_MAX / 2)
+        return false;
+    for (uint32_t i = 0; i < h.slots && i < SMX__MAX_SLOTS; i++) {
+        off_t at = (off_t)(h.slots_at + (uint64_t)i * sizeof slots[0]);
+        if (i % 32 == 0 && pread(fd, slots, sizeof slots, at) < (ssize_t)sizeof slots[0])
+            return false;
+        if (is_held_by_us(fd, i, slots[i % 32].state))
+            return true;
+    }
+    return false;
+}
+
+void smx__fd_drop(int fd)
+{
+    if (fd >= 0 && !is_used_by_us(fd))
+        close(fd);
+}
+
 /* The lock went with the descriptor that the host closed. Lock our slot again if nobody has taken
  * it meanwhile; else we have none, and the next gauge write or heartbeat claims one. */
 static void regain(struct smx_segment *segment)
@@ -103,7 +136,7 @@ bool smx__fd_check(struct smx_segment *segment)
     if (fd < 0)
         return false;
     if (fstat(fd, &st) != 0 || st.st_ino != segment->inode || st.st_dev != segment->device) {
-        close(fd);
+        smx__fd_drop(fd);
         return false;
     }
     segment->fd = fd;
