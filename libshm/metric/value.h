@@ -81,7 +81,7 @@ static inline uint64_t smx__hash(uint64_t h, const char *string, uint32_t limit,
     }
 }
 
-/* Whether a record has this value at `stored`, behind its struct: eight bytes before can be read. */
+/* Whether a record has this value at `stored`, behind its struct: what lies before can be read. */
 static inline bool smx__has_value(const char *stored, const char *string,
                                   const struct smx__value *value)
 {
