@@ -85,7 +85,8 @@
 #define SMX__LOCK_OPEN (SMX__LOCK_AT - 1)
 
 enum { SMX__KIND_PERCPU = 1, SMX__KIND_STRIPED = 2 };
-enum { SMX__MAX_SECTIONS = 8, SMX__MAX_LOST = 16, SMX__APP_SIZE = 64, SMX__LABELS_SIZE = 2046 };
+enum { SMX__MAX_SECTIONS = 8, SMX__MAX_LOST = 16, SMX__MAX_SLOTS = 65536 };
+enum { SMX__APP_SIZE = 64, SMX__LABELS_SIZE = 2046 };
 
 struct smx__section {
     uint32_t type;

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { HEADER = 4096, PUBLISHED = 1088, PATIENCE_S = 240 };
+enum { HEADER = 4096, CAPACITY = 40, ALLOCATED = 1024, PUBLISHED = 1088, PATIENCE_S = 240 };
 
 static char directory[SCRATCH_SIZE];
 static char path[SEGWRITER_PATH_SIZE];
@@ -237,6 +237,31 @@ static void test_random(void **state)
     check_recovered();
 }
 
+/* A file that says it is so long, and so much of it allocated. */
+static int update_with(uint64_t capacity, uint64_t allocated)
+{
+    struct smx_diag diag;
+    assert_int_equal(ftruncate(file, (off_t)capacity), 0);
+    put(CAPACITY, &capacity, sizeof capacity);
+    put(ALLOCATED, &allocated, sizeof allocated);
+    publish();
+    return smx_reader_update(reader, &diag);
+}
+
+/* Holes cost their writer nothing: a reader must not spend time and memory on gigabytes of them.
+ * A sparse copy of a segment of the default budget is still read. */
+static void test_holes(void **state)
+{
+    enum { MIB = 1 << 20 };
+    (void)state;
+    assert_int_equal(update_with(64 * MIB, 64 * MIB), 0);
+    assert_int_equal(update_with(UINT64_C(4096) * MIB, UINT64_C(4096) * MIB), -EPROTO);
+    assert_int_equal(update_with(66 * MIB, 65 * MIB), -EPROTO);
+    assert_int_equal(fallocate(file, 0, 0, 66 * MIB), 0);
+    assert_int_equal(update_with(66 * MIB, 65 * MIB), 0);
+    assert_int_equal(smx_reader_info(reader)->n_series, sound_series);
+}
+
 #define TEST(function, name)                                                                       \
     {                                                                                              \
         name, function, setup, teardown, NULL                                                      \
@@ -248,6 +273,7 @@ int main(void)
         TEST(test_header, "no damaged byte or word of the header harms a reader"),
         TEST(test_structure, "no damaged byte or word of tables, records and cells harms a reader"),
         TEST(test_random, "no damage in several places at once harms a reader"),
+        TEST(test_holes, "a reader refuses more than 64 MiB that are allocated and not there"),
     };
     return RUN_TESTS(tests);
 }

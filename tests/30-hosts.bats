@@ -42,6 +42,13 @@ load_plugin() {
     load_plugin libshm.a
 }
 
+@test "a process lives on when a second copy of libshm in it fails, reads, opens" {
+    compile twice twice.c -O2 "$build/lib/libshm.a" -ldl
+    run timeout 60 ./twice "$build/lib/libshm.so"
+    echo "status $status: $output"
+    [[ $status -eq 0 && $output == alive ]]
+}
+
 # count_by N COMMAND...: run counting under a command and set percpu and atomic. It itself fails if
 # a count is lost.
 count_by() {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * 30-recover.c - what a host does behind libshm's back, and how a process comes out of it: it closes
- * descriptors it does not know, opens other files under their numbers, closes the segment and forks,
- * or locks its memory.
+ * 30-recover.c - what a host does behind libshm's back, and how a process comes out of it: it
+ * closes descriptors it does not know, opens other files under their numbers, closes the segment
+ * and forks, or locks its memory.
  */
 #include "support/cells.h"
 #include "support/scratch.h"

@@ -214,6 +214,41 @@ static void a_constant_label_worker_leaves_out_the_gauges_of_mode_each(void **st
     scrape_end(&s);
 }
 
+/* A few bytes in the file, a long line in each scrape: a segment may not exhaust the agent. */
+static void a_family_of_too_many_long_lines_is_left_out_and_its_neighbour_served(void **state)
+{
+    enum { NAME = 1000, SERIES = 17000 };
+    static char names[SMX_LABELS_MAX][NAME + 1];
+    const char *values[SMX_LABELS_MAX + 1] = {NULL};
+    struct smx_metric wide = {.name = "wide_total", .max_series = SERIES};
+    (void)state;
+    for (int i = 0; i < SMX_LABELS_MAX; i++) {
+        memset(names[i], 'a' + i, NAME);
+        wide.labels[i] = names[i];
+        values[i] = "";
+    }
+    struct scrape s;
+    scrape_start(&s);
+    smx_segment *segment = scrape_open(&s, &(struct smx_options){.app = "a"});
+    smx_family family = smx_counter_family(segment, &wide, NULL);
+    for (int i = 0; i < SERIES; i++) {
+        char value[16];
+        snprintf(value, sizeof value, "%d", i);
+        values[0] = value;
+        smx_counter_inc(smx_counter_with(family, values));
+    }
+    smx_counter_inc(smx_counter_new(
+        segment, &(struct smx_metric){.name = "next_total", .help = "Next."}, NULL));
+    scrape_run(&s);
+    assert_string_equal(only_conflict(&s)->name, "wide_total");
+    assert_string_equal(only_conflict(&s)->reason, "size");
+    assert_string_equal(apps(&s), "# HELP next_total Next.\n"
+                                  "# TYPE next_total counter\n"
+                                  "next_total{app=\"a\"} 1\n");
+    assert_counted(&s, "size");
+    scrape_end(&s);
+}
+
 static void of_two_segments_with_one_application_and_instance_the_older_is_served(void **state)
 {
     (void)state;
@@ -428,6 +463,7 @@ int main(void)
             a_family_that_breaks_a_rule_by_itself_is_left_out_and_its_neighbour_served),
         cmocka_unit_test(a_constant_label_that_collides_leaves_out_the_families_of_that_segment),
         cmocka_unit_test(a_constant_label_worker_leaves_out_the_gauges_of_mode_each),
+        cmocka_unit_test(a_family_of_too_many_long_lines_is_left_out_and_its_neighbour_served),
         cmocka_unit_test(of_two_segments_with_one_application_and_instance_the_older_is_served),
         cmocka_unit_test(types_modes_and_labels_may_differ_where_no_series_collides),
         cmocka_unit_test(series_and_families_that_come_and_go_are_seen_at_the_next_scrape),

@@ -31,7 +31,12 @@ static const struct {
     [REFUSAL_TYPE] = {"type", "an earlier family of that name has another type"},
     [REFUSAL_UNIT] = {"unit", "an earlier family of that name has another unit"},
     [REFUSAL_BUCKETS] = {"buckets", "an earlier family of that name has other buckets"},
+    [REFUSAL_SIZE] = {"size", "with it the lines of its segment would exceed 256 MiB a scrape"},
 };
+
+/* What one segment may add to a scrape. Lines cost their writer little: sixteen label names of a
+ * thousand bytes, stored once, stand in each; and every scrape makes all of them in memory. */
+#define LINES_MAX (UINT64_C(256) << 20)
 
 const char *refusal_name(enum refusal refusal)
 {
@@ -101,11 +106,21 @@ static bool goes_on(const struct smx_family_info *f)
     return f->type == SMX_HISTOGRAM || (f->type == SMX_GAUGE && f->mode == SMX_EACH);
 }
 
+/* The lines that a series takes. */
+static uint64_t lines_of(const struct rendered *out, const struct smx_segment_info *s,
+                         const struct smx_family_info *f)
+{
+    if (f->type == SMX_HISTOGRAM)
+        return out->edges.n + 2;
+    return f->type == SMX_GAUGE && f->mode == SMX_EACH ? s->n_live + 1 : 1;
+}
+
+/* Returns 0, -ENOMEM, -EFBIG when the lines would exceed *left. */
 static int render_series(struct rendered *out, const struct smx_family_info *f,
-                         const struct buffer *common)
+                         const struct buffer *common, uint64_t lines, uint64_t *left)
 {
     struct buffer text = {0};
-    for (size_t k = 0; k < f->n_series; k++) {
+    for (size_t k = 0; k < f->n_series && text.length <= *left / lines; k++) {
         buffer_put(&text, f->name.at, f->name.length);
         if (f->type == SMX_HISTOGRAM)
             buffer_puts(&text, "_bucket");
@@ -115,13 +130,28 @@ static int render_series(struct rendered *out, const struct smx_family_info *f,
             buffer_puts(&text, "} ");
         out->ends[k] = text.length;
     }
+    if (text.length > *left / lines) {
+        buffer_fini(&text);
+        return -EFBIG;
+    }
+    *left -= text.length * lines;
     buffer_reserve(&text, RENDER_SLACK);
     out->text = text.at;
     return text.failed ? -ENOMEM : 0;
 }
 
+static void drop_texts(struct rendered *family)
+{
+    free(family->ends);
+    free(family->text);
+    edges_fini(&family->edges);
+    family->ends = NULL;
+    family->text = NULL;
+}
+
 static int render_family(struct rendered *out, const struct smx_segment_info *s,
-                         const struct smx_family_info *f, const struct buffer *common)
+                         const struct smx_family_info *f, const struct buffer *common,
+                         uint64_t *left)
 {
     out->n_series = f->n_series;
     out->refusal = judge(s, f);
@@ -132,7 +162,12 @@ static int render_family(struct rendered *out, const struct smx_segment_info *s,
         return -ENOMEM;
     if (f->type == SMX_HISTOGRAM && edges_init(&out->edges, f) < 0)
         return -ENOMEM;
-    return render_series(out, f, common);
+    int e = render_series(out, f, common, lines_of(out, s, f), left);
+    if (e != -EFBIG)
+        return e;
+    drop_texts(out);
+    out->refusal = REFUSAL_SIZE;
+    return 0;
 }
 
 int render_segment(struct rendered_segment *out, const smx_reader *reader)
@@ -146,10 +181,11 @@ int render_segment(struct rendered_segment *out, const smx_reader *reader)
                                      .n_families = s->n_families};
     out->families = calloc(s->n_families + 1, sizeof *out->families);
     struct buffer common = {0};
+    uint64_t left = LINES_MAX;
     put_common(&common, s);
     int e = out->families && !common.failed ? 0 : -ENOMEM;
     for (size_t i = 0; e == 0 && i < s->n_families; i++)
-        e = render_family(&out->families[i], s, smx_reader_family(reader, i), &common);
+        e = render_family(&out->families[i], s, smx_reader_family(reader, i), &common, &left);
     buffer_fini(&common);
     if (e < 0)
         render_fini(out);
@@ -158,11 +194,8 @@ int render_segment(struct rendered_segment *out, const smx_reader *reader)
 
 void render_fini(struct rendered_segment *segment)
 {
-    for (size_t i = 0; segment->families && i < segment->n_families; i++) {
-        free(segment->families[i].ends);
-        free(segment->families[i].text);
-        edges_fini(&segment->families[i].edges);
-    }
+    for (size_t i = 0; segment->families && i < segment->n_families; i++)
+        drop_texts(&segment->families[i]);
     free(segment->families);
     *segment = (struct rendered_segment){0};
 }

@@ -23,8 +23,9 @@ enum refusal {
     REFUSAL_TYPE,
     REFUSAL_UNIT,
     REFUSAL_BUCKETS,
+    REFUSAL_SIZE,
 };
-enum { REFUSAL_COUNT = REFUSAL_BUCKETS + 1 };
+enum { REFUSAL_COUNT = REFUSAL_SIZE + 1 };
 
 /* Its word for a label, and the reason as a clause. */
 const char *refusal_name(enum refusal refusal);

@@ -29,25 +29,51 @@ extern "C" {
 /* A running timer; belongs to the caller. */
 typedef struct smx_timer {
     smx_histogram histogram;
-    uint64_t start_ns;
+    uint64_t start; /* of the time stamp counter, or nanoseconds if scale is 0 */
+    uint64_t scale;
 } smx_timer;
 
 /* Nanoseconds of the monotonic clock. Context: threads=any fork=any signal=safe blocks=never. */
 uint64_t smx_now_ns(void);
 
+/* Nanoseconds * 2^32 that a tick of the CPU's time stamp counter lasts. 0 where the counter is not
+ * known to be steady and the kernel's own clock, and for the first 20 ms after smx_open(), while
+ * libshm measures it: timers then use the clock. libshm alone writes it. */
+extern uint64_t smx_tsc_scale;
+
+static inline uint64_t smx__tsc(void)
+{
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#else
+    return 0;
+#endif
+}
+
 /* Start timing into a histogram whose unit is seconds. Context: as smx_counter_add. */
 static inline smx_timer smx_timer_start(smx_histogram histogram)
 {
-    smx_timer t = {histogram, smx_now_ns()};
+    /* Relaxed: it is set once, and the timer keeps the value that it began with. */
+    uint64_t scale = __atomic_load_n(&smx_tsc_scale, __ATOMIC_RELAXED);
+    smx_timer t = {histogram, scale ? smx__tsc() : smx_now_ns(), scale};
     return t;
+}
+
+/* Nanoseconds since the start. Context: as smx_counter_add. */
+static inline uint64_t smx_timer_elapsed_ns(const smx_timer *timer)
+{
+    __extension__ typedef unsigned __int128 wide;
+    int64_t passed = (int64_t)((timer->scale ? smx__tsc() : smx_now_ns()) - timer->start);
+    if (passed < 0) /* counters of two CPUs may be a few ticks apart */
+        return 0;
+    return timer->scale ? (uint64_t)(((wide)passed * timer->scale) >> 32) : (uint64_t)passed;
 }
 
 /* Record the time since the start. May be called again: each call records.
  * Returns: the nanoseconds. Context: as smx_counter_add. */
 static inline uint64_t smx_timer_stop(const smx_timer *timer)
 {
-    uint64_t now = smx_now_ns();
-    uint64_t ns = now > timer->start_ns ? now - timer->start_ns : 0;
+    uint64_t ns = smx_timer_elapsed_ns(timer);
     if (timer->histogram.base) {
         uint64_t per_tick = timer->histogram.hist->ns_per_tick;
         smx_histogram_record(timer->histogram, per_tick > 1 ? ns / per_tick : ns);

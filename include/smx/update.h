@@ -125,9 +125,7 @@ static inline void smx_counter_add(smx_counter c, uint64_t n)
     }
 #endif
 #if SMX_HAVE_RSEQ
-    uint64_t shape;
-    __builtin_memcpy(&shape, &c.rows, sizeof shape); /* rows | mask << 32 */
-    smx__rseq_add(c.base, shape, n);
+    smx__rseq_add(c.base, c.rows | (uint64_t)c.mask << 32, n);
 #else
     smx__add_atomic(c.base, c.rows, c.mask, 1u << SMX_COUNTER_SHIFT, n);
 #endif

@@ -10,6 +10,7 @@
 #include "libshm/metric/draft.h"
 #include "libshm/names.h"
 #include "libshm/metric/registry.h"
+#include "libshm/metric/value.h"
 
 #include <errno.h>
 
@@ -207,7 +208,8 @@ static int write_family(struct smx_segment *segment, struct smx__draft *d, uint3
 static int enter(struct smx_segment *segment, struct smx__draft *d, const struct smx__family **out,
                  struct smx_diag *diag)
 {
-    uint64_t wide = smx__hash(segment->header->hash_seed, d->name, d->family.name_len);
+    struct smx__value name;
+    uint64_t wide = smx__hash(segment->header->hash_seed, d->name, 0, &name);
     struct smx__key key = {
         .hash = (uint32_t)(wide ^ wide >> 32),
         .kind = SMX__RECORD_FAMILY,

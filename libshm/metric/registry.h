@@ -8,8 +8,6 @@
 
 #include "libshm/segment/space.h"
 
-#include <string.h>
-
 /* What is looked for. `same` is asked about records of this hash and kind. */
 struct smx__key {
     uint32_t hash;
@@ -18,43 +16,11 @@ struct smx__key {
     const void *what;
 };
 
-__extension__ typedef unsigned __int128 smx__u128;
-
-/* 64x64→128 bit multiply, halves folded: one round of mixing (the idea of wyhash, W. Yi). */
-static inline uint64_t smx__fold(uint64_t a, uint64_t b)
-{
-    smx__u128 product = (smx__u128)a * b;
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-/* Mix a string into a hash; its length counts, so "a","bc" and "ab","c" differ. */
-static inline uint64_t smx__hash(uint64_t h, const char *at, size_t length)
-{
-    uint64_t word = 0;
-    uint64_t tail = length;
-    for (; length >= 8; at += 8, length -= 8) {
-        memcpy(&word, at, 8);
-        h = smx__fold(h ^ word, UINT64_C(0xa0761d6478bd642f));
-    }
-    word = 0;
-    if (length >= 4) {
-        uint32_t low;
-        uint32_t high;
-        memcpy(&low, at, 4);
-        memcpy(&high, at + length - 4, 4);
-        word = (uint64_t)high << 32 | low;
-    } else if (length) {
-        word = (uint64_t)(uint8_t)at[0] << 16 | (uint64_t)(uint8_t)at[length >> 1] << 8 |
-               (uint8_t)at[length - 1];
-    }
-    return smx__fold(h ^ word, UINT64_C(0xe7037ed1a0b428db) ^ tail);
-}
-
 /* Walk the key's chain. With mine = 0: give the record found, or NULL. With the ref of a complete
  * record of that key: publish it unless one is there already; gives the one that is in the chain.
  * NULL also when the chain leads out of the segment, or is absurdly long. */
-static inline struct smx__record *smx__registry_walk(const struct smx_segment *segment,
-                                                     const struct smx__key *key, uint32_t mine)
+__attribute__((always_inline)) static inline struct smx__record *
+smx__registry_walk(const struct smx_segment *segment, const struct smx__key *key, uint32_t mine)
 {
     struct smx__header *h = segment->header;
     uint32_t *link = (uint32_t *)smx__at(segment, h->buckets_at) + (key->hash & (h->n_buckets - 1));

@@ -9,8 +9,6 @@
 #include "libshm/segment/slot.h"
 #include "libshm/segment/space.h"
 
-#include <smx/scope.h>
-
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
@@ -212,13 +210,6 @@ void smx_fgauge_set_to_current_time(smx_fgauge gauge)
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
     smx_fgauge_set(gauge, (double)now.tv_sec + (double)now.tv_nsec / 1e9);
-}
-
-uint64_t smx_now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 /* Count input that was dropped, in the segment that the address lies in. */

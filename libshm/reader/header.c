@@ -11,6 +11,10 @@
 #include <errno.h>
 #include <string.h>
 
+/* What may lie in holes: the default budget. A live file is reserved as far as it is allocated
+ * (invariant 1), but a copy of one may be sparse. */
+#define SPARSE_MAX (UINT64_C(64) << 20)
+
 static bool is_power_of_two(uint64_t n)
 {
     return n && (n & (n - 1)) == 0;
@@ -86,6 +90,16 @@ static const char *broken_rule(const struct smx__header *h)
     return NULL;
 }
 
+/* A few pages could claim gigabytes of holes, which cost their writer nothing and the reader the
+ * time to read them and the memory to hold them. Asked after the header was read, since writers
+ * reserve first and allocate then. */
+static bool claims_holes(const struct smx__source *file, const struct smx__header *h)
+{
+    struct stat now;
+    return h->allocated > SPARSE_MAX &&
+           (fstat(file->fd, &now) != 0 || h->allocated / 512 > (uint64_t)now.st_blocks);
+}
+
 int smx__header_read(struct smx__source *file, const char *path, struct smx__header *out,
                      struct stat *st, struct smx_diag *diag)
 {
@@ -114,6 +128,11 @@ int smx__header_read(struct smx__source *file, const char *path, struct smx__hea
     const char *rule = broken_rule(&h);
     if (rule)
         return smx__fail(diag, -EPROTO, "%s: damaged header: %s", path, rule);
+    if (claims_holes(file, &h))
+        return smx__fail(diag, -EPROTO,
+                         "%s: more is allocated than the file takes; if it is a copy, make it with "
+                         "cp --sparse=never",
+                         path);
     *out = h;
     return 0;
 }

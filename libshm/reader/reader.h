@@ -26,7 +26,7 @@
 #include <sys/stat.h>
 
 /* What a sound segment never exceeds. */
-enum { SMX__MAX_ROWS = 4096, SMX__MAX_STRIPES = 64, SMX__MAX_SLOTS = 65536 };
+enum { SMX__MAX_ROWS = 4096, SMX__MAX_STRIPES = 64 };
 enum { SMX__MAX_STRIDE = 1 << 20 };
 
 /* arena.c */

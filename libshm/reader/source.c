@@ -9,7 +9,7 @@
 #include "libshm/reader/reader.h"
 
 #include "libshm/diag.h"
-#include "libshm/segment/process.h"
+#include "libshm/segment/slot.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,8 +30,8 @@ struct smx__cache_block {
  * file drops all of the process' locks on it, so such a one is left open for good. */
 static void release(int fd, dev_t device, ino_t inode)
 {
-    if (fd >= 0 && smx__process_fd(device, inode) < 0)
-        close(fd);
+    if (smx__process_fd(device, inode) < 0)
+        smx__fd_drop(fd);
 }
 
 static int check_type(const struct stat *st, const char *path, struct smx_diag *diag)
@@ -54,7 +54,7 @@ static int open_shared(const char *path, struct stat *st)
         return -errno;
     if (fstat(fd, st) != 0) {
         int error = errno;
-        close(fd);
+        smx__fd_drop(fd);
         return -error;
     }
     return fd;

@@ -141,7 +141,7 @@ int smx__file_map(int fd, uint64_t length, struct smx__file *out)
      * all, at once: so it is made without access, unlocked, and only then opened. */
     void *at = mmap(NULL, length, PROT_NONE, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED)
-        return -errno;
+        return errno == EAGAIN ? -ENOMEM : -errno; /* RLIMIT_MEMLOCK; waiting does not help */
     (void)munlock(at, length);
     if (mprotect(at, length, PROT_READ | PROT_WRITE) != 0) {
         int error = -errno;
@@ -234,7 +234,7 @@ static bool fits(const struct smx__header *h, uint64_t file_size)
            h->series_size == sizeof(struct smx__series) &&
            h->hist_size == sizeof(struct smx_hist) && h->slot_size == sizeof(struct smx__slot) &&
            h->capacity == file_size && h->max_bytes <= h->capacity && h->slots &&
-           h->slots <= 65536 && h->slots_at >= SMX__PAGE && (h->slots_at & 63) == 0 &&
+           h->slots <= SMX__MAX_SLOTS && h->slots_at >= SMX__PAGE && (h->slots_at & 63) == 0 &&
            h->slots_at <= h->max_bytes && slots <= h->max_bytes - h->slots_at && h->n_buckets &&
            (h->n_buckets & (h->n_buckets - 1)) == 0 && h->n_buckets <= 1u << 24 &&
            h->buckets_at >= SMX__PAGE && (h->buckets_at & 7) == 0 &&

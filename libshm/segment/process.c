@@ -6,11 +6,13 @@
  */
 #include "libshm/segment/process.h"
 
+#include "libshm/segment/clock.h"
 #include "libshm/segment/rseq.h"
 #include "libshm/segment/slot.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <smx/scope.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -29,10 +31,12 @@ static struct {
     uint32_t lock;
     uint32_t cpus; /* configured */
     bool hooked;
+    struct smx__moment first; /* what the time stamp counter is measured from */
 } process;
 
 /* Constant once there are handles. */
 ptrdiff_t smx_rseq_offset;
+uint64_t smx_tsc_scale;
 static pthread_key_t thread_end; /* if there is something to do there */
 
 static const struct smx_proc shared_proc = {.word = SMX__SHARED_WORD};
@@ -96,6 +100,11 @@ int smx__process_init(void)
         if (pthread_atfork(NULL, NULL, after_fork_in_child) != 0)
             return -ENOMEM;
         process.hooked = true;
+        struct smx__moment first = {0, 0};
+        smx__clock_begin(&first);
+        process.first.tsc = first.tsc;
+        /* Release: pairs with smx_now_ns(). */
+        __atomic_store_n(&process.first.ns, first.ns, __ATOMIC_RELEASE);
     }
     long cpus = sysconf(_SC_NPROCESSORS_CONF);
     process.cpus = cpus > 0 ? (uint32_t)cpus : 0;
@@ -120,6 +129,19 @@ int smx__process_set_rseq(ptrdiff_t offset, void (*at_thread_end)(void *))
 bool smx__process_at_thread_end(void *argument)
 {
     return thread_end < KEYS_WITH_ROOM && pthread_setspecific(thread_end, argument) == 0;
+}
+
+/* Whoever comes here once there is enough to measure sets the scale; all would set the same. */
+uint64_t smx_now_ns(void)
+{
+    /* Acquire: pairs with smx__process_init(). Relaxed: the scale stands alone. */
+    if (__atomic_load_n(&process.first.ns, __ATOMIC_ACQUIRE) &&
+        !__atomic_load_n(&smx_tsc_scale, __ATOMIC_RELAXED)) {
+        uint64_t scale = smx__clock_scale(&process.first);
+        if (scale)
+            __atomic_store_n(&smx_tsc_scale, scale, __ATOMIC_RELAXED);
+    }
+    return smx__clock_ns();
 }
 
 struct smx_segment *smx__process_find(dev_t device, ino_t inode)

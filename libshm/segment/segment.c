@@ -221,7 +221,7 @@ static int try_open(const struct opening *o, struct smx_segment **out)
     if (!error)
         error = enter(o, fd, &keep, out);
     if (!keep)
-        close(fd);
+        smx__fd_drop(fd);
     return error;
 }
 

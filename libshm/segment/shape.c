@@ -17,7 +17,7 @@
 
 #define MIB (UINT64_C(1) << 20)
 
-enum { DEFAULT_SLOTS = 1024, MAX_SLOTS = 65536, DEFAULT_SERIES = 2000, MAX_ROWS = 4096 };
+enum { DEFAULT_SLOTS = 1024, DEFAULT_SERIES = 2000, MAX_ROWS = 4096 };
 enum { COUNTER_STRIPES = 4, HIST_STRIPES = 1, STRIPED_STRIPES = 8 };
 
 static uint64_t new_seed(void)
@@ -126,9 +126,9 @@ int smx__shape(const struct smx_options *options, struct smx__shape *out, struct
         .app = options->app,
         .instance = options->instance ? options->instance : "",
     };
-    if (shape.slots > MAX_SLOTS)
+    if (shape.slots > SMX__MAX_SLOTS)
         return smx__fail(diag, -EINVAL, "slots is %u, at most %d are possible", shape.slots,
-                         MAX_SLOTS);
+                         SMX__MAX_SLOTS);
     int error = choose_rows(options, &shape, diag);
     if (!error)
         error = pack_labels(options->constant_labels, &shape, diag);

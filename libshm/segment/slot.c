@@ -13,10 +13,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* Slots that are free as soon as their process' lock is gone. */
+enum { EXACT = 64 };
 
 static uint64_t state_word(uint32_t generation, uint64_t pid, uint64_t phase)
 {
@@ -75,8 +79,41 @@ bool smx__slot_any_live(int fd, uint32_t slots)
     return type == F_WRLCK;
 }
 
-/* The lock went with the descriptor that the host closed. Lock our slot again if nobody has taken it
- * meanwhile; else we have none, and the next gauge write or heartbeat claims one. */
+/* Whether this process holds the lock of the slot at `index`. */
+static bool is_held_by_us(int fd, uint32_t index, uint64_t state)
+{
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = SMX__LOCK_AT + index, .l_len = 1};
+    return state_phase(state) != SMX__SLOT_FREE && state_pid(state) == (uint64_t)getpid() &&
+           fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_WRLCK && lock.l_pid == getpid();
+}
+
+/* Whether this process holds a slot of the file, by whatever descriptor and copy of libshm. */
+static bool is_used_by_us(int fd)
+{
+    struct smx__header h;
+    struct smx__slot slots[32];
+    if (pread(fd, &h, sizeof h, 0) != (ssize_t)sizeof h || h.magic != SMX__MAGIC ||
+        h.major != SMX__MAJOR || h.slots_at > INT64_MAX / 2)
+        return false;
+    for (uint32_t i = 0; i < h.slots && i < SMX__MAX_SLOTS; i++) {
+        off_t at = (off_t)(h.slots_at + (uint64_t)i * sizeof slots[0]);
+        if (i % 32 == 0 && pread(fd, slots, sizeof slots, at) < (ssize_t)sizeof slots[0])
+            return false;
+        if (is_held_by_us(fd, i, slots[i % 32].state))
+            return true;
+    }
+    return false;
+}
+
+void smx__fd_drop(int fd)
+{
+    if (fd >= 0 && !is_used_by_us(fd))
+        close(fd);
+}
+
+/* The lock went with the descriptor that the host closed. Lock our slot again if nobody has taken
+ * it meanwhile; else we have none, and the next gauge write or heartbeat claims one. */
 static void regain(struct smx_segment *segment)
 {
     uint64_t word = __atomic_load_n(&segment->proc->word, __ATOMIC_RELAXED);
@@ -103,7 +140,7 @@ bool smx__fd_check(struct smx_segment *segment)
     if (fd < 0)
         return false;
     if (fstat(fd, &st) != 0 || st.st_ino != segment->inode || st.st_dev != segment->device) {
-        close(fd);
+        smx__fd_drop(fd);
         return false;
     }
     segment->fd = fd;
@@ -130,8 +167,14 @@ static uint64_t start_time(void)
     return value;
 }
 
+/* Who wants a slot. */
+struct claimer {
+    uint64_t pid;
+    uint64_t pid_ns;
+};
+
 /* Take one slot. True if it is ours now. */
-static bool take(struct smx_segment *segment, uint32_t index, uint64_t pid)
+static bool take(struct smx_segment *segment, uint32_t index, const struct claimer *me)
 {
     struct smx__slot *slot = &slot_table(segment)[index];
     /* Acquire: pairs with the release of a former occupant's LIVE; its fields come before ours. */
@@ -140,12 +183,12 @@ static bool take(struct smx_segment *segment, uint32_t index, uint64_t pid)
         holder_of(segment->fd, SMX__LOCK_AT + index, 1) != F_UNLCK)
         return false;
     /* Another copy of libshm in this process is about to lock it; our lock would succeed too. */
-    if (state_phase(seen) == SMX__SLOT_CLAIMING && state_pid(seen) == pid)
+    if (state_phase(seen) == SMX__SLOT_CLAIMING && state_pid(seen) == me->pid)
         return false;
     uint32_t generation = (uint32_t)(seen >> 32) + 1;
     if (generation < SMX__FIRST_GENERATION || generation > SMX__LAST_GENERATION)
         generation = SMX__FIRST_GENERATION;
-    uint64_t claiming = state_word(generation, pid, SMX__SLOT_CLAIMING);
+    uint64_t claiming = state_word(generation, me->pid, SMX__SLOT_CLAIMING);
     if (!__atomic_compare_exchange_n(&slot->state, &seen, claiming, false, __ATOMIC_ACQUIRE,
                                      __ATOMIC_RELAXED))
         return false;
@@ -156,13 +199,13 @@ static bool take(struct smx_segment *segment, uint32_t index, uint64_t pid)
                                           __ATOMIC_RELAXED, __ATOMIC_RELAXED);
         return false;
     }
-    slot->pid_ns = smx__pid_namespace();
+    slot->pid_ns = me->pid_ns;
     slot->start = start_time();
     slot->heartbeat = 0;
     memcpy(slot->role, segment->role, sizeof slot->role);
     /* Release: pairs with the reader's acquire of the state; the fields above are complete. */
     if (!__atomic_compare_exchange_n(&slot->state, &claiming,
-                                     state_word(generation, pid, SMX__SLOT_LIVE), false,
+                                     state_word(generation, me->pid, SMX__SLOT_LIVE), false,
                                      __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
         (void)smx__lock_byte(segment->fd, SMX__LOCK_AT + index, F_UNLCK);
         return false;
@@ -173,14 +216,30 @@ static bool take(struct smx_segment *segment, uint32_t index, uint64_t pid)
     return true;
 }
 
-/* Twice: two processes that contend for a slot may both leave it, which takes a pair of them past
- * the last one that was free. */
+/* Whether the process that a slot names is there. It may have exec()ed, or be another one of that
+ * number, and hold no lock; but to ask this does not take longer the more locks there are. */
+static bool looks_live(const struct smx__slot *slot, const struct claimer *me)
+{
+    /* Relaxed: what comes of it is only in which order slots are tried. */
+    uint64_t seen = __atomic_load_n(&slot->state, __ATOMIC_RELAXED);
+    if (state_phase(seen) != SMX__SLOT_LIVE || !me->pid_ns || slot->pid_ns != me->pid_ns)
+        return false;
+    return kill((pid_t)state_pid(seen), 0) == 0 || errno != ESRCH;
+}
+
+/* The first slot that is free. Past the first few, those that look live come last: a query walks
+ * the list of all locks, so with 1,000 processes asking for each takes milliseconds of a fork().
+ * All once more in any case: two processes that contend for a slot may both leave it, which takes a
+ * pair of them past the last one that was free. */
 static bool take_any(struct smx_segment *segment)
 {
-    uint64_t pid = (uint64_t)getpid();
+    const struct claimer me = {.pid = (uint64_t)getpid(), .pid_ns = smx__pid_namespace()};
     uint32_t slots = segment->header->slots;
-    for (uint32_t i = 0; i < 2 * slots; i++)
-        if (take(segment, i % slots, pid))
+    for (uint32_t i = 0; i < slots; i++)
+        if ((i < EXACT || !looks_live(&slot_table(segment)[i], &me)) && take(segment, i, &me))
+            return true;
+    for (uint32_t i = 0; i < slots; i++)
+        if (take(segment, i, &me))
             return true;
     return false;
 }

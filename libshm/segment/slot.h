@@ -30,6 +30,11 @@ bool smx__slot_any_live(int fd, uint32_t slots);
  * when another process holds it. */
 int smx__lock_byte(int fd, int64_t at, int type);
 
+/* Close a descriptor of a segment's file, unless this process holds a slot of it: closing any one
+ * drops all the process' locks on the file (fcntl(2)), also those that another copy of libshm, in a
+ * plug-in, has placed by a descriptor of its own. Such a one is left open for good. */
+void smx__fd_drop(int fd);
+
 /* Whether a process holds a write lock on a byte. Read locks do not count: anyone may place them
  * who can read the file. */
 bool smx__lock_is_held(int fd, int64_t at);
