@@ -163,6 +163,11 @@ void smx_reader_close(smx_reader *reader);
 int smx_find(const char *app, const char *instance, const char *directory, char *path, size_t size,
              struct smx_diag *diag);
 
+/* The directories that smx_open() and smx_find() use when none is named: $SMX_DIR alone if it is set
+ * (and the program is not set-id), else /run/smx and /dev/shm/smx-<uid>. Writes the one of this
+ * number, from 0 on. Returns: 0, -ENOENT past the last, -ENAMETOOLONG. */
+int smx_directory(unsigned number, char *path, size_t size);
+
 /* Take a snapshot. The names are read again only when the registry has moved; the values every
  * time. On failure the snapshot before stays as it was.
  * Returns: 0, -EPROTO (the file is damaged as a whole), -ENOMEM, -EIO (truncated).
