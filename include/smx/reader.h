@@ -128,8 +128,9 @@ struct smx_family_info {
     const struct smx_series_info *series;
     size_t n_series;
     /* Histograms. Bucket i holds upper_bounds[i - 1] < v <= upper_bounds[i]; the last is +Inf.
-     * Exponential: bucket 0 holds zeros (bound 0), bucket 1 has the bound 2^(first_index *
-     * 2^-schema) and also holds what is smaller, bucket i index first_index + i - 1. */
+     * Exponential: bucket i has the bound 2^((first_index + i - 1) * 2^-schema) and so is bucket
+     * first_index + i - 1 of a Prometheus native histogram; but bucket 0 holds all that is not
+     * above its bound, zero too: that bound is the native zero_threshold. */
     bool exponential;
     int schema;
     int first_index;
