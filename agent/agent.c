@@ -103,7 +103,7 @@ static void log_conflicts(struct agent *agent)
         if (once_is_new(&agent->conflicts, key))
             LOG_WARN(agent->log, "family left out", "family", list[i].name, "app", list[i].app,
                      "instance", list[i].instance[0] ? list[i].instance : NULL, "reason",
-                     list[i].why, "do", "rename it in one of the applications");
+                     list[i].why, "do", "rename it in one of the applications, or make it smaller");
     }
 }
 
@@ -273,7 +273,8 @@ int agent_new(const struct options *options, const struct log *log, struct agent
     agent->options = options;
     agent->log = log;
     agent->started_ns = loop_now_ns();
-    agent->self = (struct self_stats){.version = SMX_VERSION, .started_ns = wall_clock_ns()};
+    agent->self = (struct self_stats){
+        .version = SMX_VERSION, .revision = SMX_REVISION, .started_ns = wall_clock_ns()};
     expire(agent);
     int rc = make_loop(agent);
     if (rc == 0)

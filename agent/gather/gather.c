@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A rendered segment; `serial` is new with every rendering. */
 struct kept {
@@ -122,12 +123,21 @@ static int keep(struct gather *g, const smx_reader *reader, struct kept **out)
     return 0;
 }
 
-/* Oldest first, then by path: what stands does not change when another segment appears. */
+/* Whose word on their own names we take before a stranger's. */
+static bool is_trusted(const struct smx_segment_info *info)
+{
+    return info->owner == 0 || info->owner == geteuid();
+}
+
+/* Root's and our own first, for a stranger's file may claim any age; then the oldest, then by path:
+ * what stands does not change when another segment appears. */
 static int by_age(const void *left, const void *right)
 {
     const struct kept *a = *(struct kept *const *)left, *b = *(struct kept *const *)right;
     const struct smx_segment_info *x = smx_reader_info(a->segment.reader);
     const struct smx_segment_info *y = smx_reader_info(b->segment.reader);
+    if (is_trusted(x) != is_trusted(y))
+        return is_trusted(x) ? -1 : 1;
     if (x->created_ns != y->created_ns)
         return x->created_ns < y->created_ns ? -1 : 1;
     return strcmp(x->path, y->path);

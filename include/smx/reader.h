@@ -164,8 +164,8 @@ void smx_reader_close(smx_reader *reader);
 int smx_find(const char *app, const char *instance, const char *directory, char *path, size_t size,
              struct smx_diag *diag);
 
-/* The directories that smx_open() and smx_find() use when none is named: $SMX_DIR alone if it is set
- * (and the program is not set-id), else /run/smx and /dev/shm/smx-<uid>. Writes the one of this
+/* The directories that smx_open() and smx_find() use when none is named: $SMX_DIR alone if it is
+ * set (and the program is not set-id), else /run/smx and /dev/shm/smx-<uid>. Writes the one of this
  * number, from 0 on. Returns: 0, -ENOENT past the last, -ENAMETOOLONG. */
 int smx_directory(unsigned number, char *path, size_t size);
 

@@ -199,6 +199,8 @@ smx_family smx_histogram_family(smx_segment *segment, const struct smx_metric *m
 /* An array of label values for the functions below, one for each label, in the family's order. */
 #ifndef __cplusplus
 #define SMX_VALUES(...) ((const char *const[]){__VA_ARGS__, (const char *)0})
+#else
+#define SMX_VALUES(...) (smx__make_values(__VA_ARGS__))
 #endif
 
 /* Find the series with these label values, or create it. Lock-free and without an allocation on
@@ -238,6 +240,7 @@ void smx_histogram_observe(smx_histogram histogram, double value);
 void smx_counter_add_signed(smx_counter counter, int64_t n);
 
 /* Set to the seconds since the Epoch. Context: as smx_gauge_set. */
+void smx_gauge_set_to_current_time(smx_gauge gauge);
 void smx_fgauge_set_to_current_time(smx_fgauge gauge);
 
 /* Read back. Counters and histograms: the total over all processes, in ticks; gauges: this
@@ -280,6 +283,21 @@ void smx_fgauge_add_fn(smx_fgauge gauge, double n);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus
+}
+
+/* What SMX_VALUES makes in C++, where an array cannot stand in an expression; it lives as long as
+ * the expression does. */
+template <unsigned N> struct smx__values {
+    const char *at[N];
+    operator const char * const *() const
+    {
+        return at;
+    }
+};
+template <typename... Strings>
+inline smx__values<sizeof...(Strings) + 1> smx__make_values(Strings... strings)
+{
+    return {{strings..., static_cast<const char *>(0)}};
 }
 #endif
 #endif

@@ -205,6 +205,13 @@ void smx__fgauge_add(struct smx_cell *base, const struct smx_proc *proc, double 
             return;
 }
 
+void smx_gauge_set_to_current_time(smx_gauge gauge)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    smx_gauge_set(gauge, now.tv_sec);
+}
+
 void smx_fgauge_set_to_current_time(smx_fgauge gauge)
 {
     struct timespec now;

@@ -57,6 +57,15 @@ int main()
     expect("the sum of the histogram", smx_histogram_sum(u.histogram), total - 1010);
     expect("the gauge", static_cast<uint64_t>(smx_gauge_value(u.gauge)), 5);
 
+    smx_metric labelled = metric("labelled_total");
+    labelled.labels[0] = "method";
+    labelled.labels[1] = "status";
+    const smx_family family = smx_counter_family(segment, &labelled, nullptr);
+    smx_counter_add(smx_counter_with(family, SMX_VALUES("GET", "200")), 3);
+    smx_counter_inc(smx_counter_with(family, SMX_VALUES("GET", "404")));
+    expect("a series by its values",
+           smx_counter_value(smx_counter_with(family, SMX_VALUES("GET", "200"))), 3);
+
     const smx_counter failures = smx_counter_new(segment, &failed, nullptr);
     try {
         fail(failures);
