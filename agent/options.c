@@ -47,7 +47,8 @@ const char *options_help(void)
            "                             unix:PATH; repeatable (default " OPTIONS_DEFAULT_LISTEN
            ")\n"
            "  --segments.dir=DIR         where the segments are; repeatable\n"
-           "                             (default /run/smx and /dev/shm/smx-<uid>)\n"
+           "                             (default: $SMX_DIR if set, else /run/smx and\n"
+           "                             /dev/shm/smx-<uid>)\n"
            "  --log.level=LEVEL          debug, info, warn or error (default info)\n"
            "  --log.format=FORMAT        logfmt or json (default logfmt)\n"
            "  --loop=KIND                auto, uring or epoll (default auto)\n"

@@ -164,9 +164,8 @@ struct smx__family {
     uint32_t max_series;
     uint32_t n_series; /* A: add, release, after a series' publication; may pass the cap a little */
     uint64_t hist; /* offset of struct smx_hist; explicit: its double bounds are at hist_bounds */
-    uint64_t overflow; /* offset of the overflow series' record; 0 without labels */
-    int32_t
-        first_index; /* exponential: index of bucket 1, whose upper bound is 2^(i * 2^-schema) */
+    uint64_t overflow;   /* offset of the overflow series' record; 0 without labels */
+    int32_t first_index; /* exponential: bucket 1 ends with 2^(first_index * 2^-schema) */
     uint16_t name_len;
     uint16_t unit_len;
     uint32_t help_len;

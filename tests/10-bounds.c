@@ -141,8 +141,7 @@ static void one_exponential(smx_segment *segment, int schema, const double range
     int last = first + (int)hist->n_buckets - 3;
     assert_true(exact_bound(schema, last) >= range[1]);
     assert_true(exact_bound(schema, last - 1) < range[1]);
-    bound[0] = 0;
-    for (uint32_t i = 1; i < hist->n_buckets - 1; i++)
+    for (uint32_t i = 0; i < hist->n_buckets - 1; i++)
         bound[i] = exact_bound(schema, first + (int)i - 1);
     check_histogram(hist, &(struct oracle){bound, hist->n_buckets, digits});
 }

@@ -277,7 +277,7 @@ static void test_exponential_bounds(void **state)
     assert_int_equal(f->schema, 3);
     assert_int_equal(f->first_index, -8);
     assert_int_equal(f->n_buckets, 26);
-    assert_true(f->upper_bounds[0] == 0);
+    assert_true(fabs(f->upper_bounds[0] - exp2(-9.0 / 8)) < 1e-15);
     assert_true(f->upper_bounds[1] == 0.5);
     for (unsigned i = 0; i < 5; i++)
         assert_true(f->upper_bounds[9 + i] == third[i]);

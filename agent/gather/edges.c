@@ -32,7 +32,8 @@ static int choose_step(const struct smx_family_info *f, int last)
     return step;
 }
 
-/* Bucket 0 holds zeros, bucket i index first_index + i - 1, the last one has no bound. */
+/* Bucket 0 is what lies below the range, bucket i index first_index + i - 1, the last one has no
+ * bound. */
 static void choose_exponential(struct edges *out, const struct smx_family_info *f)
 {
     size_t finite = f->n_buckets - 1;

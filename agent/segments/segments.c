@@ -345,12 +345,16 @@ static int set_directories(struct segments *segments, const char *const paths[],
 
 static int choose_directories(struct segments *segments)
 {
+    enum { MOST = 4 };
     const struct segments_options *options = &segments->options;
-    char own[64];
+    char path[MOST][PATH_MAX];
+    const char *paths[MOST];
+    size_t n = 0;
     if (options->n_directories > 0)
         return set_directories(segments, options->directories, options->n_directories, false);
-    snprintf(own, sizeof own, "/dev/shm/smx-%u", (unsigned)geteuid());
-    return set_directories(segments, (const char *const[]){"/run/smx", own}, 2, true);
+    for (; n < MOST && smx_directory((unsigned)n, path[n], sizeof path[n]) == 0; n++)
+        paths[n] = path[n];
+    return set_directories(segments, paths, n, true);
 }
 
 int segments_new(const struct segments_options *options, struct segments **out)

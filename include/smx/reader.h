@@ -128,8 +128,9 @@ struct smx_family_info {
     const struct smx_series_info *series;
     size_t n_series;
     /* Histograms. Bucket i holds upper_bounds[i - 1] < v <= upper_bounds[i]; the last is +Inf.
-     * Exponential: bucket 0 holds zeros (bound 0), bucket 1 has the bound 2^(first_index *
-     * 2^-schema) and also holds what is smaller, bucket i index first_index + i - 1. */
+     * Exponential: bucket i has the bound 2^((first_index + i - 1) * 2^-schema) and so is bucket
+     * first_index + i - 1 of a Prometheus native histogram; but bucket 0 holds all that is not
+     * above its bound, zero too: that bound is the native zero_threshold. */
     bool exponential;
     int schema;
     int first_index;
@@ -162,6 +163,11 @@ void smx_reader_close(smx_reader *reader);
  * Returns: 0, -ENOENT, -EINVAL, -ENAMETOOLONG. */
 int smx_find(const char *app, const char *instance, const char *directory, char *path, size_t size,
              struct smx_diag *diag);
+
+/* The directories that smx_open() and smx_find() use when none is named: $SMX_DIR alone if it is set
+ * (and the program is not set-id), else /run/smx and /dev/shm/smx-<uid>. Writes the one of this
+ * number, from 0 on. Returns: 0, -ENOENT past the last, -ENAMETOOLONG. */
+int smx_directory(unsigned number, char *path, size_t size);
 
 /* Take a snapshot. The names are read again only when the registry has moved; the values every
  * time. On failure the snapshot before stays as it was.

@@ -167,8 +167,6 @@ uint64_t smx__draft_threshold(const struct smx__draft *draft, uint32_t i)
         return UINT64_MAX;
     if (!f->exponential)
         return smx__threshold(draft->metric->bounds[i], f->digits);
-    if (i == 0)
-        return 0;
     return smx__threshold(smx__bound(f->schema, f->first_index + (int)i - 1), f->digits);
 }
 

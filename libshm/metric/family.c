@@ -118,7 +118,7 @@ static void plan_hist(const struct smx_segment *segment, const struct smx__draft
 /* Explicit bounds may lie close together: the fewest bits that tell them apart, or no index. */
 static void index_explicit(const struct smx__draft *d, struct smx_hist *hist)
 {
-    uint64_t threshold[SMX_BOUNDS_MAX + 1];
+    uint64_t threshold[SMX_BOUNDS_MAX + 1] = {0};
     for (uint32_t i = 0; i < d->n_buckets; i++)
         threshold[i] = smx__draft_threshold(d, i);
     for (unsigned bits = 2; bits <= 8; bits++) {

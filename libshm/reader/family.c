@@ -142,7 +142,7 @@ static int explicit_bounds(struct parser *p, double *bounds, size_t n)
     return fetch(p, p->record.hist_bounds, bounds, n * sizeof *bounds);
 }
 
-/* Bucket 0 holds zeros, bucket i index first_index + i - 1. */
+/* Bucket 0 holds all below the range and zero, bucket i index first_index + i - 1. */
 static int exponential_bounds(struct parser *p, double *bounds, size_t n)
 {
     if (p->record.schema < -4 || p->record.schema > 8)
@@ -150,7 +150,7 @@ static int exponential_bounds(struct parser *p, double *bounds, size_t n)
     /* Beyond this every bound of every schema is 0 or infinite. */
     if (p->record.first_index < -(1 << 20) || p->record.first_index > 1 << 20)
         return 0;
-    for (size_t i = 1; i < n; i++)
+    for (size_t i = 0; i < n; i++)
         bounds[i] = smx__bound(p->record.schema, p->record.first_index + (int)i - 1);
     return 1;
 }

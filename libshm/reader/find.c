@@ -42,3 +42,18 @@ int smx_find(const char *app, const char *instance, const char *directory, char 
     }
     return smx__fail(diag, -ENOENT, "no file %s in %s", name, looked_in);
 }
+
+int smx_directory(unsigned number, char *path, size_t size)
+{
+    struct smx__directories directories;
+    int result = smx__directories(NULL, &directories, NULL);
+    if (result != 0)
+        return result;
+    if (number >= directories.n)
+        return -ENOENT;
+    size_t length = strlen(directories.path[number]);
+    if (length >= size)
+        return -ENAMETOOLONG;
+    memcpy(path, directories.path[number], length + 1);
+    return 0;
+}

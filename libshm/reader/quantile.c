@@ -36,8 +36,8 @@ static double power_of_two(double x)
 /* The value at a fraction of a bucket of an exponential histogram. */
 static double exponential_at(const struct smx_family_info *family, size_t bucket, double fraction)
 {
-    if (bucket == 0)
-        return 0;
+    if (bucket == 0) /* as in a zero bucket: linear */
+        return fraction * family->upper_bounds[0];
     int index = family->first_index + (int)bucket - 1;
     double lower = smx__bound(family->schema, index - 1);
     double width = family->schema > 0 ? 1.0 / (1 << family->schema) : 1 << -family->schema;

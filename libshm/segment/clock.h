@@ -16,8 +16,8 @@ struct smx__moment {
 /* Note the first moment, if the counter is steady and the kernel trusts it. Once, at smx_open(). */
 void smx__clock_begin(struct smx__moment *first);
 
-/* The scale that follows from the first moment and now; 0 if it is too early to tell. */
-uint64_t smx__clock_scale(const struct smx__moment *first);
+/* The scale that follows from the first moment and now, which is now_ns; 0 if it is too early. */
+uint64_t smx__clock_scale(const struct smx__moment *first, uint64_t now_ns);
 
 /* CLOCK_MONOTONIC. */
 uint64_t smx__clock_ns(void);

@@ -134,14 +134,15 @@ bool smx__process_at_thread_end(void *argument)
 /* Whoever comes here once there is enough to measure sets the scale; all would set the same. */
 uint64_t smx_now_ns(void)
 {
+    uint64_t now = smx__clock_ns();
     /* Acquire: pairs with smx__process_init(). Relaxed: the scale stands alone. */
-    if (__atomic_load_n(&process.first.ns, __ATOMIC_ACQUIRE) &&
-        !__atomic_load_n(&smx_tsc_scale, __ATOMIC_RELAXED)) {
-        uint64_t scale = smx__clock_scale(&process.first);
+    if (!__atomic_load_n(&smx_tsc_scale, __ATOMIC_RELAXED) &&
+        __atomic_load_n(&process.first.ns, __ATOMIC_ACQUIRE)) {
+        uint64_t scale = smx__clock_scale(&process.first, now);
         if (scale)
             __atomic_store_n(&smx_tsc_scale, scale, __ATOMIC_RELAXED);
     }
-    return smx__clock_ns();
+    return now;
 }
 
 struct smx_segment *smx__process_find(dev_t device, ino_t inode)

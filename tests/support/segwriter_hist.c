@@ -13,8 +13,6 @@ static double bound(const struct segwriter_family *f, uint32_t i)
 {
     if (f->n_bounds)
         return f->bounds[i];
-    if (i == 0)
-        return 0;
     return exp2((double)(f->first_index + (int32_t)i - 1) * exp2(-f->schema));
 }
 

@@ -78,16 +78,13 @@ static int add_directory(struct target_list *list, const char *directory)
 int target_list(const char *directory, struct target_list *list)
 {
     *list = (struct target_list){0};
-    const char *named = directory && *directory ? directory : secure_getenv("SMX_DIR");
-    if (named && *named)
-        return add_directory(list, named);
-    char own[64];
-    snprintf(own, sizeof own, "/dev/shm/smx-%ju", (uintmax_t)geteuid());
-    const char *const defaults[] = {"/run/smx", own};
-    for (size_t i = 0; i < sizeof defaults / sizeof *defaults; i++) {
-        /* Neither needs to exist. */
-        int result = add_directory(list, defaults[i]);
-        if (result < 0 && result != -ENOENT)
+    if (directory && *directory)
+        return add_directory(list, directory);
+    char path[PATH_MAX];
+    for (unsigned i = 0; smx_directory(i, path, sizeof path) == 0; i++) {
+        int result = add_directory(list, path);
+        /* The defaults need not exist; a directory that somebody named should. */
+        if (result < 0 && (result != -ENOENT || secure_getenv("SMX_DIR")))
             return result;
     }
     return 0;
