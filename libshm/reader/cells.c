@@ -10,7 +10,6 @@
 #include "libshm/reader/reader.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 enum { LINE = 1 << SMX_GAUGE_SHIFT };
 
@@ -61,27 +60,15 @@ static bool block_of(const struct smx__registry *registry, uint32_t family, uint
     return b.end <= h->allocated;
 }
 
-static int compare_cells(const void *a, const void *b)
-{
-    const struct smx__candidate *x = *(struct smx__candidate *const *)a;
-    const struct smx__candidate *y = *(struct smx__candidate *const *)b;
-    if (x->cell != y->cell)
-        return x->cell < y->cell ? -1 : 1;
-    return (x->raw->at > y->raw->at) - (x->raw->at < y->raw->at);
-}
-
-uint64_t smx__cells_check(const struct smx__registry *registry, struct smx__candidate **by_cell,
-                          size_t n)
+uint64_t smx__cells_check(const struct smx__build *build)
 {
     uint64_t dropped = 0;
     struct smx__block last = {0};
     uint64_t last_cell = 0;
-    if (n)
-        qsort(by_cell, n, sizeof(struct smx__candidate *), compare_cells);
-    for (size_t i = 0; i < n; i++) {
-        struct smx__candidate *c = by_cell[i];
+    for (size_t i = 0; i < build->n_by_cell; i++) {
+        struct smx__candidate *c = &build->candidates[build->by_cell[i].candidate];
         struct smx__block block;
-        bool sound = block_of(registry, c->family, c->cell, &block);
+        bool sound = block_of(build->registry, c->family, c->cell, &block);
         bool same = sound && block.at == last.at && block.kind == last.kind &&
                     block.kind != SMX__BLOCK_HISTOGRAM && c->cell != last_cell;
         if (!sound || (block.at < last.end && !same)) {

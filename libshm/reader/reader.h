@@ -106,8 +106,9 @@ struct smx__raw {
 
 struct smx__records {
     struct smx__arena arena;
-    struct smx__raw *raw; /* ascending by offset, once smx__records_sort() was called */
+    struct smx__raw *raw;
     size_t n;
+    size_t n_sorted; /* of them are ascending by offset; the rest was added */
     size_t room;
     uint64_t *seen;  /* a bit for every ref */
     uint64_t budget; /* bytes that records may still claim; bounds memory and time */
@@ -119,8 +120,8 @@ int smx__records_walk(struct smx__records *records, struct smx__cache *cache,
                       const struct smx__header *header);
 /* Copy one record that no chain leads to, unless it was copied already. Returns as above. */
 int smx__records_add(struct smx__records *records, struct smx__cache *cache, uint64_t at);
-void smx__records_sort(struct smx__records *records);
-const struct smx__raw *smx__records_find(const struct smx__records *records, uint64_t at);
+/* Put what was added where it belongs. Returns 0 or -ENOMEM. */
+int smx__records_sort(struct smx__records *records);
 void smx__records_free(struct smx__records *records);
 
 /* family.c */
@@ -210,13 +211,21 @@ struct smx__candidate {
     bool dropped;
 };
 
+/* A candidate's place in an order: by number, then tie, then record. A value of its own, since
+ * sorting pointers waits for memory at every comparison. */
+struct smx__order {
+    uint64_t number;
+    uint32_t tie;
+    uint32_t candidate;
+};
+
 /* What lives only while a registry is built. */
 struct smx__build {
     struct smx__registry *registry;
     struct smx__records records;
     struct smx__cache cache;
     struct smx__candidate *candidates; /* ascending by record */
-    struct smx__candidate **by_cell;   /* those that were not dropped before the cells were seen */
+    struct smx__order *by_cell;        /* those that were not dropped before the cells were seen */
     size_t n;
     size_t n_by_cell;
 };
@@ -228,10 +237,9 @@ int smx__series_fill(struct smx__build *build);
 
 /* cells.c */
 
-/* Sort candidates by cell, and drop those whose cells are out of bounds or another's. Returns how
- * many it dropped. */
-uint64_t smx__cells_check(const struct smx__registry *registry, struct smx__candidate **by_cell,
-                          size_t n);
+/* Drop candidates, which come in the order of their cells, whose cells are out of bounds or
+ * another's. Returns how many it dropped. */
+uint64_t smx__cells_check(const struct smx__build *build);
 
 /* Make the blocks of the registry's places, which are ascending and were checked, and give every
  * place its words. Returns 0 or -ENOMEM. */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * records.c - walks the hash table's chains and copies every record once. Bounded by
- * counting: a record is visited once, since a bit per ref remembers it, which also ends cycles and
- * chains that run together; and all records together claim no more bytes than are allocated, which
- * ends records that overlap. Records that break a rule are counted and passed over.
+ * records.c - walks the hash table's chains and copies every record once: first it sets a bit for
+ * each record that a chain leads to, then it copies them in the order of the bits, so that they need
+ * no sorting and lie in memory in the order of their use. Bounded by counting: a record is visited
+ * once, since its bit remembers it, which also ends cycles and chains that run together; and all
+ * records together claim no more bytes than are allocated, which ends records that overlap. Records
+ * that break a rule are counted and passed over.
  *
  * What a record's fields mean is not known here, but for its head.
  */
@@ -26,14 +28,55 @@ static bool grow(struct smx__records *records)
     return true;
 }
 
-/* Whether a record was met before; remembers it. */
-static bool was_seen(struct smx__records *records, uint64_t at)
+static uint64_t *word_of(struct smx__records *records, uint64_t at)
 {
-    uint64_t ref = at / 8;
-    uint64_t bit = UINT64_C(1) << (ref % 64);
-    bool seen = records->seen[ref / 64] & bit;
-    records->seen[ref / 64] |= bit;
-    return seen;
+    return &records->seen[at / 512];
+}
+
+static uint64_t bit_of(uint64_t at)
+{
+    return UINT64_C(1) << (at / 8 % 64);
+}
+
+/* Whether a record's head can be there. */
+static bool in_place(const struct smx__cache *cache, uint64_t at)
+{
+    return at >= SMX__PAGE && at % 8 == 0 && at <= cache->limit &&
+           cache->limit - at >= sizeof(struct smx__record);
+}
+
+/* Set the bits of a chain. */
+static int walk_chain(struct smx__records *records, struct smx__cache *cache, uint32_t first)
+{
+    struct smx__record head;
+    for (uint64_t at = (uint64_t)first * 8; at != 0; at = (uint64_t)head.next * 8) {
+        if (!in_place(cache, at) || *word_of(records, at) & bit_of(at)) {
+            records->errors++;
+            return 0;
+        }
+        *word_of(records, at) |= bit_of(at);
+        int result = smx__cache_copy(cache, at, &head, sizeof head);
+        if (result != 0)
+            return result;
+    }
+    return 0;
+}
+
+static int walk_chains(struct smx__records *records, struct smx__cache *cache,
+                       const struct smx__header *header)
+{
+    uint32_t heads[1024];
+    for (uint32_t done = 0; done < header->n_buckets;) {
+        uint32_t n = header->n_buckets - done < 1024 ? header->n_buckets - done : 1024;
+        int result = smx__cache_copy(cache, header->buckets_at + (uint64_t)done * sizeof *heads,
+                                     heads, n * sizeof *heads);
+        for (uint32_t i = 0; result == 0 && i < n; i++)
+            result = walk_chain(records, cache, heads[i]);
+        if (result != 0)
+            return result;
+        done += n;
+    }
+    return 0;
 }
 
 /* Whether a record of this size may be copied; takes it off the budget. */
@@ -50,22 +93,17 @@ static bool afford(struct smx__records *records, const struct smx__cache *cache,
     return true;
 }
 
-/* Copy the record at an offset and tell its successor, 0 when it has none that can be trusted.
- * Returns 1, 0 when it is unsound, -EIO, -ENOMEM. */
-static int copy_record(struct smx__records *records, struct smx__cache *cache, uint64_t at,
-                       uint64_t *next)
+/* Copy the record at an offset, which is in place, or count it. Returns 0, -EIO, -ENOMEM. */
+static int copy_record(struct smx__records *records, struct smx__cache *cache, uint64_t at)
 {
     struct smx__record head;
-    *next = 0;
-    if (at < SMX__PAGE || at % 8 || at > cache->limit || cache->limit - at < sizeof head ||
-        was_seen(records, at))
-        return 0;
     int result = smx__cache_copy(cache, at, &head, sizeof head);
     if (result != 0)
         return result;
-    *next = (uint64_t)head.next * 8;
-    if (!afford(records, cache, at, &head))
+    if (!afford(records, cache, at, &head)) {
+        records->errors++;
         return 0;
+    }
     unsigned char *bytes = smx__arena_take(&records->arena, head.size);
     if (!bytes || !grow(records))
         return -ENOMEM;
@@ -76,18 +114,6 @@ static int copy_record(struct smx__records *records, struct smx__cache *cache, u
     memcpy(bytes, &head, sizeof head);
     records->raw[records->n++] =
         (struct smx__raw){.at = at, .bytes = bytes, .size = head.size, .kind = head.kind};
-    return 1;
-}
-
-static int walk_chain(struct smx__records *records, struct smx__cache *cache, uint32_t head)
-{
-    uint64_t next;
-    for (uint64_t at = (uint64_t)head * 8; at != 0; at = next) {
-        int result = copy_record(records, cache, at, &next);
-        if (result < 0)
-            return result;
-        records->errors += result == 0;
-    }
     return 0;
 }
 
@@ -95,33 +121,26 @@ int smx__records_walk(struct smx__records *records, struct smx__cache *cache,
                       const struct smx__header *header)
 {
     *records = (struct smx__records){.budget = cache->limit};
-    records->seen = calloc(cache->limit / 512 + 1, sizeof *records->seen);
-    if (!records->seen)
-        return -ENOMEM;
-    uint32_t heads[1024];
-    for (uint32_t done = 0; done < header->n_buckets;) {
-        uint32_t n = header->n_buckets - done < 1024 ? header->n_buckets - done : 1024;
-        int result = smx__cache_copy(cache, header->buckets_at + (uint64_t)done * sizeof *heads,
-                                     heads, n * sizeof *heads);
-        for (uint32_t i = 0; result == 0 && i < n; i++)
-            result = walk_chain(records, cache, heads[i]);
-        if (result != 0)
-            return result;
-        done += n;
-    }
-    smx__records_sort(records);
-    return 0;
+    uint64_t n_words = cache->limit / 512 + 1;
+    records->seen = calloc(n_words, sizeof *records->seen);
+    int result = records->seen ? walk_chains(records, cache, header) : -ENOMEM;
+    for (uint64_t i = 0; result == 0 && i < n_words; i++)
+        for (uint64_t bits = records->seen[i]; result == 0 && bits; bits &= bits - 1)
+            result = copy_record(records, cache, (i * 64 + (unsigned)__builtin_ctzll(bits)) * 8);
+    records->n_sorted = records->n;
+    return result;
 }
 
 int smx__records_add(struct smx__records *records, struct smx__cache *cache, uint64_t at)
 {
-    uint64_t next;
-    if (at < cache->limit && (records->seen[at / 512] >> (at / 8 % 64) & 1))
-        return 0;
-    int result = copy_record(records, cache, at, &next);
-    if (result == 0)
+    if (!in_place(cache, at)) {
         records->errors++;
-    return result < 0 ? result : 0;
+        return 0;
+    }
+    if (*word_of(records, at) & bit_of(at))
+        return 0;
+    *word_of(records, at) |= bit_of(at);
+    return copy_record(records, cache, at);
 }
 
 static int compare_offsets(const void *a, const void *b)
@@ -131,18 +150,23 @@ static int compare_offsets(const void *a, const void *b)
     return (x->at > y->at) - (x->at < y->at);
 }
 
-void smx__records_sort(struct smx__records *records)
+int smx__records_sort(struct smx__records *records)
 {
-    if (records->n)
-        qsort(records->raw, records->n, sizeof *records->raw, compare_offsets);
-}
-
-const struct smx__raw *smx__records_find(const struct smx__records *records, uint64_t at)
-{
-    struct smx__raw key = {.at = at};
-    if (!records->n)
-        return NULL;
-    return bsearch(&key, records->raw, records->n, sizeof key, compare_offsets);
+    size_t old = records->n_sorted, new = records->n - old;
+    struct smx__raw *added = calloc(new + 1, sizeof *added);
+    if (!added)
+        return -ENOMEM;
+    if (new)
+        memcpy(added, records->raw + old, new * sizeof *added);
+    qsort(added, new, sizeof *added, compare_offsets);
+    /* Merge from the end: what is not moved yet lies below what is written. */
+    for (size_t to = records->n; new;)
+        records->raw[--to] = old && records->raw[old - 1].at > added[new - 1].at
+                                 ? records->raw[--old]
+                                 : added[--new];
+    free(added);
+    records->n_sorted = records->n;
+    return 0;
 }
 
 void smx__records_free(struct smx__records *records)

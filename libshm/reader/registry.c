@@ -133,9 +133,7 @@ static int take_overflows(struct smx__build *b)
         if (result != 0)
             return result;
     }
-    if (b->records.n != before)
-        smx__records_sort(&b->records);
-    return 0;
+    return b->records.n != before ? smx__records_sort(&b->records) : 0;
 }
 
 static int build(struct smx__build *b)

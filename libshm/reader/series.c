@@ -89,29 +89,35 @@ static int take_candidates(struct smx__build *b)
     return 0;
 }
 
-static int compare_keys(const void *a, const void *b)
+static int compare_order(const void *a, const void *b)
 {
-    const struct smx__candidate *x = *(struct smx__candidate *const *)a;
-    const struct smx__candidate *y = *(struct smx__candidate *const *)b;
-    if (x->family != y->family)
-        return x->family < y->family ? -1 : 1;
-    if (x->overflow != y->overflow)
-        return x->overflow ? 1 : -1;
-    if (x->key != y->key)
-        return x->key < y->key ? -1 : 1;
-    return (x->raw->at > y->raw->at) - (x->raw->at < y->raw->at);
+    const struct smx__order *x = a;
+    const struct smx__order *y = b;
+    if (x->number != y->number)
+        return x->number < y->number ? -1 : 1;
+    if (x->tie != y->tie)
+        return x->tie < y->tie ? -1 : 1;
+    return (x->candidate > y->candidate) - (x->candidate < y->candidate);
+}
+
+static void sort(struct smx__order *order, size_t n)
+{
+    if (n)
+        qsort(order, n, sizeof *order, compare_order);
 }
 
 /* Of series with the same values keep the first. */
-static void drop_duplicate_series(struct smx__build *b, struct smx__candidate **order)
+static void drop_duplicate_series(struct smx__build *b, struct smx__order *order)
 {
-    if (b->n)
-        qsort(order, b->n, sizeof *order, compare_keys);
+    for (size_t i = 0; i < b->n; i++)
+        order[i] =
+            (struct smx__order){.number = b->candidates[i].key,
+                                .tie = b->candidates[i].family * 2 + b->candidates[i].overflow,
+                                .candidate = (uint32_t)i};
+    sort(order, b->n);
     for (size_t i = 1; i < b->n; i++) {
-        const struct smx__candidate *before = order[i - 1];
-        if (order[i]->family == before->family && order[i]->key == before->key &&
-            order[i]->overflow == before->overflow) {
-            order[i]->dropped = true;
+        if (order[i].number == order[i - 1].number && order[i].tie == order[i - 1].tie) {
+            b->candidates[order[i].candidate].dropped = true;
             b->registry->errors++;
         }
     }
@@ -123,17 +129,16 @@ int smx__series_select(struct smx__build *b)
     int result = take_candidates(b);
     if (result != 0)
         return result;
-    struct smx__candidate **order = calloc(b->n + 1, sizeof *order);
-    if (!order)
+    b->by_cell = calloc(b->n + 1, sizeof *b->by_cell);
+    if (!b->by_cell)
         return -ENOMEM;
-    b->by_cell = order;
-    for (size_t i = 0; i < b->n; i++)
-        order[i] = &b->candidates[i];
-    drop_duplicate_series(b, order);
+    drop_duplicate_series(b, b->by_cell);
     for (size_t i = 0; i < b->n; i++)
         if (!b->candidates[i].dropped)
-            order[b->n_by_cell++] = &b->candidates[i];
-    b->registry->errors += smx__cells_check(b->registry, order, b->n_by_cell);
+            b->by_cell[b->n_by_cell++] =
+                (struct smx__order){.number = b->candidates[i].cell, .candidate = (uint32_t)i};
+    sort(b->by_cell, b->n_by_cell);
+    b->registry->errors += smx__cells_check(b);
     return 0;
 }
 
@@ -191,7 +196,7 @@ static int fill_places(struct smx__build *b)
         return -ENOMEM;
     size_t n = 0;
     for (size_t i = 0; i < b->n_by_cell; i++) {
-        const struct smx__candidate *c = b->by_cell[i];
+        const struct smx__candidate *c = &b->candidates[b->by_cell[i].candidate];
         if (!c->dropped)
             r->places[n++] =
                 (struct smx__place){.cell = c->cell, .series = c->series, .family = c->family};

@@ -17,8 +17,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The cache may hold the whole registry, up to 512 MiB of it, while it is read. */
-enum { BLOCK_SIZE = 64 * 1024, MAX_BLOCKS = 8192 };
+/* The cache may hold the whole registry, up to 128 MiB of it, while it is read. Small blocks: among
+ * histograms, records lie apart by many pages. */
+enum { BLOCK_SIZE = 4 * 1024, MAX_BLOCKS = 32768 };
 
 struct smx__cache_block {
     uint64_t number;

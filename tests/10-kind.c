@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * 10-kind.c - which kind of segment is made: per-CPU where its rows pay, striped where only a few
+ * of many CPUs are ours, and what an option forces. An affinity mask and, where a cgroup can be
+ * made, a quota are put upon a child. This machine has few CPUs: many are asked of the rule alone.
+ */
+#include "support/scratch.h"
+#include "support/tap.h"
+#include "support/worker.h"
+
+#include "libshm/segment/cpu.h"
+#include "libshm/segment/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char directory[SCRATCH_SIZE];
+
+static smx_segment *open_as(const char *instance, enum smx_kind kind, uint32_t rows)
+{
+    smx_segment *segment = NULL;
+    struct smx_options options = {
+        .app = "kind", .instance = instance, .directory = directory, .kind = kind, .rows = rows};
+    return smx_open(&options, &segment, NULL) == 0 ? segment : NULL;
+}
+
+static void rows_pay_up_to_64_cpus_and_to_four_times_those_that_are_ours(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned rows, allowed;
+        bool pay;
+    } cases[] = {
+        {1, 1, true},      {2, 1, true},         {8, 1, true},
+        {9, 2, true},      {9, 1, false},        {16, 4, true},
+        {16, 3, false},    {64, 16, true},       {64, 15, false},
+        {64, 64, true},    {65, 65, false},      {192, 2, false},
+        {192, 192, false}, {64, UINT_MAX, true}, {4096, UINT_MAX, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        if (smx__cpu_rows_pay(cases[i].rows, cases[i].allowed) != cases[i].pay)
+            fail_msg("%u rows, %u CPUs of ours", cases[i].rows, cases[i].allowed);
+}
+
+static void an_option_forces_either_kind(void **state)
+{
+    (void)state;
+    smx_segment *striped = open_as("striped", SMX_KIND_STRIPED, 0);
+    smx_segment *percpu = open_as("percpu", SMX_KIND_PERCPU, 0);
+    smx_segment *many = open_as("many", SMX_KIND_AUTO, 192);
+    assert_non_null(striped);
+    assert_non_null(percpu);
+    assert_non_null(many);
+    assert_int_equal(striped->header->kind, SMX__KIND_STRIPED);
+    assert_int_equal(striped->header->rows, 0);
+    assert_true(striped->header->counter_stripes > 1);
+    assert_int_equal(percpu->header->kind, SMX__KIND_PERCPU);
+    assert_int_equal(percpu->header->rows, smx__cpu_rows());
+    assert_int_equal(many->header->kind, SMX__KIND_PERCPU);
+    assert_int_equal(many->header->rows, 192);
+}
+
+/* In a child with a limit: the limit is seen, and a new segment is what the rule says of it. */
+static int check_limit(unsigned allowed, const char *instance)
+{
+    CHECK(smx__cpu_allowed() == allowed);
+    smx_segment *segment = open_as(instance, SMX_KIND_AUTO, 0);
+    CHECK(segment);
+    bool pay = smx__cpu_rows_pay(smx__cpu_rows(), allowed);
+    CHECK(segment->header->kind == (pay ? SMX__KIND_PERCPU : SMX__KIND_STRIPED));
+    CHECK(segment->header->rows == (pay ? smx__cpu_rows() : 0));
+    return 0;
+}
+
+static int without_limit(void *argument)
+{
+    (void)argument;
+    return check_limit(smx__cpu_allowed(), "free");
+}
+
+static int under_a_mask(void *argument)
+{
+    (void)argument;
+    cpu_set_t set;
+    CHECK(sched_getaffinity(0, sizeof set, &set) == 0);
+    size_t cpu = 0;
+    while (!CPU_ISSET(cpu, &set))
+        cpu++;
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    CHECK(sched_setaffinity(0, sizeof set, &set) == 0);
+    return check_limit(1, "mask");
+}
+
+static void without_a_limit_the_machine_decides(void **state)
+{
+    (void)state;
+    assert_int_equal(worker_run(without_limit, NULL), 0);
+}
+
+static void an_affinity_mask_is_a_limit(void **state)
+{
+    (void)state;
+    assert_int_equal(worker_run(under_a_mask, NULL), 0);
+}
+
+/* A group of the test's own, below the root of either version. */
+static char group[128];
+
+static bool put(const char *file, const char *text)
+{
+    char path[192];
+    snprintf(path, sizeof path, "%s/%s", group, file);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool written = write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+    close(fd);
+    return written;
+}
+
+static bool make_group(void)
+{
+    static const char *const roots[] = {"/sys/fs/cgroup/cpu", "/sys/fs/cgroup"};
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(group, sizeof group, "%s/smx-test-%d", roots[i], (int)getpid());
+        if (mkdir(group, 0700) != 0)
+            continue;
+        if (i == 0 ? put("cpu.cfs_quota_us", "60000") : put("cpu.max", "60000 100000"))
+            return true;
+        rmdir(group);
+    }
+    return false;
+}
+
+static int under_a_quota(void *argument)
+{
+    (void)argument;
+    char pid[16];
+    snprintf(pid, sizeof pid, "%d", (int)getpid());
+    CHECK(put("cgroup.procs", pid));
+    return check_limit(1, "quota");
+}
+
+static void a_quota_is_a_limit_rounded_up(void **state)
+{
+    (void)state;
+    if (!make_group()) {
+        print_message("# not tried: no cgroup with a CPU quota can be made here\n");
+        return;
+    }
+    int status = worker_run(under_a_quota, NULL);
+    /* The kernel lets the last process go a moment after it was waited for. */
+    uint64_t deadline = worker_now_ns() + UINT64_C(5000000000);
+    while (rmdir(group) != 0 && errno == EBUSY && worker_now_ns() < deadline)
+        sched_yield();
+    assert_int_equal(status, 0);
+}
+
+int main(void)
+{
+    if (scratch_make(directory) != 0)
+        return 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_pay_up_to_64_cpus_and_to_four_times_those_that_are_ours),
+        cmocka_unit_test(an_option_forces_either_kind),
+        cmocka_unit_test(without_a_limit_the_machine_decides),
+        cmocka_unit_test(an_affinity_mask_is_a_limit),
+        cmocka_unit_test(a_quota_is_a_limit_rounded_up),
+    };
+    int status = RUN_TESTS(tests);
+    scratch_remove(directory);
+    return status;
+}
