@@ -69,6 +69,14 @@ static int adopt(const struct opening *o, const struct smx__file *file, struct s
     return 0;
 }
 
+/* Whether the directory entry is this segment's file. */
+static bool is_entry(const struct opening *o, const struct smx_segment *segment)
+{
+    struct stat st;
+    return fstatat(o->directory, o->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+           st.st_ino == segment->inode && st.st_dev == segment->device;
+}
+
 /* Make a new file, and publish it. -EAGAIN: somebody else was faster. */
 static int create(const struct opening *o, bool replace, struct smx_segment **out)
 {
@@ -80,6 +88,9 @@ static int create(const struct opening *o, bool replace, struct smx_segment **ou
     error = adopt(o, &file, &segment);
     if (!error) {
         error = smx__file_publish(o->directory, o->name, replace, &file);
+        /* Where a reader's lock kept us from the opener's lock, another may have replaced it. */
+        if (!error && !is_entry(o, segment))
+            error = -EEXIST;
         if (error && error != -EEXIST)
             (void)smx__fail(o->diag, error, "%s: cannot be published: %s", o->path,
                             smx_strerror(error));
