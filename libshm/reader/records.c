@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * records.c - walks the hash table's chains and copies every record once: first it sets a bit for
- * each record that a chain leads to, then it copies them in the order of the bits, so that they need
- * no sorting and lie in memory in the order of their use. Bounded by counting: a record is visited
- * once, since its bit remembers it, which also ends cycles and chains that run together; and all
- * records together claim no more bytes than are allocated, which ends records that overlap. Records
- * that break a rule are counted and passed over.
+ * each record that a chain leads to, then it copies them in the order of the bits, so that they
+ * need no sorting and lie in memory in the order of their use. Bounded by counting: a record is
+ * visited once, since its bit remembers it, which also ends cycles and chains that run together;
+ * and all records together claim no more bytes than are allocated, which ends records that overlap.
+ * Records that break a rule are counted and passed over.
  *
  * What a record's fields mean is not known here, but for its head.
  */
