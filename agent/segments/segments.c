@@ -330,7 +330,7 @@ void segments_update(struct segments *segments)
 static int set_directories(struct segments *segments, const char *const paths[], size_t n,
                            bool by_default)
 {
-    segments->directories = calloc(n, sizeof *segments->directories);
+    segments->directories = calloc(n + 1, sizeof *segments->directories);
     if (!segments->directories)
         return -ENOMEM;
     segments->n_directories = n;
