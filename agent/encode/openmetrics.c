@@ -63,21 +63,9 @@ static void put_header(const struct exposed *family, struct buffer *out)
     buffer_puts(out, "\n");
 }
 
-/* A family without a sample (gauges that nobody alive has written) is taken back. */
-static void put_family(const struct exposed *family, struct buffer *out)
-{
-    size_t before = out->length;
-    put_header(family, out);
-    size_t header_end = out->length;
-    samples_put(family, out);
-    if (out->length == header_end)
-        out->length = before;
-}
-
 int openmetrics_encode(const struct snapshot *snapshot, struct buffer *out)
 {
-    for (size_t i = 0; i < snapshot->n; i++)
-        put_family(&snapshot->families[i], out);
+    families_put(snapshot, put_header, out);
     buffer_puts(out, "# EOF\n");
     return out->failed ? -ENOMEM : 0;
 }

@@ -189,9 +189,23 @@ static void put_part(const struct part *p, struct buffer *out)
         put_gauges(p, out);
 }
 
-void samples_put(const struct exposed *family, struct buffer *out)
+static void put_samples(const struct exposed *family, struct buffer *out)
 {
     buffer_put(out, family->lines.at, family->lines.length);
     for (const struct part *p = family->first; p; p = p->next)
         put_part(p, out);
+}
+
+void families_put(const struct snapshot *snapshot,
+                  void (*put_header)(const struct exposed *family, struct buffer *out),
+                  struct buffer *out)
+{
+    for (size_t i = 0; i < snapshot->n; i++) {
+        size_t before = out->length;
+        put_header(&snapshot->families[i], out);
+        size_t header_end = out->length;
+        put_samples(&snapshot->families[i], out);
+        if (out->length == header_end)
+            out->length = before;
+    }
 }

@@ -32,7 +32,11 @@ struct snapshot {
     size_t n;
 };
 
-/* Append the sample lines of a family: name{labels} value. A family may have none. */
-void samples_put(const struct exposed *family, struct buffer *out);
+/* Append every family: the format's header, then the sample lines, name{labels} value, which are
+ * the same in all formats. A family without any (gauges that nobody alive has written) is left out.
+ */
+void families_put(const struct snapshot *snapshot,
+                  void (*put_header)(const struct exposed *family, struct buffer *out),
+                  struct buffer *out);
 
 #endif
