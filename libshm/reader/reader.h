@@ -26,7 +26,6 @@
 #include <sys/stat.h>
 
 /* What a sound segment never exceeds. */
-enum { SMX__MAX_ROWS = 4096, SMX__MAX_STRIPES = 64 };
 enum { SMX__MAX_STRIDE = 1 << 20 };
 
 /* arena.c */

@@ -7,6 +7,7 @@
 #include "libshm/segment/file.h"
 
 #include "libshm/diag.h"
+#include "libshm/header.h"
 #include "libshm/segment/space.h"
 
 #include <dirent.h>
@@ -223,24 +224,11 @@ int smx__file_publish(int directory, const char *name, bool replace, struct smx_
     return 0;
 }
 
-/* Whether the sizes and places in a header are those this build works with. */
+/* What a writer needs beyond a sound header: the whole file, and tables where it may write. */
 static bool fits(const struct smx__header *h, uint64_t file_size)
 {
-    uint64_t slots = (uint64_t)h->slots * sizeof(struct smx__slot);
-    uint64_t buckets = (uint64_t)h->n_buckets * sizeof(uint32_t);
-    return h->byte_order == SMX__BYTE_ORDER && h->header_size == sizeof *h &&
-           h->record_size == sizeof(struct smx__record) &&
-           h->family_size == sizeof(struct smx__family) &&
-           h->series_size == sizeof(struct smx__series) &&
-           h->hist_size == sizeof(struct smx_hist) && h->slot_size == sizeof(struct smx__slot) &&
-           h->capacity == file_size && h->max_bytes <= h->capacity && h->slots &&
-           h->slots <= SMX__MAX_SLOTS && h->slots_at >= SMX__PAGE && (h->slots_at & 63) == 0 &&
-           h->slots_at <= h->max_bytes && slots <= h->max_bytes - h->slots_at && h->n_buckets &&
-           (h->n_buckets & (h->n_buckets - 1)) == 0 && h->n_buckets <= 1u << 24 &&
-           h->buckets_at >= SMX__PAGE && (h->buckets_at & 7) == 0 &&
-           h->buckets_at <= h->max_bytes && buckets <= h->max_bytes - h->buckets_at &&
-           h->counter_stripes && (h->counter_stripes & (h->counter_stripes - 1)) == 0 &&
-           h->hist_stripes && (h->hist_stripes & (h->hist_stripes - 1)) == 0 && h->rows <= 4096;
+    return h->byte_order == SMX__BYTE_ORDER && h->capacity == file_size &&
+           h->allocated <= h->max_bytes && (h->slots_at & 63) == 0 && h->n_buckets <= 1u << 24;
 }
 
 int smx__file_check(int fd, const char *path, struct smx__header *out, struct smx_diag *diag)
@@ -256,8 +244,12 @@ int smx__file_check(int fd, const char *path, struct smx__header *out, struct sm
                          "%s: format %u.%u, this library writes %d; remove it when no program "
                          "uses it any more",
                          path, h.major, h.minor, SMX__MAJOR);
-    if (!fits(&h, (uint64_t)st.st_size))
-        return smx__fail(diag, -EPROTO, "%s: the header is damaged; remove the file", path);
+    const char *rule = smx__header_broken_rule(&h);
+    if (!rule && !fits(&h, (uint64_t)st.st_size))
+        rule = "its sizes are not those of the file";
+    if (rule)
+        return smx__fail(diag, -EPROTO, "%s: the header is damaged: %s; remove the file", path,
+                         rule);
     *out = h;
     return 0;
 }

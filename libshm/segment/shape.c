@@ -5,6 +5,7 @@
  */
 #include "libshm/segment/cpu.h"
 #include "libshm/diag.h"
+#include "libshm/header.h"
 #include "libshm/segment/file.h"
 #include "libshm/names.h"
 
@@ -17,7 +18,7 @@
 
 #define MIB (UINT64_C(1) << 20)
 
-enum { DEFAULT_SLOTS = 1024, DEFAULT_SERIES = 2000, MAX_ROWS = 4096 };
+enum { DEFAULT_SLOTS = 1024, DEFAULT_SERIES = 2000 };
 enum { COUNTER_STRIPES = 4, HIST_STRIPES = 1, STRIPED_STRIPES = 8 };
 
 static uint64_t new_seed(void)
@@ -69,9 +70,9 @@ static int fit(uint64_t wanted, struct smx__shape *shape, struct smx_diag *diag)
 static int choose_rows(const struct smx_options *options, struct smx__shape *shape,
                        struct smx_diag *diag)
 {
-    if (options->rows > MAX_ROWS)
+    if (options->rows > SMX__MAX_ROWS)
         return smx__fail(diag, -EINVAL, "rows is %u, at most %d are possible", options->rows,
-                         MAX_ROWS);
+                         SMX__MAX_ROWS);
     unsigned rows = options->rows ? options->rows : smx__cpu_rows();
     bool striped =
         options->kind == SMX_KIND_STRIPED || (options->kind == SMX_KIND_AUTO && !options->rows &&

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * header.h - what every sound header obeys. The byte table is layout.h's.
+ */
+#ifndef SMX_HEADER_H
+#define SMX_HEADER_H
+
+#include "libshm/layout.h"
+
+/* What a sound segment never exceeds. */
+enum { SMX__MAX_ROWS = 4096, SMX__MAX_STRIPES = 64 };
+
+/* The rule that a header of this major version and byte order breaks, as the end of a sentence;
+ * NULL if it is sound. */
+const char *smx__header_broken_rule(const struct smx__header *header);
+
+#endif
