@@ -21,10 +21,10 @@
 /* Two readings a microsecond off in 20 ms are 100 ppm; the clock itself is slewed by up to 500. */
 enum { MEASURE_NS = 20000000, TRIES = 5 };
 
-uint64_t smx__clock_ns(void)
+uint64_t smx__clock_ns(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
@@ -62,7 +62,7 @@ static struct smx__moment look(void)
     uint64_t least = UINT64_MAX;
     for (int i = 0; i < TRIES; i++) {
         uint64_t before = smx__tsc();
-        uint64_t ns = smx__clock_ns();
+        uint64_t ns = smx__clock_ns(CLOCK_MONOTONIC);
         uint64_t took = smx__tsc() - before;
         if (took < least)
             best = (struct smx__moment){before + took / 2, ns};

@@ -6,6 +6,7 @@
 #define SMX_CLOCK_H
 
 #include <stdint.h>
+#include <time.h>
 
 /* One moment by both clocks; ns is 0 if the counter is not to be used. */
 struct smx__moment {
@@ -19,7 +20,7 @@ void smx__clock_begin(struct smx__moment *first);
 /* The scale that follows from the first moment and now, which is now_ns; 0 if it is too early. */
 uint64_t smx__clock_scale(const struct smx__moment *first, uint64_t now_ns);
 
-/* CLOCK_MONOTONIC. */
-uint64_t smx__clock_ns(void);
+/* A clock of the system, in nanoseconds. Async-signal-safe. */
+uint64_t smx__clock_ns(clockid_t clock);
 
 #endif

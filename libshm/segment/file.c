@@ -8,6 +8,7 @@
 
 #include "libshm/diag.h"
 #include "libshm/header.h"
+#include "libshm/segment/clock.h"
 #include "libshm/segment/space.h"
 
 #include <dirent.h>
@@ -56,8 +57,6 @@ static uint64_t lay_out(const struct smx__shape *shape, uint64_t *slots_at, uint
 /* The bytes are zero: the file is new. */
 static void fill_header(struct smx__header *h, const struct smx__shape *shape, uint64_t reserved)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
     h->byte_order = SMX__BYTE_ORDER; /* NOLINT: not null, a failed mmap() sets errno */
     h->major = SMX__MAJOR;
     h->minor = SMX__MINOR;
@@ -75,7 +74,7 @@ static void fill_header(struct smx__header *h, const struct smx__shape *shape, u
     h->capacity = shape->capacity;
     h->max_bytes = shape->max_bytes;
     h->hash_seed = shape->seed;
-    h->created_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    h->created_ns = smx__clock_ns(CLOCK_REALTIME);
     smx__boot_id(h->boot_id);
     h->n_buckets = shape->n_buckets;
     h->max_series = shape->max_series;

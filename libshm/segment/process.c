@@ -134,7 +134,7 @@ bool smx__process_at_thread_end(void *argument)
 /* Whoever comes here once there is enough to measure sets the scale; all would set the same. */
 uint64_t smx_now_ns(void)
 {
-    uint64_t now = smx__clock_ns();
+    uint64_t now = smx__clock_ns(CLOCK_MONOTONIC);
     /* Acquire: pairs with smx__process_init(). Relaxed: the scale stands alone. */
     if (!__atomic_load_n(&smx_tsc_scale, __ATOMIC_RELAXED) &&
         __atomic_load_n(&process.first.ns, __ATOMIC_ACQUIRE)) {

@@ -10,6 +10,7 @@
  * and after getting that lock it looks again whether the entry still names this file.
  */
 #include "libshm/diag.h"
+#include "libshm/segment/clock.h"
 #include "libshm/segment/directory.h"
 #include "libshm/segment/file.h"
 #include "libshm/names.h"
@@ -352,10 +353,7 @@ void smx_heartbeat(smx_segment *segment)
     struct smx__slot *slot = smx__slot_own(segment);
     if (!slot)
         return;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    __atomic_store_n(&slot->heartbeat, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec,
-                     __ATOMIC_RELAXED);
+    __atomic_store_n(&slot->heartbeat, smx__clock_ns(CLOCK_REALTIME), __ATOMIC_RELAXED);
 }
 
 int smx_worker(smx_segment *segment)
