@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -116,4 +117,11 @@ size_t process_children(pid_t pid, pid_t pids[], size_t size)
     if (file)
         fclose(file);
     return n;
+}
+
+size_t scaled(size_t rounds)
+{
+    const char *scale = getenv("SMX_TEST_SCALE");
+    size_t times = scale ? strtoul(scale, NULL, 10) : 1;
+    return rounds * (times ? times : 1);
 }

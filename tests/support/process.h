@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * process.h - programs that a test runs: start, watch, end.
+ * process.h - programs that a test runs: start, watch, end; and how long it goes on.
  */
 #ifndef SMX_TESTS_PROCESS_H
 #define SMX_TESTS_PROCESS_H
@@ -27,6 +27,9 @@ bool eventually(bool (*state)(void *), void *argument);
 
 /* Wait a little, between two looks. */
 void pause_ms(unsigned ms);
+
+/* So many rounds, times $SMX_TEST_SCALE if that is set: for runs that are longer than usual. */
+size_t scaled(size_t rounds);
 
 /* Milliseconds of the monotonic clock. */
 uint64_t now_ms(void);
