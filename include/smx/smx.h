@@ -123,7 +123,8 @@ struct smx_options {
 
 /* Open the segment of an application: attach to it, or create it.
  * Of many processes that open at once exactly one creates. A segment that no live process holds is
- * replaced by a fresh one (SMX_CONTINUE: continued). Opening the same segment again in a process
+ * replaced by a fresh one (SMX_CONTINUE: continued); who has opened it, and every child of theirs,
+ * holds it until it ends or executes another program. Opening the same segment again in a process
  * gives the same pointer. Claims a process slot for the caller; fork children claim their own.
  * On failure *out is NULL, which every other function accepts.
  * Returns: 0, or -EINVAL (an option), -ENOENT (no usable directory), -EPERM (owner or mode of
@@ -151,7 +152,8 @@ void smx_set_role(smx_segment *segment, const char *role);
 /* Say that this process is alive and well, now. libshm never does so by itself.
  * Also makes good what a host does that closes descriptors it does not know (closefrom(3), some
  * daemonizers), and with ours the lock that shows we live: until the next heartbeat, registration
- * or new series such a process counts as dead.
+ * or new series that needs space its gauges count as a dead process'. Its counters do count. If by
+ * then the file is out of reach (chroot(2), setuid(2)), that is so to its end.
  * Context: threads=any fork=any signal=safe blocks=never. */
 void smx_heartbeat(smx_segment *segment);
 

@@ -19,8 +19,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Slots that are free as soon as their process' lock is gone. */
-enum { EXACT = 64 };
+/* Slots that are free as soon as their process' lock is gone; bytes to try for a hold. */
+enum { EXACT = 64, HOLD_TRIES = 64 };
 
 static uint64_t state_word(uint32_t generation, uint64_t pid, uint64_t phase)
 {
@@ -69,11 +69,22 @@ bool smx__lock_is_held(int fd, int64_t at)
     return holder_of(fd, at, 1) == F_WRLCK;
 }
 
-bool smx__slot_any_live(int fd, uint32_t slots)
+void smx__segment_hold(int fd, uint64_t seed)
 {
-    int type = holder_of(fd, SMX__LOCK_AT, slots);
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+    for (uint64_t i = 0; i < HOLD_TRIES; i++) {
+        lock.l_start = SMX__LOCK_HOLD + (int64_t)((seed + i) % SMX__HOLDS);
+        if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+            return;
+    }
+}
+
+bool smx__segment_is_held(int fd)
+{
+    const int64_t length = SMX__LOCK_HOLD - SMX__LOCK_AT + SMX__HOLDS;
+    int type = holder_of(fd, SMX__LOCK_AT, length);
     /* The kernel reports one lock of many: behind a read lock there may be a write lock. */
-    for (uint32_t i = 0; type == F_RDLCK && i < slots; i++)
+    for (int64_t i = 0; type == F_RDLCK && i < length; i++)
         if (holder_of(fd, SMX__LOCK_AT + i, 1) == F_WRLCK)
             return true;
     return type == F_WRLCK;
