@@ -17,8 +17,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { NOBODY = 65534 };
@@ -233,6 +232,27 @@ static void a_process_past_the_last_slot_keeps_the_segment(void **state)
     finish();
 }
 
+/* No fork handler runs in it, and it never writes a gauge. */
+static int leave_a_counting_clone(void *argument)
+{
+    smx_segment *segment = open_app(argument, 4);
+    CHECK(segment);
+    long pid = syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+    if (pid == 0)
+        end(serve_on(segment));
+    CHECK(pid > 0);
+    return 0;
+}
+
+static void a_clone_that_only_counts_keeps_the_segment(void **state)
+{
+    (void)state;
+    char app[] = "counting";
+    start(leave_a_counting_clone, app);
+    expect(app, 1, 0, 0);
+    finish();
+}
+
 /* What textbooks make of a daemon: all descriptors from 3 up go, before and after the last fork. */
 static int close_what_it_has_not_opened(void *argument)
 {
@@ -352,6 +372,7 @@ int main(void)
         cmocka_unit_test(a_double_fork_goes_on_in_its_grandparents_segment),
         cmocka_unit_test(a_start_between_a_parents_end_and_its_childs_claim_replaces_nothing),
         cmocka_unit_test(a_process_past_the_last_slot_keeps_the_segment),
+        cmocka_unit_test(a_clone_that_only_counts_keeps_the_segment),
         cmocka_unit_test(a_daemon_that_closed_everything_counts_on_and_lives_again_by_a_heartbeat),
         cmocka_unit_test(a_server_that_gave_up_root_forks_and_lives_on),
         cmocka_unit_test(a_server_that_changed_its_root_directory_forks_and_lives_on),
