@@ -97,10 +97,14 @@ enum smx_kind {
     SMX_KIND_STRIPED = 2,
 };
 
-/* Flags of struct smx_options. */
+/* Flags of struct smx_options.
+ * After SMX_RESERVE_NOW no update, lookup or registration makes a system call, which a seccomp
+ * filter might answer with death: only smx_open(), smx_heartbeat() and smx_close() do, and the first
+ * gauge write in the child of a raw clone(2). Timers read the clock in user space, which the strict
+ * mode of seccomp(2) forbids, too, on x86-64. */
 enum {
     SMX_CONTINUE = 1,    /* keep the totals of a segment that nobody holds, instead of a new one */
-    SMX_RESERVE_NOW = 2, /* reserve max_bytes at open: no system call later (seccomp sandboxes) */
+    SMX_RESERVE_NOW = 2, /* reserve max_bytes at open: for sandboxes, see above */
     SMX_ALLOW_DISK = 4,  /* accept a directory that is not on tmpfs */
     SMX_ALLOW_FOREIGN = 8, /* as root: attach to a segment that another user owns */
 };
