@@ -99,9 +99,9 @@ enum smx_kind {
 
 /* Flags of struct smx_options.
  * After SMX_RESERVE_NOW no update, lookup or registration makes a system call, which a seccomp
- * filter might answer with death: only smx_open(), smx_heartbeat() and smx_close() do, and the first
- * gauge write in the child of a raw clone(2). Timers read the clock in user space, which the strict
- * mode of seccomp(2) forbids, too, on x86-64. */
+ * filter might answer with death: only smx_open(), smx_heartbeat() and smx_close() do, and the
+ * first gauge write in the child of a raw clone(2). Timers read the clock in user space, which the
+ * strict mode of seccomp(2) forbids, too, on x86-64. */
 enum {
     SMX_CONTINUE = 1,    /* keep the totals of a segment that nobody holds, instead of a new one */
     SMX_RESERVE_NOW = 2, /* reserve max_bytes at open: for sandboxes, see above */
@@ -134,7 +134,8 @@ struct smx_options {
  * Returns: 0, or -EINVAL (an option), -ENOENT (no usable directory), -EPERM (owner or mode of
  *   directory or file), -ENOSPC, -ENOMEM, -EFBIG (file size limit), -EPROTO (not a segment, or a
  *   damaged one), -EPROTONOSUPPORT (another major version), -EBUSY (others were opening for a whole
- *   second), -EMFILE, another negative errno. diag, if not NULL, then says which and where.
+ *   second, or one is stopped in the midst of it; try again later), -EMFILE, another negative
+ *   errno. diag, if not NULL, then says which and where.
  * Owns: the segment belongs to the process until it ends; see smx_close.
  * Context: threads=any fork=any signal=no blocks=up to 1 s. */
 int smx_open(const struct smx_options *options, smx_segment **out, struct smx_diag *diag);
