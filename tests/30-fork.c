@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * 30-fork.c - who a process is after fork(), exec and smx_close(); also while other threads register,
+ * 30-fork.c - who a process is after fork(), exec, smx_close(); also while other threads register,
  * and when something else writes a gauge before libshm's own fork handler ran. Children that run no
  * fork handler are 30-clone.c's, daemons 30-daemon.c's.
  */
