@@ -2,8 +2,8 @@
  *
  * twice.c - a host with two copies of libshm: its own, and one that a plug-in would bring. What the
  * second does and gives up must not end the first one's life, which hangs on a lock that any
- * close() of the file drops. Both count in one segment, each in a slot of its own; also in children,
- * where they claim at the same time. Usage: twice LIBSHM.SO.
+ * close() of the file drops. Both count in one segment, each in a slot of its own; also in
+ * children, where they claim at the same time. Usage: twice LIBSHM.SO.
  */
 #include <smx/reader.h>
 #include <smx/smx.h>
