@@ -33,6 +33,15 @@ static bool is_locked(const struct asker *asker, const struct smx__slot *slot, u
     return !comparable || (uint64_t)lock.l_pid == (slot->state & 0xffffffffu) >> 8;
 }
 
+/* Whether a slot's state, at this offset, still is as it was: or else the lock may be that of who
+ * came after, since the table was read all at once. */
+static bool is_as_before(struct smx__source *file, uint64_t at, uint64_t state)
+{
+    uint64_t now;
+    return smx__source_read(file, at + offsetof(struct smx__slot, state), &now, sizeof now) == 0 &&
+           now == state;
+}
+
 static bool is_live(const struct asker *asker, const struct smx__slot *slot, uint32_t index)
 {
     return (slot->state & 0xff) == SMX__SLOT_LIVE && slot->state >> 32 >= SMX__FIRST_GENERATION &&
@@ -96,7 +105,8 @@ int smx__processes_read(struct smx__processes *processes, struct smx__source *fi
         if (!slot)
             result = -EIO;
         else if (slot->state != 0)
-            add_process(processes, slot, i, is_live(&asker, slot, i));
+            add_process(processes, slot, i,
+                        is_live(&asker, slot, i) && is_as_before(file, at, slot->state));
     }
     return result;
 }

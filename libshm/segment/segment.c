@@ -359,6 +359,10 @@ void smx_set_role(smx_segment *segment, const char *role)
     if (!segment)
         return;
     set_role(segment, role);
+    int saved = errno;
+    /* What we take for our slot may be another's by now. */
+    smx__slot_keep(segment);
+    errno = saved;
     struct smx__slot *slot = smx__slot_own(segment);
     if (slot)
         memcpy(slot->role, segment->role, sizeof slot->role);
