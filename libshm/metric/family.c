@@ -176,11 +176,11 @@ static int write_overflow(struct smx_segment *segment, struct smx__family *famil
     if (error)
         return error;
     struct smx__series *series = smx__at(segment, record);
+    /* Not ANNOUNCED: who comes to use it announces the family in place of a killed maker. */
     series->record.kind = SMX__RECORD_SERIES;
-    series->record.size = sizeof *series;
     series->family = smx__ref(at);
-    series->state = SMX__ANNOUNCED;
     series->cell = cell;
+    smx__record_complete(&series->record, sizeof *series);
     family->overflow = record;
     return 0;
 }
@@ -196,12 +196,13 @@ static int write_family(struct smx_segment *segment, struct smx__draft *d, uint3
         return error;
     struct smx__family *family = smx__at(segment, *at);
     *family = d->family;
-    family->record =
-        (struct smx__record){.hash = hash, .kind = SMX__RECORD_FAMILY, .size = (uint32_t)size};
+    family->record = (struct smx__record){.hash = hash, .kind = SMX__RECORD_FAMILY};
     if (!family->max_series)
         family->max_series = segment->header->max_series;
     pack(d, (char *)(family + 1));
-    return family->n_labels ? write_overflow(segment, family, *at) : 0;
+    error = family->n_labels ? write_overflow(segment, family, *at) : 0;
+    smx__record_complete(&family->record, size);
+    return error;
 }
 
 /* Find the draft's family, or publish it. */

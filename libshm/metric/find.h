@@ -48,6 +48,12 @@ SMX__HOT bool smx__wanted_shape(const struct smx__wanted *w, const struct smx__r
     return shape == w->shape && series->family == w->family;
 }
 
+/* Whether readers know of a series in this state, and are to show it. */
+SMX__HOT bool smx__is_announced(uint32_t state)
+{
+    return (state & SMX__FLAGS) == SMX__ANNOUNCED;
+}
+
 /* Whether handles of this type can be of this family. */
 SMX__HOT bool smx__family_is(const struct smx__family *family, enum smx_type type, bool is_double)
 {

@@ -11,6 +11,9 @@
 
 #include <errno.h>
 
+/* Compare-and-swap loops give up after this many defeats: each means that another one succeeded. */
+enum { MAX_TRIES = 1000 };
+
 /* The values asked for. */
 struct asked {
     struct smx__wanted wanted;
@@ -87,10 +90,11 @@ static int write_series(struct smx_segment *segment, const struct smx__family *f
         memcpy(text, w->strings[i], strlen(w->strings[i]));
         text += smx__padded(w->strings[i]);
     }
-    series->record = (struct smx__record){
-        .hash = w->wanted.hash, .kind = SMX__RECORD_SERIES, .size = (uint32_t)size};
+    series->record.hash = w->wanted.hash;
+    series->record.kind = SMX__RECORD_SERIES;
     series->family = w->wanted.family;
     series->cell = cell;
+    smx__record_complete(&series->record, size);
     return 0;
 }
 
@@ -123,20 +127,43 @@ static const struct smx__series *create(struct smx_segment *segment, struct smx_
         return overflow(segment, family, SMX_LOST_SPACE);
     /* Counted last, by the winner alone: counting first makes the losers of this race, and whoever
      * is killed in between, use up the cap. So it is passed by one for each thread that is at
-     * this point at the same time, at most. */
+     * this point at the same time, or was killed at it, at most. */
     if (published == smx__at(segment, at))
         __atomic_fetch_add(&family->n_series, 1, __ATOMIC_RELEASE);
     return published;
 }
 
 /* A series that is hidden, or that nobody has announced yet (its maker may have been killed):
- * make it known. */
+ * make it known. Says ANNOUNCED last, for then nobody announces any more; and only if it is as it
+ * was announced, or else a removal in between would be undone without a reader's knowing. */
 static void show(const struct smx_segment *segment, struct smx__series *series)
 {
-    /* Relaxed: readers see it through `published`, which moves with release. Announce first: if we
-     * are killed before the store, the next one announces once more. */
-    smx__announce(segment);
-    __atomic_store_n(&series->state, SMX__ANNOUNCED, __ATOMIC_RELAXED);
+    /* Relaxed: readers see it through `published`, which moves with release. */
+    uint32_t seen = __atomic_load_n(&series->state, __ATOMIC_RELAXED);
+    for (int tries = 0; !smx__is_announced(seen) && tries < MAX_TRIES; tries++) {
+        const uint32_t shown = seen & ~SMX__FLAGS;
+        if (seen != shown && !__atomic_compare_exchange_n(&series->state, &seen, shown, false,
+                                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+            continue;
+        smx__announce(segment);
+        seen = shown;
+        /* Release: who sees it may rely on `published` having moved (invariant 9). */
+        if (__atomic_compare_exchange_n(&series->state, &seen, shown | SMX__ANNOUNCED, false,
+                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+            return;
+    }
+}
+
+static void hide(const struct smx_segment *segment, struct smx__series *series)
+{
+    uint32_t seen = __atomic_load_n(&series->state, __ATOMIC_RELAXED);
+    for (int tries = 0; tries < MAX_TRIES; tries++) {
+        uint32_t hidden = (seen & ~SMX__FLAGS) + SMX__REMOVAL + SMX__HIDDEN;
+        /* Relaxed: as in show(). */
+        if (__atomic_compare_exchange_n(&series->state, &seen, hidden, false, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED))
+            break;
+    }
     smx__announce(segment);
 }
 
@@ -156,7 +183,7 @@ const struct smx__series *smx__series_make(smx_family handle, const char *const 
         series = create(handle.segment, (struct smx__family *)(uintptr_t)handle.record, &w);
         errno = saved;
     }
-    if (series && __atomic_load_n(&series->state, __ATOMIC_RELAXED) != SMX__ANNOUNCED)
+    if (series && !smx__is_announced(__atomic_load_n(&series->state, __ATOMIC_RELAXED)))
         show(handle.segment, (struct smx__series *)(uintptr_t)series);
     return series;
 }
@@ -169,8 +196,6 @@ int smx_series_remove(smx_family handle, const char *const values[])
     struct smx__series *series = walk(handle.segment, &w, 0);
     if (!series)
         return -ENOENT;
-    /* Relaxed: as in show(). */
-    __atomic_fetch_or(&series->state, SMX__HIDDEN, __ATOMIC_RELAXED);
-    smx__announce(handle.segment);
+    hide(handle.segment, series);
     return 0;
 }

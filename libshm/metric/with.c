@@ -40,7 +40,7 @@ SMX__HOT const struct smx__series *find(smx_family family, const char *const val
     const struct smx__key wanted = {key.words.hash, key.wanted.size, same_words, &key};
     const struct smx__series *series =
         (const struct smx__series *)(const void *)smx__registry_walk(family.segment, &wanted, 0);
-    if (!series || __atomic_load_n(&series->state, __ATOMIC_RELAXED) != SMX__ANNOUNCED)
+    if (!series || !smx__is_announced(__atomic_load_n(&series->state, __ATOMIC_RELAXED)))
         return NULL;
     return series;
 }

@@ -170,6 +170,8 @@ static int read_header(struct smx_reader *reader, struct smx__header *header, st
 static int read_registry(struct smx_reader *reader, struct smx__header *header, struct stat *st,
                          struct smx__registry **out, struct smx_diag *diag)
 {
+    uint64_t errors = 0;
+    size_t n_series = 0;
     for (int tries = 0;; tries++) {
         struct smx__registry *registry;
         struct smx__header next;
@@ -184,8 +186,10 @@ static int read_registry(struct smx_reader *reader, struct smx__header *header, 
         }
         result = read_header(reader, &next, st, diag);
         /* Once in any case: a record is seen before `published` moves. */
-        bool moved =
-            tries == 0 || next.allocated != header->allocated || smx__header_moved(&next, header);
+        bool moved = tries == 0 || registry->errors != errors || registry->n_series != n_series ||
+                     next.allocated != header->allocated || smx__header_moved(&next, header);
+        errors = registry->errors;
+        n_series = registry->n_series;
         if (result == 0 && !moved) {
             *out = registry;
             return 0;
