@@ -203,7 +203,7 @@ static void a_claim_that_is_stopped_keeps_nobody_from_claiming(void **state)
     assert_int_equal(worker_run(stop_behind_the_lock, "behind"), 0);
 }
 
-/* Of two that have claimed slot 1 the one that comes to lock it gets it; both are stopped before. */
+/* Of two that have claimed slot 1 and are stopped, the one that comes to lock it gets it. */
 static int contend_for_a_slot(void *argument)
 {
     CHECK(open_app(argument, &segment) == 0);

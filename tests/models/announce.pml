@@ -4,8 +4,14 @@
  * and shown again, and whoever finds a series or a family that its maker did not live to announce
  * announces it in the maker's place.
  *
- * Stands for: smx__announce show make smx_series_remove enter write_overflow overflow
- * smx_reader_update smx__header_moved
+ * Stands for: smx__announce smx__is_announced show hide smx__series_make smx_series_remove enter
+ *   write_overflow overflow smx_reader_update smx__header_moved
+ *
+ *   holds: USERS=3
+ *   fails: ANNOUNCE_AROUND=1         before and after an unconditional store, as it once was
+ *   fails: ANNOUNCE_LAST=1
+ *   fails: NO_VERSION=1              removals are not counted
+ *   fails: OVERFLOW_AS_ANNOUNCED=1   an overflow series is announced from the start
  *
  * Two scenes. In one, USERS look up and remove the same series, again and again; at first it is
  * announced, or its maker has died. In the other, USERS register a family and, since there is no

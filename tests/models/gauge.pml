@@ -4,7 +4,14 @@
  * and value, changed together by a 16-byte compare-and-swap the first time, the value alone later.
  *
  * Stands for: smx__gauge_cell smx_gauge_set smx_gauge_add smx__gauge_set smx__gauge_add aim
- * overtaken first_write adopt read_row
+ *   overtaken first_write adopt read_row
+ *
+ *   holds: CLOSES=0
+ *   holds: CLOSES=1
+ *   fails: OWNER_FIRST=1                   two stores instead of the 16-byte CAS
+ *   fails: VALUE_FIRST=1                   the other way round
+ *   fails: CLOSES=1 NO_OVERTAKEN_CHECK=1
+ *   fails: CLOSES=1 STRICT=1
  *
  * The former occupant (generation 2) sets its value, again and again, and is killed at some step;
  * or, with CLOSES, its host closes the descriptor: it has lost its lock, and writes on. Then two
@@ -84,7 +91,7 @@ inline take_cell(me, first)
     seen_owner = owner;
     seen_value = value;
     do
-    :: OVERTAKEN(me) -> done_with = true; break
+    :: OVERTAKEN(me) -> done_with = true; break /* unreached: by thread(), which comes last */
     :: !OVERTAKEN(me) && seen_owner == me -> break
     :: !OVERTAKEN(me) && seen_owner != me ->
        adopt(me, first);
@@ -107,10 +114,7 @@ proctype former()
            d_step { value = SETS; on_its_way = false }
         :: owner != FORMER ->
            take_cell(FORMER, SETS);
-           if
-           :: done_with
-           :: !done_with -> value = SETS
-           fi;
+           assert(done_with); /* for it is the only thread of its process */
            done_with = false
         :: break
         od

@@ -5,8 +5,20 @@
  * reader copies blocks of the file. What follows publication is announce.pml's, how bytes are
  * handed out space.pml's.
  *
- * Stands for: smx__registry_walk smx__announce write_series create smx_reader_update read_registry
- * read_header smx__header_read walk_chain copy_record smx__cache_copy afford
+ * Stands for: smx__registry_walk smx__record_complete smx__announce write_series write_family create
+ *   enter smx_reader_update read_registry read_header smx__header_read smx__header_moved walk_chain
+ *   copy_record smx__cache_copy afford
+ *
+ *   holds: WRITERS=3
+ *   holds: READER=1
+ *   fails: WRITERS=3 PUBLISH_FIRST=1    the record is filled in after the CAS
+ *   fails: WRITERS=3 NO_COMPARISON=1    who loses the CAS goes on behind the winner unseen
+ *   fails: WRITERS=3 COUNT_FIRST=1
+ *   fails: WRITERS=3 NO_LOOK_AT_CAP=1
+ *   fails: READER=1 ANNOUNCE_FIRST=1
+ *   fails: READER=1 SIZE_ANY_TIME=1     a record's size is stored before or after the rest
+ *   fails: READER=1 OLD_TAIL=1          a record is taken from two blocks, one read before
+ *   fails: READER=1 HEADER_ALONE=1      names are read again only if the header has moved
  *
  * One chain, so that everything collides. A record is a unit; allocating it is one step here. Its
  * content is stored in two steps: `bodies`, all of it but `size`; `heads`, the size.
@@ -25,7 +37,7 @@
  * what was published before; a reader never shows a record that is not complete.
  */
 #ifndef WRITERS
-#define WRITERS 3
+#define WRITERS 2
 #endif
 #define CAP     1
 #define UNITS   4 /* the header, and a record of each writer */
@@ -208,7 +220,12 @@ proctype reader()
     seen = published;
     limit = allocated;
     do
+#ifdef OLD_TAIL
+    :: my_bodies = bodies;
+       ref = next[0];
+#else
     :: ref = next[0];
+#endif
        r = 1;
        do
        :: ref != 0 && r < UNITS ->
@@ -216,7 +233,9 @@ proctype reader()
               my_next[r] = next[r];
               my_key[r] = key[r];
               my_heads = my_heads | (heads & BIT(r));
+#ifndef OLD_TAIL
               my_bodies = my_bodies | (bodies & BIT(r));
+#endif
               r++
           }
        :: else -> break

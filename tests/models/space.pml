@@ -4,12 +4,21 @@
  * from shared extents (libshm/segment/space.c).
  *
  * Stands for: smx__allocate smx__give_back smx__allocate_cell cut reserve_to reserve_up
- * smx__reserve write_series
+ *   smx__reserve write_series write_overflow
+ *
+ *   holds: PROCESSES=3
+ *   fails: RESERVE_AFTERWARDS=1   the cursor passes bytes before they are reserved
+ *   fails: GIVE_BACK_BLINDLY=1    a store instead of the CAS
+ *   fails: CUT_WITHOUT_CAS=1
+ *   fails: GIVE_BACK_IN_USE=1     an extent, after its first cell was taken
+ *   fails: WRITE_BEFORE_CELL=1    what may be given back is written to
  *
  * One unit of the model is one record, or one cell; an extent is one row of ROW cells. Each of the
- * processes does what write_series() does, record, then cell, and may be killed before every step;
- * fallocate(2) may fail whenever it is called. Ghosts (in capitals' comments "ghost") are what no
- * process can see: they say what is true.
+ * processes does what write_series() does, record, then cell, the last one only the cell; and
+ * fallocate(2) fails FAILURES times. Ghosts are what no process can see: they say what is true.
+ *
+ * SIGKILL: a killed process is one that takes no further step, and every assertion is made at every
+ * step; so each is also about any set of processes killed at any steps.
  *
  * Memory order: every step is one atomic access of the code, and all processes see them in one
  * order. The code's accesses to one word (allocated, reserved_to, next_cell) are totally ordered by
