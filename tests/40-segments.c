@@ -201,8 +201,10 @@ static void garbage_is_logged_once_and_again_for_a_new_inode(void **state)
     assert_int_equal(logged(f, "segment left out"), 1);
     size_t n;
     const struct self_count *errors = segments_errors(f->segments, &n);
-    assert_string_equal(errors[SEGMENT_DAMAGED - SEGMENT_UNSUPPORTED].name, "damaged");
-    assert_int_equal(errors[SEGMENT_DAMAGED - SEGMENT_UNSUPPORTED].n, 5);
+    while (n > 0 && strcmp(errors[n - 1].name, "not_a_segment") != 0)
+        n--;
+    assert_true(n > 0);
+    assert_int_equal(errors[n - 1].n, 5);
     write_file(path_in(f, "other"), "still not a segment");
     char other[SEGWRITER_PATH_SIZE];
     snprintf(other, sizeof other, "%s/other", f->directory);

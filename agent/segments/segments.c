@@ -13,8 +13,43 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The states that are errors are the last ones. */
-enum { ERRORS = SEGMENT_STATES - SEGMENT_UNSUPPORTED };
+/* Why a whole file is left out. */
+enum fault {
+    FAULT_LINK,
+    FAULT_NOT_REGULAR,
+    FAULT_OWNER,
+    FAULT_MISNAMED,
+    FAULT_PERMISSION,
+    FAULT_REPLACED,
+    FAULT_UNREADABLE,
+    FAULT_VERSION,
+    FAULT_NOT_A_SEGMENT,
+    FAULT_HEADER,
+    FAULT_TRUNCATED,
+    FAULT_HOLES,
+    FAULTS
+};
+
+static const struct {
+    const char *name; /* the label `reason` */
+    enum segment_state state;
+} faults[FAULTS] = {
+    [FAULT_LINK] = {"link", SEGMENT_REFUSED},
+    [FAULT_NOT_REGULAR] = {"not_regular", SEGMENT_REFUSED},
+    [FAULT_OWNER] = {"owner", SEGMENT_REFUSED},
+    [FAULT_MISNAMED] = {"misnamed", SEGMENT_REFUSED},
+    [FAULT_PERMISSION] = {"permission", SEGMENT_UNREADABLE},
+    [FAULT_REPLACED] = {"replaced", SEGMENT_UNREADABLE},
+    [FAULT_UNREADABLE] = {"unreadable", SEGMENT_UNREADABLE},
+    [FAULT_VERSION] = {"version", SEGMENT_UNSUPPORTED},
+    [FAULT_NOT_A_SEGMENT] = {"not_a_segment", SEGMENT_DAMAGED},
+    [FAULT_HEADER] = {"header", SEGMENT_DAMAGED},
+    [FAULT_TRUNCATED] = {"truncated", SEGMENT_DAMAGED},
+    [FAULT_HOLES] = {"holes", SEGMENT_DAMAGED},
+};
+
+/* Whole files, then records. */
+enum { ERRORS = (int)FAULTS + (int)SMX_UNSOUND_COUNT };
 
 struct segments {
     struct segments_options options;
@@ -80,8 +115,6 @@ static const char *advice(enum segment_state state)
 static void settle(struct segments *segments, struct segment *segment, enum segment_state state,
                    const char *why)
 {
-    if (state >= SEGMENT_UNSUPPORTED)
-        segments->errors[state - SEGMENT_UNSUPPORTED].n++;
     if (segment->state == state && strcmp(segment->why, why) == 0)
         return;
     segment->state = state;
@@ -103,11 +136,32 @@ static void close_reader(struct segments *segments, struct segment *segment)
     segment->reader = NULL;
 }
 
-static void fail(struct segments *segments, struct segment *segment, enum segment_state state,
+static void fail(struct segments *segments, struct segment *segment, enum fault fault,
                  const char *why)
 {
     close_reader(segments, segment);
-    settle(segments, segment, state, why);
+    segments->errors[fault].n++;
+    settle(segments, segment, faults[fault].state, why);
+}
+
+/* The same for what the reader says of it. */
+static void fail_code(struct segments *segments, struct segment *segment, int code,
+                      const struct smx_diag *diag)
+{
+    static const struct {
+        int code;
+        enum fault fault;
+    } known[] = {
+        {-ELOOP, FAULT_LINK},           {-EACCES, FAULT_PERMISSION},
+        {-EPERM, FAULT_PERMISSION},     {-EPROTONOSUPPORT, FAULT_VERSION},
+        {-EPROTO, FAULT_NOT_A_SEGMENT}, {-EBADMSG, FAULT_HEADER},
+        {-EIO, FAULT_TRUNCATED},        {-EFBIG, FAULT_HOLES},
+    };
+    enum fault fault = FAULT_UNREADABLE;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (known[i].code == code)
+            fault = known[i].fault;
+    fail(segments, segment, fault, diag->text[0] ? diag->text : smx_strerror(code));
 }
 
 static struct segment *find(const struct segments *segments, const char *name)
@@ -171,7 +225,11 @@ static void found(void *context, const struct directory_entry *entry)
     segment->owner = entry->st->st_uid;
     const char *refusal = directory_refuses(segments->scanned, entry->st);
     if (refusal)
-        fail(segments, segment, SEGMENT_REFUSED, refusal);
+        fail(segments, segment,
+             S_ISLNK(entry->st->st_mode)   ? FAULT_LINK
+             : S_ISREG(entry->st->st_mode) ? FAULT_OWNER
+                                           : FAULT_NOT_REGULAR,
+             refusal);
     else if (segment->state == SEGMENT_REFUSED)
         segment->state = SEGMENT_NEW;
 }
@@ -225,15 +283,7 @@ static void open_reader(struct segments *segments, struct segment *segment)
     if (rc == 0)
         return;
     segment->reader = NULL;
-    const char *why = diag.text[0] ? diag.text : smx_strerror(rc);
-    if (rc == -EPROTONOSUPPORT)
-        settle(segments, segment, SEGMENT_UNSUPPORTED, why);
-    else if (rc == -EPROTO)
-        settle(segments, segment, SEGMENT_DAMAGED, why);
-    else if (rc == -ELOOP)
-        settle(segments, segment, SEGMENT_REFUSED, "a symbolic link is not followed");
-    else
-        settle(segments, segment, SEGMENT_UNREADABLE, why);
+    fail_code(segments, segment, rc, &diag);
 }
 
 /* A file may call itself what it likes; only its name is protected by the directory. */
@@ -248,16 +298,23 @@ static bool is_named_right(const struct segment *segment, const struct smx_segme
 
 /* The reader has left out what is unsound and counted it; the rest is served. Said once an inode.
  */
-static void report_unsound(const struct segments *segments, struct segment *segment,
+static void report_unsound(struct segments *segments, struct segment *segment,
                            const struct smx_segment_info *info)
 {
-    char n[24];
+    char n[24], reasons[256] = "";
+    size_t length = 0;
+    for (unsigned i = 0; i < SMX_UNSOUND_COUNT; i++) {
+        segments->errors[FAULTS + i].n += info->unsound[i];
+        if (info->unsound[i])
+            length += (size_t)snprintf(reasons + length, sizeof reasons - length, "%s%s",
+                                       length ? "," : "", smx_unsound_name(i));
+    }
     if (info->errors == 0 || segment->reported_unsound)
         return;
     segment->reported_unsound = true;
     snprintf(n, sizeof n, "%" PRIu64, info->errors);
     LOG_WARN(segments->options.log, "segment has unsound records, which are left out", "path",
-             segment->path, "records", n, "do", "look at it with smx-dump");
+             segment->path, "records", n, "reasons", reasons, "do", "look at it with smx-dump");
 }
 
 /* Take a snapshot. Between directory_scan() and smx_reader_open() the path may have come to lead
@@ -271,15 +328,14 @@ static void read_segment(struct segments *segments, struct segment *segment)
     struct smx_diag diag = {0};
     int rc = smx_reader_update(segment->reader, &diag);
     if (rc < 0) {
-        fail(segments, segment, rc == -ENOMEM ? SEGMENT_UNREADABLE : SEGMENT_DAMAGED,
-             diag.text[0] ? diag.text : smx_strerror(rc));
+        fail_code(segments, segment, rc, &diag);
         return;
     }
     const struct smx_segment_info *info = smx_reader_info(segment->reader);
     if (info->device != segment->device || info->inode != segment->inode)
-        fail(segments, segment, SEGMENT_UNREADABLE, "replaced while it was opened");
+        fail(segments, segment, FAULT_REPLACED, "replaced while it was opened");
     else if (!is_named_right(segment, info))
-        fail(segments, segment, SEGMENT_REFUSED, "its header names another application");
+        fail(segments, segment, FAULT_MISNAMED, "its header names another application");
     else
         report_unsound(segments, segment, info);
 }
@@ -365,8 +421,10 @@ int segments_new(const struct segments_options *options, struct segments **out)
     segments->options = *options;
     for (unsigned i = 0; i < SEGMENT_STATES - 1; i++)
         segments->by_state[i].name = segment_state_name(i + 1);
-    for (unsigned i = 0; i < ERRORS; i++)
-        segments->errors[i].name = segment_state_name(i + SEGMENT_UNSUPPORTED);
+    for (unsigned i = 0; i < FAULTS; i++)
+        segments->errors[i].name = faults[i].name;
+    for (unsigned i = 0; i < SMX_UNSOUND_COUNT; i++)
+        segments->errors[FAULTS + i].name = smx_unsound_name(i);
     if (choose_directories(segments) < 0) {
         segments_free(segments);
         return -ENOMEM;

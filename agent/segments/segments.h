@@ -68,8 +68,9 @@ void segments_update(struct segments *segments);
 const struct segment *segments_list(const struct segments *segments, size_t *n);
 const struct directory *segments_directories(const struct segments *segments, size_t *n);
 
-/* How many segments there are in each state (but SEGMENT_NEW), and how many attempts to read one
- * have failed ever, by the state it ended in. The names are constants. */
+/* How many segments there are in each state (but SEGMENT_NEW); and what was wrong ever, by reason:
+ * files that could not be read, and records that were left out, counted again at each update. The
+ * names are constants. */
 const struct self_count *segments_by_state(const struct segments *segments, size_t *n);
 const struct self_count *segments_errors(const struct segments *segments, size_t *n);
 

@@ -51,9 +51,9 @@ int smx__header_read(struct smx__source *file, const char *path, struct smx__hea
         return smx__fail(diag, -EIO, "%s: truncated: shorter than its capacity", path);
     const char *rule = smx__header_broken_rule(&h);
     if (rule)
-        return smx__fail(diag, -EPROTO, "%s: damaged header: %s", path, rule);
+        return smx__fail(diag, -EBADMSG, "%s: damaged header: %s", path, rule);
     if (claims_holes(file, &h))
-        return smx__fail(diag, -EPROTO,
+        return smx__fail(diag, -EFBIG,
                          "%s: more is allocated than the file takes; if it is a copy, make it with "
                          "cp --sparse=never",
                          path);

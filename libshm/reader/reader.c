@@ -104,6 +104,14 @@ static int read_numbers(struct smx_reader *reader, struct side *side,
     return result;
 }
 
+static uint64_t errors_of(const struct smx__registry *registry)
+{
+    uint64_t errors = 0;
+    for (unsigned i = 0; i < SMX_UNSOUND_COUNT; i++)
+        errors += registry->unsound[i];
+    return errors;
+}
+
 static void fill_info(struct smx_reader *reader, const struct smx__header *h, const struct stat *st)
 {
     const struct smx__registry *registry = reader->registry;
@@ -125,7 +133,7 @@ static void fill_info(struct smx_reader *reader, const struct smx__header *h, co
         .allocated_bytes = h->allocated,
         .reserved_bytes = (uint64_t)st->st_blocks * 512,
         .created_ns = h->created_ns,
-        .errors = registry->errors,
+        .errors = errors_of(registry),
         .n_families = registry->n_families,
         .n_series = registry->n_series,
         .n_live = reader->side[reader->shown].processes.n_live,
@@ -136,6 +144,7 @@ static void fill_info(struct smx_reader *reader, const struct smx__header *h, co
     };
     _Static_assert((int)SMX_LOST_COUNT <= (int)SMX__MAX_LOST, "more reasons than words");
     memcpy(reader->info.lost, h->lost, sizeof reader->info.lost);
+    memcpy(reader->info.unsound, registry->unsound, sizeof reader->info.unsound);
 }
 
 /* Make what was read the snapshot. */
@@ -178,7 +187,7 @@ static int read_registry(struct smx_reader *reader, struct smx__header *header, 
             (void)smx__fail(diag, result, "%s: %s", reader->path, smx_strerror(result));
             return result;
         }
-        if (registry->errors == 0 || tries == REREADS) {
+        if (errors_of(registry) == 0 || tries == REREADS) {
             *out = registry;
             return 0;
         }
