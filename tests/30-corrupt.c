@@ -121,8 +121,7 @@ static void restore(uint64_t at, size_t size)
 
 static bool is_clear_error(int result)
 {
-    return result == -EPROTO || result == -EPROTONOSUPPORT || result == -EBADMSG ||
-           result == -EIO;
+    return result == -EPROTO || result == -EPROTONOSUPPORT || result == -EBADMSG || result == -EIO;
 }
 
 /* Read the damaged file with an old reader and with a new one. */
