@@ -186,7 +186,8 @@ struct smx__series {
     uint32_t state;            /* A: relaxed; `published` moves with release after it */
     uint64_t cell;             /* offset of row 0's cell */
     uint64_t baseline;         /* reserved for reset: 0 */
-    /* then n_labels times (len u16, bytes); none for the overflow series */
+    /* then n_labels values, each with a NUL and zeros up to a multiple of 8; none for the overflow
+     * series */
 };
 
 /* state of a slot: generation << 32 | pid << 8 | phase. Pids fit 22 bits (PID_MAX_LIMIT). A gauge
