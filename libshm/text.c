@@ -18,7 +18,7 @@ const char *smx_lost_name(unsigned reason)
         [SMX_LOST_SERIES_CAP] = "series_cap", [SMX_LOST_SPACE] = "space",
         [SMX_LOST_CONFLICT] = "conflict",     [SMX_LOST_INVALID] = "invalid",
         [SMX_LOST_NEGATIVE] = "negative",     [SMX_LOST_SLOTS] = "slots",
-        [SMX_LOST_GAUGE] = "gauge",
+        [SMX_LOST_GAUGE] = "gauge",           [SMX_LOST_DAMAGED] = "damaged",
     };
     return reason < SMX_LOST_COUNT ? names[reason] : NULL;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * 00-format.c - the byte table is read three times: by libshm/layout.h, by the segment writer of the
- * tests, and by the table of fields that the tests spoil; the last two know nothing of libshm. Here
- * the readings meet: bytes that one wrote are looked at through the structures of the other.
+ * 00-format.c - the byte table is read three times: by libshm/layout.h, by the segment writer of
+ * the tests, and by the table of fields that the tests spoil; the last two know nothing of libshm.
+ * Here the readings meet: bytes that one wrote are looked at through the structures of the other.
  */
 #include "support/tap.h"
 

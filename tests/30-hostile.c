@@ -109,7 +109,7 @@ static void flip(const struct victim_target *t, const struct byte_field *f, uint
 static void spoil_field(const struct victim_target *t, const struct byte_field *f)
 {
     static const unsigned used = 64;
-    uint64_t values[VICTIM_VALUES];
+    uint64_t values[BYTE_VALUES];
     unsigned length = f->size < used ? f->size : used;
     for (unsigned i = 0; i < length; i++)
         flip(t, f, t->at + f->at + i);

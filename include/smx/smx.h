@@ -34,6 +34,10 @@
  *   When a segment cannot be had or a metric is refused, every function still works and every
  *   handle is still valid: the updates go nowhere, and a struct smx_diag says why if asked.
  *   errno is left as it was.
+ *   The same holds when somebody writes nonsense into the segment while it is in use: updates by
+ *   handles do not read it, lookups and registrations check what they read, and a chain of records
+ *   that leads nowhere ends. What is then counted may be lost or wrong. One thing is beyond libshm:
+ *   who may write to the file may also truncate it, and the next access is a SIGBUS.
  *
  * Values are integers in *ticks*. A tick is 10^-digits of the exposed unit: 1 for most families, a
  * nanosecond (digits 9) for those whose unit is "seconds". Integer sums are exact.
@@ -261,6 +265,7 @@ enum smx_lost {
     SMX_LOST_NEGATIVE,   /* negative or NaN input */
     SMX_LOST_SLOTS,      /* processes that found no free slot: their gauges share one spill row */
     SMX_LOST_GAUGE,      /* gauge writes dropped: set() without a slot, or after smx_close() */
+    SMX_LOST_DAMAGED,    /* lookups and registrations that met damage in the segment */
     SMX_LOST_COUNT
 };
 

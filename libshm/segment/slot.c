@@ -39,7 +39,7 @@ static uint64_t state_phase(uint64_t state)
 
 static struct smx__slot *slot_table(const struct smx_segment *segment)
 {
-    return (struct smx__slot *)(void *)((char *)segment->header + segment->header->slots_at);
+    return segment->slot_table;
 }
 
 int smx__lock_byte(int fd, int64_t at, int type)
@@ -234,7 +234,7 @@ static bool looks_live(const struct smx__slot *slot, const struct claimer *me)
 static bool take_any(struct smx_segment *segment)
 {
     const struct claimer me = {.pid = (uint64_t)getpid(), .pid_ns = smx__pid_namespace()};
-    uint32_t slots = segment->header->slots;
+    uint32_t slots = segment->slots;
     for (uint32_t i = 0; i < slots; i++)
         if ((i < EXACT || !looks_live(&slot_table(segment)[i], &me)) && take(segment, i, &me))
             return true;

@@ -120,3 +120,47 @@ const struct byte_table byte_series = TABLE(series, 40);
 const struct byte_table byte_hist = TABLE(hist, 64);
 const struct byte_table byte_slot = TABLE(slot, 128);
 const struct byte_table byte_buckets = TABLE(buckets, 16);
+
+static uint64_t cut(uint64_t value, unsigned size)
+{
+    return size == 8 ? value : value & ((UINT64_C(1) << 8 * size) - 1);
+}
+
+/* Values so far, without the sound one and without repetitions. */
+struct list {
+    uint64_t sound, *values;
+    size_t n;
+    unsigned size;
+};
+
+static void add(struct list *list, uint64_t value)
+{
+    value = cut(value, list->size);
+    for (size_t i = 0; i < list->n; i++)
+        if (list->values[i] == value)
+            return;
+    if (value != list->sound && list->n < BYTE_VALUES)
+        list->values[list->n++] = value;
+}
+
+size_t byte_values(uint64_t sound, unsigned size, const uint64_t places[], size_t n_places,
+                   uint64_t values[BYTE_VALUES])
+{
+    const uint64_t tried[] = {
+        0,         1,         2,          3,          8,          UINT64_MAX,
+        ~7ULL,     INT64_MAX, 1ULL << 63, 0x7fffffff, 0x80000000, 0xfffffff8,
+        0x7fff,    0x8000,    0x7f,       0x80,       4088,       4096,
+        4104,      1 << 18,   sound + 1,  sound - 1,  sound + 4,  sound - 4,
+        sound + 8, sound - 8, sound * 2,  sound / 2,  ~sound,     sound + 4096,
+    };
+    struct list list = {.sound = sound, .values = values, .size = size};
+    for (size_t i = 0; i < sizeof tried / sizeof *tried; i++)
+        add(&list, tried[i]);
+    for (size_t i = 0; i < n_places; i++) {
+        add(&list, places[i]);
+        add(&list, places[i] / 8);
+        add(&list, places[i] - 8);
+        add(&list, places[i] - 1);
+    }
+    return list.n;
+}

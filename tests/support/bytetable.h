@@ -35,4 +35,11 @@ extern const struct byte_table byte_slot;
 /* Four refs of the hash table. */
 extern const struct byte_table byte_buckets;
 
+/* Values that are worth a try in a field of 1 to 8 bytes: none, one, most, negative, off by one,
+ * misaligned; and these places, as offsets and as refs, exactly and missed by little.
+ * Returns how many; none is the sound one. */
+enum { BYTE_VALUES = 96 };
+size_t byte_values(uint64_t sound, unsigned size, const uint64_t places[], size_t n_places,
+                   uint64_t values[BYTE_VALUES]);
+
 #endif

@@ -185,73 +185,16 @@ void victim_restore(struct victim *v)
     publish(v);
 }
 
-static uint64_t cut(uint64_t value, unsigned size)
-{
-    return size == 8 ? value : value & ((UINT64_C(1) << 8 * size) - 1);
-}
-
 size_t victim_values(const struct victim *v, uint64_t at, unsigned size,
-                     uint64_t values[VICTIM_VALUES])
+                     uint64_t values[BYTE_VALUES])
 {
-    uint64_t sound = segwriter_get(v->w, at, size);
-    uint64_t end = segwriter_allocated(v->w);
-    uint64_t tried[VICTIM_VALUES] = {
-        0,
-        1,
-        2,
-        3,
-        UINT64_MAX,
-        UINT64_MAX - 7,
-        INT64_MAX,
-        UINT64_C(1) << 63,
-        0x7fffffff,
-        0x80000000,
-        0xfffffff8,
-        0x7fff,
-        0x8000,
-        0x7f,
-        0x80,
-        sound + 1,
-        sound - 1,
-        sound + 4,
-        sound - 4,
-        sound + 8,
-        sound - 8,
-        sound * 2,
-        sound / 2,
-        ~sound,
-        8,
-        4088,
-        4096,
-        4104,
-        end,
-        end - 1,
-        end - 8,
-        end - 16,
-        end - 4096,
-        end + 8,
-        end / 8,
-        end / 8 - 1,
-        1 << 18,
-        (1 << 18) + 1,
-        (1 << 18) - 8,
-    };
-    size_t n = 39, kept = 0;
-    /* Into the middle of every other kind of structure, as an offset and as a ref. */
-    for (size_t i = 0; i < v->n_targets && n + 2 < VICTIM_VALUES; i++) {
-        if (!v->targets[i].first || i == 0)
-            continue;
-        tried[n++] = v->targets[i].at;
-        tried[n++] = v->targets[i].at / 8;
-    }
-    for (size_t i = 0; i < n; i++) {
-        bool known = cut(tried[i], size) == sound;
-        for (size_t k = 0; k < kept && !known; k++)
-            known = values[k] == cut(tried[i], size);
-        if (!known)
-            values[kept++] = cut(tried[i], size);
-    }
-    return kept;
+    /* The end, and the middle of every other kind of structure. */
+    uint64_t places[12] = {segwriter_allocated(v->w)};
+    size_t n = 1;
+    for (size_t i = 1; i < v->n_targets && n < sizeof places / sizeof *places; i++)
+        if (v->targets[i].first)
+            places[n++] = v->targets[i].at;
+    return byte_values(segwriter_get(v->w, at, size), size, places, n, values);
 }
 
 bool victim_allows(const struct byte_field *field, const char *reason)

@@ -23,7 +23,7 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-enum { VICTIM_TARGETS = 128, VICTIM_VALUES = 64 };
+enum { VICTIM_TARGETS = 128 };
 
 /* A structure of the segment. Those that are of a kind with an earlier one are not `first`. */
 struct victim_target {
@@ -39,7 +39,6 @@ struct victim {
     pid_t holder; /* of the lock of slot 1, a child */
     struct victim_target targets[VICTIM_TARGETS];
     size_t n_targets;
-    /* The bytes from `texts_at` to `texts_end`, in steps of a record, are text and padding. */
     size_t n_series, n_families; /* of the sound segment */
     uint64_t at, sound;          /* what is spoilt now */
     unsigned size;
@@ -53,10 +52,9 @@ void victim_end(struct victim *v);
 void victim_spoil(struct victim *v, uint64_t at, unsigned size, uint64_t value);
 void victim_restore(struct victim *v);
 
-/* Values that are worth a try in a field of 1 to 8 bytes: none, one, most, negative, off by one,
- * misaligned, and where other structures lie. Returns how many; none is the sound one. */
+/* byte_values() of a field, with the places of this segment. */
 size_t victim_values(const struct victim *v, uint64_t at, unsigned size,
-                     uint64_t values[VICTIM_VALUES]);
+                     uint64_t values[BYTE_VALUES]);
 
 /* What is wrong with a snapshot, by the promises of <smx/reader.h> and by the bytes of the file;
  * NULL if nothing. */
