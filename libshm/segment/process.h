@@ -22,8 +22,8 @@ enum { SMX__KNOWN_CHAINS = 64 };
 enum { SMX__HOT_BYTES = 512 };
 
 /* One open segment. Filled by segment.c, then constant but for `role`, `closed`, `reserved`,
- * `last_ref` and `known`; never freed. Whatever lies in the mapping may be changed by anybody at any time: an
- * address must be made of what is here, or be checked by smx__reach(). */
+ * `last_ref` and `known`; never freed. Whatever lies in the mapping may be changed by anybody at
+ * any time: an address must be made of what is here, or be checked by smx__reach(). */
 struct smx_segment {
     struct smx__header *header; /* the mapping */
     uint64_t length;            /* of the mapping */

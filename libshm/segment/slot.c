@@ -176,12 +176,13 @@ struct claimer {
 /* Let readers look at slots up to this one. */
 static void uncover(struct smx__header *h, uint32_t index)
 {
-    /* Relaxed: a reader that sees the word too late sees the slot a scrape later. Bounded: each
-     * failure is another's success, and there are no more than slots. */
+    /* Relaxed: a reader that sees the word too late sees the slot a scrape later. Each failure is
+     * another's success, and there are no more of them than slots. */
     uint32_t used = __atomic_load_n(&h->slots_used, __ATOMIC_RELAXED);
-    while (used <= index && !__atomic_compare_exchange_n(&h->slots_used, &used, index + 1, false,
-                                                         __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        continue;
+    for (int tries = 0; used <= index && tries < SMX__MAX_SLOTS; tries++)
+        if (__atomic_compare_exchange_n(&h->slots_used, &used, index + 1, false, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED))
+            return;
 }
 
 /* Take one slot. True if it is ours now. */

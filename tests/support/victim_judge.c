@@ -55,7 +55,7 @@ static size_t words_of(const struct victim *v, uint64_t words[2])
     uint64_t at = get(v, 104, 8) + 128, state = get(v, at, 8);
     words[0] = SEGWRITER_SHARED_WORD;
     words[1] = (state >> 32 << 32) | 2;
-    if (get(v, 36, 4) < 2 || (state & 0xff) != 2 || state >> 32 < 2 ||
+    if (get(v, 36, 4) < 2 || get(v, 1096, 4) < 2 || (state & 0xff) != 2 || state >> 32 < 2 ||
         stat("/proc/self/ns/pid", &ns) != 0)
         return 1;
     bool comparable = get(v, at + 8, 8) == ns.st_ino;
