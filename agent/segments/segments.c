@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define DEFAULT_OWNER_BYTES (UINT64_C(1) << 30)
+
 /* Why a whole file is left out. */
 enum fault {
     FAULT_LINK,
@@ -27,6 +29,7 @@ enum fault {
     FAULT_HEADER,
     FAULT_TRUNCATED,
     FAULT_HOLES,
+    FAULT_TOO_LARGE,
     FAULTS
 };
 
@@ -46,10 +49,17 @@ static const struct {
     [FAULT_HEADER] = {"header", SEGMENT_DAMAGED},
     [FAULT_TRUNCATED] = {"truncated", SEGMENT_DAMAGED},
     [FAULT_HOLES] = {"holes", SEGMENT_DAMAGED},
+    [FAULT_TOO_LARGE] = {"too_large", SEGMENT_UNREADABLE},
 };
 
 /* Whole files, then records. */
 enum { ERRORS = (int)FAULTS + (int)SMX_UNSOUND_COUNT };
+
+/* What is left to be read of one user's segments in the update that runs. */
+struct share {
+    uid_t owner;
+    uint64_t left;
+};
 
 struct segments {
     struct segments_options options;
@@ -61,6 +71,8 @@ struct segments {
     struct self_count by_state[SEGMENT_STATES - 1];
     struct self_count errors[ERRORS];
     struct directory *scanned; /* while directory_scan() runs */
+    struct share shares[SEGMENTS_MAX];
+    size_t n_shares;
 };
 
 const char *segment_state_name(enum segment_state state)
@@ -156,6 +168,7 @@ static void fail_code(struct segments *segments, struct segment *segment, int co
         {-EPERM, FAULT_PERMISSION},     {-EPROTONOSUPPORT, FAULT_VERSION},
         {-EPROTO, FAULT_NOT_A_SEGMENT}, {-EBADMSG, FAULT_HEADER},
         {-EIO, FAULT_TRUNCATED},        {-EFBIG, FAULT_HOLES},
+        {-E2BIG, FAULT_TOO_LARGE},
     };
     enum fault fault = FAULT_UNREADABLE;
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
@@ -317,6 +330,17 @@ static void report_unsound(struct segments *segments, struct segment *segment,
              segment->path, "records", n, "reasons", reasons, "do", "look at it with smx-dump");
 }
 
+static struct share *share_of(struct segments *segments, uid_t owner)
+{
+    size_t i = 0;
+    while (i < segments->n_shares && segments->shares[i].owner != owner)
+        i++;
+    if (i == segments->n_shares)
+        segments->shares[segments->n_shares++] =
+            (struct share){.owner = owner, .left = segments->options.owner_bytes};
+    return &segments->shares[i];
+}
+
 /* Take a snapshot. Between directory_scan() and smx_reader_open() the path may have come to lead
  * elsewhere; what was opened must be what was examined. */
 static void read_segment(struct segments *segments, struct segment *segment)
@@ -326,12 +350,15 @@ static void read_segment(struct segments *segments, struct segment *segment)
     if (!segment->reader)
         return;
     struct smx_diag diag = {0};
+    struct share *share = share_of(segments, segment->owner);
+    smx_reader_bound(segment->reader, share->left + 1); /* 0 is no bound */
     int rc = smx_reader_update(segment->reader, &diag);
     if (rc < 0) {
         fail_code(segments, segment, rc, &diag);
         return;
     }
     const struct smx_segment_info *info = smx_reader_info(segment->reader);
+    share->left -= info->allocated_bytes < share->left ? info->allocated_bytes : share->left;
     if (info->device != segment->device || info->inode != segment->inode)
         fail(segments, segment, FAULT_REPLACED, "replaced while it was opened");
     else if (!is_named_right(segment, info))
@@ -378,6 +405,7 @@ static void choose(struct segments *segments)
 void segments_update(struct segments *segments)
 {
     scan(segments);
+    segments->n_shares = 0;
     for (size_t i = 0; i < segments->n; i++)
         read_segment(segments, &segments->list[i]);
     choose(segments);
@@ -419,6 +447,8 @@ int segments_new(const struct segments_options *options, struct segments **out)
     if (!segments)
         return -ENOMEM;
     segments->options = *options;
+    if (!segments->options.owner_bytes)
+        segments->options.owner_bytes = DEFAULT_OWNER_BYTES;
     for (unsigned i = 0; i < SEGMENT_STATES - 1; i++)
         segments->by_state[i].name = segment_state_name(i + 1);
     for (unsigned i = 0; i < FAULTS; i++)

@@ -17,6 +17,7 @@
 #include <smx/reader.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Past these files are not looked at: a directory where everybody may write must not exhaust us. */
 enum { SEGMENTS_MAX = 1024 };
@@ -51,6 +52,9 @@ struct segments;
 struct segments_options {
     const char *const *directories; /* absolute paths; n_directories 0: the default ones */
     size_t n_directories;
+    /* Past so many bytes that are allocated in one user's segments the rest of his are left out:
+     * what the agent takes, in memory and in time, is a multiple of what is allocated. 0: 1 GiB */
+    uint64_t owner_bytes;
     const struct log *log;
     void (*closing)(void *context, smx_reader *reader); /* before a reader is closed */
     void *context;

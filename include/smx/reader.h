@@ -60,6 +60,7 @@ enum smx_unsound {
     SMX_UNSOUND_CELL,      /* a value that lies out of bounds, or where no value can begin */
     SMX_UNSOUND_OVERLAP,   /* a value that lies where another one does */
     SMX_UNSOUND_CONSTANT,  /* the constant labels */
+    SMX_UNSOUND_PROCESS,   /* not records, but slots: too many locks to find out who lives */
     SMX_UNSOUND_COUNT
 };
 
@@ -176,6 +177,12 @@ struct smx_process_info {
  *   rule.
  * Owns: the caller closes the reader. Context: threads=one fork=no signal=no blocks=no. */
 int smx_reader_open(const char *path, smx_reader **out, struct smx_diag *diag);
+
+/* Bound what updates read and take: a segment of which more than max_bytes is allocated, or more
+ * than its file takes (else up to 64 MiB of that are accepted, for copies have holes), then fails
+ * with -E2BIG or -EFBIG. An update reads, and has in memory, a small multiple of what is allocated.
+ * 0: no bound. Context: threads=one fork=no signal=no blocks=never. */
+void smx_reader_bound(smx_reader *reader, uint64_t max_bytes);
 
 /* Close a reader; NULL is fine. All that it returned is gone with it. */
 void smx_reader_close(smx_reader *reader);

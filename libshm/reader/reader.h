@@ -90,6 +90,10 @@ int smx__cache_copy(struct smx__cache *cache, uint64_t at, void *to, size_t size
 int smx__header_read(struct smx__source *file, const char *path, struct smx__header *out,
                      struct stat *st, struct smx_diag *diag);
 
+/* Whether so much is allocated, and there. Returns 0, -E2BIG, -EFBIG. */
+int smx__header_bound(const struct smx__source *file, const struct smx__header *header,
+                      uint64_t bound, const char *path, struct smx_diag *diag);
+
 /* Whether what the registry was built from has changed: everything but usage and losses. */
 bool smx__header_moved(const struct smx__header *a, const struct smx__header *b);
 
@@ -256,6 +260,7 @@ struct smx__processes {
     size_t n;
     struct smx__live *live; /* ascending by row */
     size_t n_live;
+    size_t n_unasked;
     size_t room; /* of both */
 };
 
