@@ -127,9 +127,10 @@ static const char *advice(enum segment_state state)
 static void settle(struct segments *segments, struct segment *segment, enum segment_state state,
                    const char *why)
 {
-    if (segment->state == state && strcmp(segment->why, why) == 0)
-        return;
     segment->state = state;
+    if (segment->said == state && strcmp(segment->why, why) == 0)
+        return;
+    segment->said = state;
     snprintf(segment->why, sizeof segment->why, "%s", why);
     if (state == SEGMENT_SERVED)
         LOG_INFO(segments->options.log, "serving segment", "path", segment->path);
@@ -230,6 +231,7 @@ static void found(void *context, const struct directory_entry *entry)
     if (segment->device != entry->st->st_dev || segment->inode != entry->st->st_ino) {
         close_reader(segments, segment);
         segment->state = SEGMENT_NEW;
+        segment->said = SEGMENT_NEW;
         segment->why[0] = 0;
         segment->reported_unsound = false;
         segment->device = entry->st->st_dev;

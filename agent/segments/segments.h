@@ -38,6 +38,7 @@ struct segment {
     const char *name; /* the file's, in path */
     const struct directory *directory;
     enum segment_state state;
+    enum segment_state said; /* logged last, with why: a new look at a refused one is no news */
     char why[sizeof((struct smx_diag *)0)->text]; /* unless it is served */
     smx_reader *reader;                           /* NULL unless it is served or shadowed */
     dev_t device;

@@ -179,8 +179,8 @@ struct smx_process_info {
 int smx_reader_open(const char *path, smx_reader **out, struct smx_diag *diag);
 
 /* Bound what updates read and take: a segment of which more than max_bytes is allocated, or more
- * than its file takes (else up to 64 MiB of that are accepted, for copies have holes), then fails
- * with -E2BIG or -EFBIG. An update reads, and has in memory, a small multiple of what is allocated.
+ * than its file takes and that above 4 MiB (else 64 MiB, for copies have holes), then fails with
+ * -E2BIG or -EFBIG. An update reads, and has in memory, a small multiple of what is allocated.
  * 0: no bound. Context: threads=one fork=no signal=no blocks=never. */
 void smx_reader_bound(smx_reader *reader, uint64_t max_bytes);
 

@@ -12,7 +12,8 @@
 
 /* What may lie in holes: the default budget. A live file is reserved as far as it is allocated
  * (invariant 1), but a copy of one may be sparse. */
-#define SPARSE_MAX (UINT64_C(64) << 20)
+#define SPARSE_MAX       (UINT64_C(64) << 20)
+#define BOUND_SPARSE_MAX (UINT64_C(4) << 20) /* for a reader of many segments */
 
 /* A few pages could claim gigabytes of holes, which cost their writer nothing and the reader the
  * time to read them and the memory to hold them. Asked after the header was read, since writers
@@ -40,7 +41,7 @@ int smx__header_bound(const struct smx__source *file, const struct smx__header *
         return smx__fail(diag, -E2BIG,
                          "%s: %llu bytes are allocated, and no more than %llu are read", path,
                          (unsigned long long)header->allocated, (unsigned long long)bound);
-    return claims_holes(file, header, 0) ? fail_holes(path, diag) : 0;
+    return claims_holes(file, header, BOUND_SPARSE_MAX) ? fail_holes(path, diag) : 0;
 }
 
 int smx__header_read(struct smx__source *file, const char *path, struct smx__header *out,
