@@ -3,8 +3,8 @@
  * segments.c - the table of segments. Owns the readers. What directory.c finds is matched with the
  * table by path, device and inode; what follows from it is decided and logged here.
  *
- * The table is in the order of the files' names, and those of one name in that of their directories:
- * to find one takes a few steps, and those that may shadow it are beside it.
+ * The table is in the order of the names, and of those of one name in that of their directories: to
+ * find one takes a few steps, and those that may shadow it are beside it.
  */
 #include "agent/segments/segments.h"
 #include "agent/once.h"
