@@ -220,6 +220,22 @@ static void who_is_being_answered_goes_last(void **state)
     finish(&f);
 }
 
+static void who_has_asked_is_answered_before_he_goes_for_others(void **state)
+{
+    (void)state;
+    struct fixture f;
+    int fds[3 * MOST];
+    start(&f, LOOP_AUTO, &patient);
+    for (unsigned i = 0; i < 3 * MOST; i++) {
+        fds[i] = client(&f, 1);
+        say(fds[i], GET("/"));
+    }
+    for (unsigned i = 0; i < 3 * MOST; i++)
+        turn_until(&f, has_answer, fds[i]);
+    close_all(fds, 3 * MOST);
+    finish(&f);
+}
+
 static void a_flood_of_connections_keeps_no_scraper_out(void **state)
 {
     (void)state;
@@ -429,6 +445,7 @@ int main(void)
         cmocka_unit_test(when_it_is_full_the_one_that_waited_longest_goes),
         cmocka_unit_test(one_address_gets_three_quarters),
         cmocka_unit_test(who_is_being_answered_goes_last),
+        cmocka_unit_test(who_has_asked_is_answered_before_he_goes_for_others),
         cmocka_unit_test(a_flood_of_connections_keeps_no_scraper_out),
         cmocka_unit_test(a_request_must_come_in_time_however_busy_its_sender),
         cmocka_unit_test(an_answer_must_be_taken_in_time),

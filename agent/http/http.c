@@ -236,6 +236,14 @@ static int start_daemon(struct http *http)
     return loop_watch(http->options.loop, http->epoll_fd, run, http);
 }
 
+/* Few enough that none of those accepted in a turn goes for another of them, before its request is
+ * looked at. */
+static size_t batch(size_t connections)
+{
+    size_t n = connections / 4;
+    return n < 1 ? 1 : n > CONNECTIONS_SLACK ? CONNECTIONS_SLACK : n;
+}
+
 int http_new(const struct http_options *options, struct http **out)
 {
     struct http *http = calloc(1, sizeof *http);
@@ -247,6 +255,7 @@ int http_new(const struct http_options *options, struct http **out)
     http->expiry = (struct loop_timer){.fire = expire, .context = http};
     http->drain_timer = (struct loop_timer){.fire = finish_drain, .context = http};
     http->intake.options = (struct intake_options){.loop = options->loop,
+                                                   .batch = batch(options->limits.connections),
                                                    .accepted = enter,
                                                    .exhausted = exhausted,
                                                    .done = run,

@@ -8,8 +8,8 @@
 
 #define PAUSE_NS UINT64_C(100000000)
 
-/* Batches that intake_drain() takes from a socket: what a kernel's queue holds by default. */
-enum { LAST_BATCHES = 4096 / INTAKE_BATCH };
+/* What intake_drain() takes from a socket at most: as many as a kernel's queue holds by default. */
+enum { LAST_MOST = 4096 };
 
 static void take(void *context);
 
@@ -41,7 +41,7 @@ static bool take_batch(struct intake_door *door)
 {
     struct intake *intake = door->intake;
     const struct intake_options *options = &intake->options;
-    for (int i = 0; i < INTAKE_BATCH; i++) {
+    for (size_t i = 0; i < options->batch; i++) {
         struct sockaddr_storage address = {0};
         socklen_t length = sizeof address;
         int fd =
@@ -85,7 +85,7 @@ void intake_drain(struct intake *intake)
 {
     const struct intake_options *options = &intake->options;
     for (size_t i = 0; i < intake->n; i++)
-        for (int batch = 0; batch < LAST_BATCHES && take_batch(&intake->doors[i]); batch++)
+        for (size_t n = 0; n < LAST_MOST && take_batch(&intake->doors[i]); n += options->batch)
             options->done(options->context);
     options->done(options->context);
 }

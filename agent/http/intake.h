@@ -13,11 +13,11 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
-/* At most so many listening sockets, and so many connections from one of them in a turn. */
-enum { INTAKE_MAX = 16, INTAKE_BATCH = 16 };
+enum { INTAKE_MAX = 16 }; /* listening sockets */
 
 struct intake_options {
     struct loop *loop;
+    size_t batch; /* connections to accept from a socket in a turn, at most */
     /* Take a connection, which does not block. Owns: fd. */
     void (*accepted)(void *context, int fd, const struct sockaddr *address, socklen_t length);
     /* No descriptor is left. Returns: whether one comes free in this turn. */
