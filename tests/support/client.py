@@ -14,6 +14,10 @@
                                          connect anew when dropped
   client.py reset ADDRESS N              connect N times, send half a request, reset
   client.py send ADDRESS                 send the standard input, print what is answered
+  client.py odd ADDRESS                  send the request in each line of the standard input, with
+                                         escapes as in C, behind the status that it must get, or -
+                                         where any and none will do; print and count what it gets
+  client.py rubbish ADDRESS N            send N times random bytes
 
 ADDRESS is HOST:PORT or unix:PATH; --from=HOST says where TCP connections come from, --limit=S how
 long a scrape may take (10, as Prometheus has it). `watch` and `hold` go on until SIGTERM. `watch`
@@ -23,6 +27,7 @@ gone down; the exit status is then 1. A connection that is refused is no failure
 --forgive=closed, one that ends before it is answered, or with --forgive=cut in the middle of that.
 """
 import argparse
+import random
 import re
 import resource
 import signal
@@ -267,16 +272,47 @@ def send(options):
             print(f'[{why!r}]')
 
 
+def answer_to(options, request, limit):
+    """The first line of what is answered."""
+    with connect(options) as sock:
+        try:
+            sock.sendall(request)
+        except OSError:
+            pass  # it has heard enough; the answer is there all the same
+        try:
+            sock.settimeout(limit)
+            return sock.recv(1 << 16).split(b'\r\n', 1)[0].decode(errors='replace')
+        except OSError as why:
+            return repr(why)
+
+
+def odd(options):
+    wrong = 0
+    for line in sys.stdin:
+        status, request = line.rstrip('\n').split(' ', 1)
+        raw = request.encode().decode('unicode_escape').encode('latin-1')
+        any_will_do = status == '-'
+        answer = answer_to(options, raw, 0.2 if any_will_do else options.limit)
+        print(f'{request[:70]} ... gets: {answer}', flush=True)
+        wrong += not any_will_do and answer.split(' ')[1:2] != [status]
+    sys.exit(1 if wrong else 0)
+
+
+def rubbish(options):
+    for _ in range(options.n):
+        answer_to(options, random.randbytes(3000), 0.2)
+
+
 def main():
     parser = argparse.ArgumentParser(allow_abbrev=False)
     actions = parser.add_subparsers(required=True)
-    for action in watch, burst, hold, reset, send:
+    for action in watch, burst, hold, reset, send, odd, rubbish:
         sub = actions.add_parser(action.__name__)
         sub.set_defaults(run=action)
         if action is hold:
             sub.add_argument('what', choices=('open', 'half', 'stall', 'drip'))
         sub.add_argument('address')
-        if action in (burst, hold, reset):
+        if action in (burst, hold, reset, rubbish):
             sub.add_argument('n', type=int)
         sub.add_argument('--from', dest='source')
         sub.add_argument('--limit', type=float, default=10)
