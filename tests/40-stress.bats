@@ -180,12 +180,20 @@ END
     ends_well
 }
 
+# Two scrapes, one after the other, are the same bytes; else they would count each other.
+shares_a_scrape() {
+    agent_get /metrics >"$scratch/first"
+    agent_get /metrics >"$scratch/second"
+    cmp -s "$scratch/first" "$scratch/second"
+}
+
 @test "scrapers that stop reading hold bounded memory and keep nobody out" {
     start crowd "$build/tests/crowd" "$SMX_DIR" 0 1 100000
     eventually file_says "$scratch/crowd.out" ready
     start_stressed
     watch neighbour --pause=0.3
     hold stalled stall "$tcp" $((100 * scale)) --from=127.0.0.2 --pause=0.03
+    eventually shares_a_scrape
     echo "# with them: $(memory_kib) KiB" >&3
     [ "$(memory_kib)" -le 262144 ] # a body of 5.4 MB for each would be 540 MB
     was_served neighbour
