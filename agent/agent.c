@@ -3,9 +3,11 @@
  * agent.c - the wiring: directories and requests make a scrape, a scrape is update, gather, encode.
  *
  * The segments are read at most once a turn of the loop, and so is each format encoded: requests
- * that the loop found together share the bytes. No snapshot outlives its turn.
+ * that the loop found together share the bytes. No snapshot outlives its turn. Where scrapers take
+ * their answers so slowly that these hold much memory, the next ones share the last for a second.
  */
 #include "agent/agent.h"
+#include "agent/descriptors.h"
 #include "agent/segments/dirwatch.h"
 #include "agent/gather/gather.h"
 #include "agent/http/http.h"
@@ -27,6 +29,12 @@
 #define NEVER     UINT64_MAX
 #define SETTLE_NS UINT64_C(20000000)   /* let a burst of changes in a directory pass */
 #define DRAIN_NS  UINT64_C(5000000000) /* what a request in flight gets after SIGTERM */
+#define SHARE_NS  UINT64_C(1000000000) /* how old a shared scrape may be */
+
+/* Of a connection, and of all of them. */
+#define REQUEST_NS UINT64_C(30000000000)
+#define ANSWER_NS  UINT64_C(60000000000)
+enum { ANSWER_BYTES = 64 << 20 };
 
 struct agent {
     const struct options *options;
@@ -43,6 +51,7 @@ struct agent {
     struct body *bodies[EXPOSITION_COUNT];
     bool messages;                                                     /* gathered, too */
     uint64_t read_turn, gathered_turn, encoded_turn[EXPOSITION_COUNT]; /* or NEVER */
+    uint64_t encoded_ns[EXPOSITION_COUNT]; /* when the body was made; 0: it is none */
     struct self_stats self;
     struct once conflicts;
 
@@ -137,6 +146,9 @@ static int gather(struct agent *agent)
     uint64_t begin = loop_now_ns();
     agent->self.segments = segments_by_state(agent->segments, &agent->self.n_segments);
     agent->self.errors = segments_errors(agent->segments, &agent->self.n_errors);
+    agent->self.segments_left_out = segments_left_out(agent->segments);
+    if (agent->http)
+        agent->self.connections = http_connections(agent->http);
     self_measure(&agent->self.process);
     rc = gather_run(agent->gather, agent->sources, n, &agent->self, &agent->snapshot);
     if (rc < 0)
@@ -159,13 +171,31 @@ static int encode(struct agent *agent, enum exposition format)
     if (!body)
         return -ENOMEM;
     agent->encoded_turn[format] = NEVER;
+    agent->encoded_ns[format] = 0;
     uint64_t begin = loop_now_ns();
     int rc = encoders[format](agent->snapshot, &body->bytes);
     if (rc < 0)
         return rc;
     agent->self.phase_ns[SELF_ENCODE] = loop_now_ns() - begin;
     agent->encoded_turn[format] = agent->gathered_turn;
+    agent->encoded_ns[format] = begin;
     return 0;
+}
+
+static bool may_share(const struct agent *agent, enum exposition format)
+{
+    return agent->encoded_ns[format] > 0 && agent->http && http_strained(agent->http) &&
+           loop_now_ns() - agent->encoded_ns[format] < SHARE_NS;
+}
+
+static int prepare(struct agent *agent, enum exposition format)
+{
+    if (may_share(agent, format))
+        return 0;
+    int rc = gather(agent);
+    if (rc == 0 && agent->encoded_turn[format] != agent->gathered_turn)
+        rc = encode(agent, format);
+    return rc;
 }
 
 static struct body *scrape(void *context, enum exposition format)
@@ -176,9 +206,7 @@ static struct body *scrape(void *context, enum exposition format)
         agent->messages = true;
         agent->gathered_turn = NEVER;
     }
-    int rc = gather(agent);
-    if (rc == 0 && agent->encoded_turn[format] != agent->gathered_turn)
-        rc = encode(agent, format);
+    int rc = prepare(agent, format);
     if (rc < 0) {
         LOG_ERROR(agent->log, "scrape failed", "reason", strerror(-rc));
         return NULL;
@@ -262,6 +290,7 @@ static int make_parts(struct agent *agent)
 {
     struct segments_options options = {.directories = agent->options->directories,
                                        .n_directories = agent->options->n_directories,
+                                       .most = descriptors_share().segments,
                                        .log = agent->log,
                                        .closing = forget_reader,
                                        .context = agent};
@@ -347,10 +376,15 @@ static void stop_loop(void *context)
     loop_stop(agent->loop);
 }
 
-/* A second signal while requests are finishing ends them. */
+/* A second signal while requests are finishing ends them. There is no configuration to read again
+ * at SIGHUP, but whoever sends it does not want the agent to end. */
 static void signal_caught(void *context, int signal)
 {
     struct agent *agent = context;
+    if (signal == SIGHUP) {
+        look_again(agent);
+        return;
+    }
     if (agent->draining) {
         loop_stop(agent->loop);
         return;
@@ -369,9 +403,16 @@ int agent_serve(struct agent *agent)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     agent->routes = (struct routes){.scrape = scrape, .status = describe, .context = agent};
-    struct http_options options = {
-        .loop = agent->loop, .log = agent->log, .answer = routes_answer, .context = &agent->routes};
+    struct http_options options = {.loop = agent->loop,
+                                   .log = agent->log,
+                                   .limits = {.connections = descriptors_share().connections,
+                                              .request_ns = REQUEST_NS,
+                                              .answer_ns = ANSWER_NS,
+                                              .answer_bytes = ANSWER_BYTES},
+                                   .answer = routes_answer,
+                                   .context = &agent->routes};
     int rc = http_new(&options, &agent->http);
     if (rc == 0)
         rc = loop_signals(agent->loop, &set, signal_caught, agent);

@@ -20,6 +20,13 @@ struct self_count {
     uint64_t n;
 };
 
+/* The connections of scrapers. */
+struct self_connections {
+    uint64_t now, most, accepted;
+    const struct self_count *dropped; /* by reason, ever */
+    size_t n_dropped;
+};
+
 /* The agent's process, as the kernel sees it. A limit of UINT64_MAX is none,
  * as the Go client shows it. */
 struct self_process {
@@ -39,6 +46,8 @@ struct self_stats {
     size_t n_segments;
     const struct self_count *errors; /* segments that could not be read, by reason, ever */
     size_t n_errors;
+    uint64_t segments_left_out; /* files that are not looked at, now */
+    struct self_connections connections;
     struct self_process process;
 };
 
