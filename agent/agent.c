@@ -13,11 +13,9 @@
 #include "agent/http/http.h"
 #include "agent/http/listen.h"
 #include "agent/once.h"
-#include "agent/encode/openmetrics.h"
-#include "agent/encode/proto.h"
+#include "agent/page.h"
 #include "agent/http/routes.h"
 #include "agent/segments/segments.h"
-#include "agent/encode/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -48,10 +46,9 @@ struct agent {
     struct gather *gather;
     struct gather_source *sources;
     const struct snapshot *snapshot;
-    struct body *bodies[EXPOSITION_COUNT];
-    bool messages;                                                     /* gathered, too */
-    uint64_t read_turn, gathered_turn, encoded_turn[EXPOSITION_COUNT]; /* or NEVER */
-    uint64_t encoded_ns[EXPOSITION_COUNT]; /* when the body was made; 0: it is none */
+    struct page pages[EXPOSITION_COUNT];
+    bool messages;                     /* gathered, too */
+    uint64_t read_turn, gathered_turn; /* or NEVER */
     struct self_stats self;
     struct once conflicts;
 
@@ -74,7 +71,7 @@ static void expire(struct agent *agent)
     agent->read_turn = NEVER;
     agent->gathered_turn = NEVER;
     for (size_t i = 0; i < EXPOSITION_COUNT; i++)
-        agent->encoded_turn[i] = NEVER;
+        agent->pages[i].made_ns = 0;
 }
 
 static void arm_watches(struct agent *agent)
@@ -159,60 +156,66 @@ static int gather(struct agent *agent)
     return 0;
 }
 
-static int (*const encoders[EXPOSITION_COUNT])(const struct snapshot *, struct buffer *) = {
-    [EXPOSITION_TEXT] = text_encode,
-    [EXPOSITION_OPENMETRICS] = openmetrics_encode,
-    [EXPOSITION_PROTOBUF] = proto_encode,
-};
-
 static int encode(struct agent *agent, enum exposition format)
 {
-    struct body *body = body_reuse(&agent->bodies[format]);
-    if (!body)
-        return -ENOMEM;
-    agent->encoded_turn[format] = NEVER;
-    agent->encoded_ns[format] = 0;
+    struct page *page = &agent->pages[format];
     uint64_t begin = loop_now_ns();
-    int rc = encoders[format](agent->snapshot, &body->bytes);
+    int rc = page_encode(page, format, agent->snapshot);
     if (rc < 0)
         return rc;
     agent->self.phase_ns[SELF_ENCODE] = loop_now_ns() - begin;
-    agent->encoded_turn[format] = agent->gathered_turn;
-    agent->encoded_ns[format] = begin;
+    page->turn = agent->gathered_turn;
+    page->made_ns = begin;
     return 0;
 }
 
-static bool may_share(const struct agent *agent, enum exposition format)
+static bool may_share(const struct agent *agent, const struct page *page)
 {
-    return agent->encoded_ns[format] > 0 && agent->http && http_strained(agent->http) &&
-           loop_now_ns() - agent->encoded_ns[format] < SHARE_NS;
+    return page->made_ns > 0 && agent->http && http_strained(agent->http) &&
+           loop_now_ns() - page->made_ns < SHARE_NS;
 }
 
 static int prepare(struct agent *agent, enum exposition format)
 {
-    if (may_share(agent, format))
+    const struct page *page = &agent->pages[format];
+    if (may_share(agent, page))
         return 0;
-    int rc = gather(agent);
-    if (rc == 0 && agent->encoded_turn[format] != agent->gathered_turn)
-        rc = encode(agent, format);
-    return rc;
-}
-
-static struct body *scrape(void *context, enum exposition format)
-{
-    struct agent *agent = context;
     if (format == EXPOSITION_PROTOBUF && !agent->messages) {
         gather_messages(agent->gather);
         agent->messages = true;
         agent->gathered_turn = NEVER;
     }
+    int rc = gather(agent);
+    if (rc == 0 && (page->made_ns == 0 || page->turn != agent->gathered_turn))
+        rc = encode(agent, format);
+    return rc;
+}
+
+static int pack(struct agent *agent, struct page *page)
+{
+    uint64_t begin = loop_now_ns();
+    if (page->packed)
+        return 0;
+    int rc = page_pack(page);
+    agent->self.phase_ns[SELF_COMPRESS] = loop_now_ns() - begin;
+    return rc;
+}
+
+static struct body *scrape(void *context, enum exposition format, struct codings codings,
+                           bool *gzip)
+{
+    struct agent *agent = context;
+    struct page *page = &agent->pages[format];
     int rc = prepare(agent, format);
+    *gzip = rc == 0 && page_wants_gzip(page, codings);
+    if (*gzip)
+        rc = pack(agent, page);
     if (rc < 0) {
         LOG_ERROR(agent->log, "scrape failed", "reason", strerror(-rc));
         return NULL;
     }
     agent->self.scrapes[format]++;
-    return body_ref(agent->bodies[format]);
+    return body_ref(*gzip ? page->gzip : page->plain);
 }
 
 static void describe(void *context, struct status *out)
@@ -344,7 +347,7 @@ void agent_free(struct agent *agent)
     segments_free(agent->segments);
     gather_free(agent->gather);
     for (size_t i = 0; i < EXPOSITION_COUNT; i++)
-        body_unref(agent->bodies[i]);
+        page_fini(&agent->pages[i]);
     once_fini(&agent->conflicts);
     free(agent->sources);
     loop_free(agent->loop);
@@ -433,7 +436,8 @@ int agent_serve(struct agent *agent)
 
 int agent_print(struct agent *agent, int fd)
 {
-    struct body *body = scrape(agent, EXPOSITION_TEXT);
+    bool gzip;
+    struct body *body = scrape(agent, EXPOSITION_TEXT, accept_codings(NULL), &gzip);
     if (!body)
         return -ENOMEM;
     int rc = 0;

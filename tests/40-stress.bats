@@ -106,7 +106,7 @@ scraped_reaches() {
     start_stressed
     watch neighbour --pause=0.01
     hold slow drip "$tcp" 1000
-    eventually scraped_reaches smx_agent_http_connections_total 1000
+    eventually scraped_reaches smx_agent_http_accepted_total 1000
     [ "$(descriptors)" -le 600 ]
     was_served neighbour
     ends_well

@@ -35,8 +35,10 @@ static void expose_phases(struct own *own, const struct self_stats *stats)
     static const struct own_family family = {"smx_agent_scrape_duration_seconds",
                                              "Time that the last scrape took, by phase.", "seconds",
                                              SMX_GAUGE};
-    static const char *const names[SELF_PHASES] = {
-        [SELF_UPDATE] = "update", [SELF_GATHER] = "gather", [SELF_ENCODE] = "encode"};
+    static const char *const names[SELF_PHASES] = {[SELF_UPDATE] = "update",
+                                                   [SELF_GATHER] = "gather",
+                                                   [SELF_ENCODE] = "encode",
+                                                   [SELF_COMPRESS] = "compress"};
     own_begin(own, &family);
     for (size_t i = 0; i < SELF_PHASES; i++) {
         struct own_labels labels = one_label("phase", names[i]);
@@ -99,7 +101,7 @@ static void expose_connections(struct own *own, const struct self_connections *c
         now = {"smx_agent_http_connections", "Connections of scrapers, now.", NULL, SMX_GAUGE},
         most = {"smx_agent_http_max_connections",
                 "Connections at a time; for one more another is dropped.", NULL, SMX_GAUGE},
-        accepted = {"smx_agent_http_connections_total", "Connections accepted.", NULL, SMX_COUNTER},
+        accepted = {"smx_agent_http_accepted_total", "Connections accepted.", NULL, SMX_COUNTER},
         dropped = {"smx_agent_http_dropped_connections_total",
                    "Connections that the agent has dropped, by reason.", NULL, SMX_COUNTER};
     own_single(own, &now, connections->now, 0);

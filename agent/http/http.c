@@ -67,14 +67,20 @@ static struct MHD_Response *make_response(struct http *http, const struct http_r
         bytes->length, bytes->at ? bytes->at : "", unref_body, reply->body);
     if (!response)
         return NULL;
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, reply->content_type);
-    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    if (reply->allow)
-        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, reply->allow);
-    if (reply->policy)
-        MHD_add_response_header(response, "Content-Security-Policy", reply->policy);
-    if (http->draining)
-        MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    const struct {
+        const char *name, *value;
+    } headers[] = {
+        {MHD_HTTP_HEADER_CONTENT_TYPE, reply->content_type},
+        {"X-Content-Type-Options", "nosniff"},
+        {MHD_HTTP_HEADER_ALLOW, reply->allow},
+        {"Content-Security-Policy", reply->policy},
+        {MHD_HTTP_HEADER_CONTENT_ENCODING, reply->encoding},
+        {MHD_HTTP_HEADER_VARY, reply->vary},
+        {MHD_HTTP_HEADER_CONNECTION, http->draining ? "close" : NULL},
+    };
+    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
+        if (headers[i].value)
+            MHD_add_response_header(response, headers[i].name, headers[i].value);
     return response;
 }
 
@@ -100,6 +106,11 @@ static enum MHD_Result send_reply(struct http *http, struct MHD_Connection *conn
     return result;
 }
 
+static const char *header_of(struct MHD_Connection *connection, const char *name)
+{
+    return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+}
+
 /* Called once when the headers are read, once for each piece of a request's body, which is thrown
  * away, and once at its end. The answer is queued at the end: queued on the first call, the library
  * closes the connection after it, and throughput falls to a fifth. */
@@ -118,10 +129,11 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
         *upload_size = 0;
         return MHD_YES;
     }
-    struct http_request request = {
-        .method = method,
-        .path = url,
-        .accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT)};
+    struct http_request request = {.method = method,
+                                   .path = url,
+                                   .accept = header_of(connection, MHD_HTTP_HEADER_ACCEPT),
+                                   .accept_encoding =
+                                       header_of(connection, MHD_HTTP_HEADER_ACCEPT_ENCODING)};
     struct http_reply reply = {0};
     http->options.answer(http->options.context, &request, &reply);
     return send_reply(http, connection, &reply);

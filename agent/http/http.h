@@ -21,15 +21,18 @@ struct http_request {
     const char *method;
     const char *path;   /* percent-decoded, without the query */
     const char *accept; /* the header, or NULL */
+    const char *accept_encoding;
 };
 
 /* The strings must be constants. */
 struct http_reply {
     unsigned status;
     const char *content_type;
-    const char *allow;  /* the header Allow, or NULL */
-    const char *policy; /* the header Content-Security-Policy, or NULL */
-    struct body *body;  /* the reply owns one reference; NULL: without memory, status 503 */
+    const char *allow;    /* the header Allow, or NULL */
+    const char *policy;   /* the header Content-Security-Policy, or NULL */
+    const char *encoding; /* the header Content-Encoding, or NULL */
+    const char *vary;     /* the header Vary, or NULL */
+    struct body *body;    /* the reply owns one reference; NULL: without memory, status 503 */
 };
 
 struct http_options {
