@@ -307,6 +307,8 @@ uint64_t segwriter_process(struct segwriter *w, uint32_t slot,
     uint64_t generation = process->generation ? process->generation : 2;
     segwriter_require(slot < segwriter_get(w, 36, 4), "no such slot");
     uint64_t at = segwriter_get(w, 104, 8) + slot * 128;
+    if (segwriter_get(w, 1096, 4) <= slot)
+        segwriter_put(w, 1096, 4, slot + 1);
     segwriter_put(w, at, 8, generation << 32 | (uint64_t)process->pid << 8 | process->phase);
     segwriter_put(w, at + 8, 8, process->pid_ns);
     segwriter_put(w, at + 16, 8, process->start);
