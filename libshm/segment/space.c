@@ -31,8 +31,8 @@ int smx__reserve(int fd, uint64_t at, uint64_t length)
 {
     uint64_t piece = length;
     for (int tries = 0; length > 0;) {
-        /* Never posix_fallocate(3): its fallback writes into the file. KEEP_SIZE: or else the
-         * kernel checks RLIMIT_FSIZE and sends SIGXFSZ. */
+        /* Never posix_fallocate(3): its fallback writes into the file. KEEP_SIZE: one that somebody
+         * has cut must not grow again. Below its length RLIMIT_FSIZE does not count. */
         if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)piece) == 0) {
             tries = 0;
             at += piece;
