@@ -201,6 +201,44 @@ static void a_file_system_that_fills_after_open_refuses_until_there_is_room(void
     on_tmpfs(fill_after_open, NULL);
 }
 
+/* What was handed out while there was no room stays what it is; asking again gives the series. */
+static int ask_again(void *argument)
+{
+    struct smx_metric metric = {.name = "asked_total", .labels = {"of"}};
+    (void)argument;
+    CHECK(mount_small("size=4m") == 0);
+    smx_segment *segment = open_with(0);
+    smx_family family = smx_counter_family(segment, &metric, NULL);
+    /* To the end of what is reserved, and of what the first cells serve. */
+    CHECK(family.record && fill_but(0) == 0);
+    char value[16];
+    for (unsigned n = 0; cells_lost(segment, SMX_LOST_SPACE) == 0; n++) {
+        snprintf(value, sizeof value, "%u", n);
+        (void)smx_counter_with(family, SMX_VALUES(value));
+    }
+    smx_counter early = smx_counter_with(family, SMX_VALUES("new"));
+    smx_counter other = smx_counter_with(family, SMX_VALUES("newer"));
+    smx_counter nothing = smx_counter_new(segment, &(struct smx_metric){.name = "n_total"}, NULL);
+    CHECK(early.base && early.base == other.base && !nothing.base);
+    CHECK(make_room() == 0);
+    smx_counter late = {0};
+    for (uint64_t begin = now_ms(); !late.base || late.base == early.base;) {
+        late = smx_counter_with(family, SMX_VALUES("new"));
+        CHECK(now_ms() < begin + 30000);
+    }
+    smx_counter_inc(early);
+    smx_counter_inc(nothing);
+    CHECK(smx_counter_value(late) == 0 && smx_counter_value(early) == 1);
+    CHECK(smx_counter_new(segment, &(struct smx_metric){.name = "n_total"}, NULL).base);
+    return 0;
+}
+
+static void a_handle_made_without_room_is_not_revived_but_asking_again_is_answered(void **state)
+{
+    (void)state;
+    on_tmpfs(ask_again, NULL);
+}
+
 static smx_family a_histogram_family(smx_segment *segment)
 {
     return smx_histogram_family(
@@ -391,6 +429,7 @@ int main(void)
         cmocka_unit_test(any_number_of_free_pages),
         cmocka_unit_test(a_full_file_system_does_not_touch_what_was_registered),
         cmocka_unit_test(a_file_system_that_fills_after_open_refuses_until_there_is_room),
+        cmocka_unit_test(a_handle_made_without_room_is_not_revived_but_asking_again_is_answered),
         cmocka_unit_test(what_is_tried_in_vain_takes_nothing_and_seldom_asks),
         cmocka_unit_test(what_is_too_large_does_not_keep_out_what_is_small),
         cmocka_unit_test(what_is_reserved_at_open_outlasts_a_full_file_system),
