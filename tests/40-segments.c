@@ -407,7 +407,7 @@ static void without_descriptors_what_was_found_stays(void **state)
     enum directory_state directory = segments_directories(f->segments, &n)[0].state;
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
     assert_int_equal(served, 1);
-    assert_int_equal(directory, DIRECTORY_REFUSED);
+    assert_int_equal(directory, DIRECTORY_FAILED);
     assert_int_equal(f->closed, 0);
     assert_int_equal(count_served(f->segments), 1);
     assert_int_equal(segments_directories(f->segments, &n)[0].state, DIRECTORY_READ);
