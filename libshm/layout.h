@@ -37,6 +37,7 @@
  *   1024    8     allocated         A       CAS, release: bytes handed out, below reserved_to
  *   1032    8     reserved_to       A       CAS, release: bytes reserved by fallocate; only grows
  *   1088    8     published         A       add, release: families, series, changes of state
+ *   1096    4     slots_used        A       CAS to more: slots at or above it were never claimed
  *   1152    128   lost[16]          A       relaxed adds: refused, by reason
  *   1280    32    next_cell[4]      A       CAS: offset of the next free cell by enum smx__cells; a
  *                                           multiple of the row size: the extent is used up
@@ -79,13 +80,15 @@
 #define SMX__MINOR      0
 #define SMX__PAGE       4096u
 
-/* Process slot i holds a write lock on byte SMX__LOCK_AT + i; a process that opens, on
- * SMX__LOCK_OPEN. Both lie far behind any file's end. */
+/* Write locks on bytes far behind any file's end. A process: on byte SMX__LOCK_AT + i for its slot
+ * i; on SMX__LOCK_OPEN while it opens. An open file description that is mapped: on one of the
+ * SMX__HOLDS bytes at SMX__LOCK_HOLD. */
 #define SMX__LOCK_AT   (INT64_C(1) << 62)
 #define SMX__LOCK_OPEN (SMX__LOCK_AT - 1)
+#define SMX__LOCK_HOLD (SMX__LOCK_AT + SMX__MAX_SLOTS)
 
 enum { SMX__KIND_PERCPU = 1, SMX__KIND_STRIPED = 2 };
-enum { SMX__MAX_SECTIONS = 8, SMX__MAX_LOST = 16, SMX__MAX_SLOTS = 65536 };
+enum { SMX__MAX_SECTIONS = 8, SMX__MAX_LOST = 16, SMX__MAX_SLOTS = 65536, SMX__HOLDS = 4096 };
 enum { SMX__APP_SIZE = 64, SMX__LABELS_SIZE = 2046 };
 
 struct smx__section {
@@ -132,7 +135,8 @@ struct smx__header {
     uint64_t reserved_to;
     uint64_t reserved3[6];
     uint64_t published;
-    uint64_t reserved4[7];
+    uint32_t slots_used;
+    uint32_t reserved4[13];
     uint64_t lost[SMX__MAX_LOST];
     uint64_t next_cell[4];
     uint64_t reserved5[92];
@@ -186,7 +190,8 @@ struct smx__series {
     uint32_t state;            /* A: relaxed; `published` moves with release after it */
     uint64_t cell;             /* offset of row 0's cell */
     uint64_t baseline;         /* reserved for reset: 0 */
-    /* then n_labels times (len u16, bytes); none for the overflow series */
+    /* then n_labels values, each with a NUL and zeros up to a multiple of 8; none for the overflow
+     * series */
 };
 
 /* state of a slot: generation << 32 | pid << 8 | phase. Pids fit 22 bits (PID_MAX_LIMIT). A gauge
@@ -243,6 +248,7 @@ SMX__AT(smx__header, instance, 384);
 SMX__AT(smx__header, allocated, 1024);
 SMX__AT(smx__header, reserved_to, 1032);
 SMX__AT(smx__header, published, 1088);
+SMX__AT(smx__header, slots_used, 1096);
 SMX__AT(smx__header, lost, 1152);
 SMX__AT(smx__header, next_cell, 1280);
 SMX__AT(smx__header, labels_len, 2048);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
 #
-# 60-soak.bats - smx-agent under everything at once, round after round: scrapes of both formats by
+# 60-soak.bats - smx-agent under everything at once, round after round: scrapes of every format by
 # the thousand, applications that come, are killed and vanish, clients that stall, drip, idle and
 # reset, health checks. After each round, when all of them are gone, it must hold as much memory and
 # as many descriptors as after the others.
@@ -70,8 +70,10 @@ round() {
         eventually test -s "$scratch/$what.out"
     done
     eventually scraped_is smx_agent_segments 21
-    many_scrapes "$scrapes" text/plain
-    many_scrapes "$scrapes" application/openmetrics-text
+    for what in text/plain application/openmetrics-text \
+        'application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited'; do
+        many_scrapes "$scrapes" "$what"
+    done
     "$client" reset "$tcp" 20
     printf 'rubbish\r\n\r\n' | "$client" send "$tcp" >"$scratch/rubbish.out"
     for what in / /health /health/live /health/ready /nothing; do

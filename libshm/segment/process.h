@@ -19,8 +19,15 @@ enum { SMX__MAX_SEGMENTS = 64 };
 struct smx_segment {
     struct smx__header *header; /* the mapping */
     uint64_t length;            /* of the mapping */
-    struct smx_proc *proc;      /* our entry on the wiped page */
-    int fd;                     /* ours for ever: closing any descriptor of it drops our locks */
+    /* Of the header as it was checked: nobody can change these under us. */
+    uint32_t *buckets;
+    uint32_t bucket_mask;
+    uint32_t counter_mask;
+    uint16_t rows;
+    uint64_t seed;
+    bool by_words;         /* strings may be read up to seven bytes behind their end */
+    struct smx_proc *proc; /* our entry on the wiped page */
+    int fd;                /* ours for ever: closing any descriptor of it drops our locks */
     uint32_t closed;
     dev_t device;
     ino_t inode;
@@ -49,7 +56,8 @@ int smx__process_fd(dev_t device, ino_t inode);
 struct smx_segment *smx__process_next(void);
 void smx__process_commit(void);
 
-/* The segment that a proc entry belongs to; NULL for the shared entry of `last` gauges. */
+/* The segment that a proc entry belongs to; NULL for the shared entry of `last` gauges, and for
+ * those of another copy of libshm, which a host may have handed to a plug-in. */
 struct smx_segment *smx__process_owner(const struct smx_proc *proc);
 
 /* The segment whose mapping an address lies in; NULL for NULL. */

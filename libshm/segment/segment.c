@@ -4,10 +4,12 @@
  * start together exactly one creates and all agree. Runs in the host's start-up, serialised within
  * the process. It knows files by their directory entry and inode; bytes are file.c's.
  *
- * The rules that make it safe: a file is published with its maker's slot already locked, so it is
- * never seen without a live process; whoever opens an existing file holds the record lock
+ * The rules that make it safe: a file is published with its maker's hold and slot already locked,
+ * so it is never seen without a live process; whoever opens an existing file holds the record lock
  * SMX__LOCK_OPEN on it from before it judges whether anybody lives until its own slot is locked;
- * and after getting that lock it looks again whether the entry still names this file.
+ * and after getting that lock it looks again whether the entry still names this file. A slot is one
+ * process' and goes with it; the hold is all processes' that share a mapping, so that the segment
+ * stays between a parent's end and its child's claim, and for those who have no slot.
  */
 #include "libshm/diag.h"
 #include "libshm/segment/clock.h"
@@ -46,8 +48,20 @@ static void set_role(struct smx_segment *segment, const char *role)
     memcpy(segment->role, padded, sizeof padded);
 }
 
+/* Not without rseq: the process may be run by valgrind, which takes reading behind a string's end
+ * for an error of the host's. */
+static bool may_read_words(void)
+{
+#if SMX_HAVE_RSEQ
+    return (int32_t)smx__rseq_cpu() >= 0;
+#else
+    return false;
+#endif
+}
+
 /* Enter a mapped file into the process' table and claim a slot in it. */
-static int adopt(const struct opening *o, const struct smx__file *file, struct smx_segment **out)
+static int adopt(const struct opening *o, const struct smx__file *file,
+                 const struct smx__header *checked, struct smx_segment **out)
 {
     struct stat st;
     struct smx_segment *segment = smx__process_next();
@@ -58,6 +72,12 @@ static int adopt(const struct opening *o, const struct smx__file *file, struct s
         return smx__fail(o->diag, -errno, "%s: %s", o->path, smx_strerror(errno));
     segment->header = file->header;
     segment->length = file->length;
+    segment->buckets = (uint32_t *)((char *)file->header + checked->buckets_at);
+    segment->bucket_mask = checked->n_buckets - 1;
+    segment->counter_mask = checked->counter_stripes - 1u;
+    segment->rows = checked->rows;
+    segment->seed = checked->hash_seed;
+    segment->by_words = may_read_words();
     segment->fd = file->fd;
     segment->device = st.st_dev;
     segment->inode = st.st_ino;
@@ -65,6 +85,7 @@ static int adopt(const struct opening *o, const struct smx__file *file, struct s
     if (o->options->name_prefix)
         memcpy(segment->prefix, o->options->name_prefix, strlen(o->options->name_prefix) + 1);
     set_role(segment, o->options->role);
+    smx__segment_hold(segment->fd, o->shape.seed);
     smx__slot_claim(segment);
     *out = segment;
     return 0;
@@ -86,7 +107,7 @@ static int create(const struct opening *o, bool replace, struct smx_segment **ou
     int error = smx__file_make(o->directory, o->name, &o->shape, &file, o->diag);
     if (error)
         return error;
-    error = adopt(o, &file, &segment);
+    error = adopt(o, &file, file.header, &segment);
     if (!error) {
         error = smx__file_publish(o->directory, o->name, replace, &file);
         /* Where a reader's lock kept us from the opener's lock, another may have replaced it. */
@@ -150,7 +171,7 @@ static int attach(const struct opening *o, int fd, const struct smx__header *h,
                          (unsigned long long)h->capacity, smx_strerror(error));
     error = reserve_now(o, file.header, fd);
     if (!error)
-        error = adopt(o, &file, out);
+        error = adopt(o, &file, h, out);
     if (error) {
         munmap(file.header, file.length);
         return error;
@@ -167,7 +188,7 @@ static int judge(const struct opening *o, int fd, bool *keep, struct smx_segment
     int error = smx__file_check(fd, o->path, &h, o->diag);
     if (error)
         return error;
-    bool live = smx__slot_any_live(fd, h.slots);
+    bool live = smx__segment_is_held(fd);
     bool go_on = (o->options->flags & SMX_CONTINUE) != 0;
     /* A lock that is held proves the same boot, whatever the ids say: a container manager may give
      * each container an id of its own. */

@@ -7,14 +7,18 @@
  * The only file of the tools that knows the agent: a benchmark of it is its client.
  */
 #include "run/load.h"
+#include "run/page.h"
 #include "run/sample.h"
 #include "run/segment.h"
 #include "tables/tables.h"
 
 #include "agent/gather/gather.h"
+#include "agent/encode/openmetrics.h"
+#include "agent/encode/proto.h"
 #include "agent/encode/text.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,12 +35,18 @@ struct site {
     smx_histogram *histograms;
     struct gather *gather;
     struct buffer text;
+    struct buffer messages;
     uint64_t *expected; /* shared with the makers of segments */
 };
 
 static bool has_histograms(const struct bench_case *bench)
 {
     return strcmp(bench->name, "gather_histograms") == 0;
+}
+
+static bool is_of(const struct bench_case *bench, const char *format)
+{
+    return strcmp(bench->name, format) == 0;
 }
 
 /* Counts into every row, by what the handle says of them; they differ, and have many digits. */
@@ -126,6 +136,8 @@ static int open_site(struct site *site, const struct bench_place *place,
     site->expected = load_share(sizeof *site->expected);
     if (!site->counters || !site->histograms || !site->expected || gather_new(&site->gather) < 0)
         return bench_fail(result, -ENOMEM, "no memory for the handles");
+    if (is_of(site->bench, "gather_protobuf"))
+        gather_messages(site->gather);
     int code = 0;
     for (unsigned i = 0; i < site->n && code == 0; i++)
         code = open_segment(site, place, i, result);
@@ -138,6 +150,7 @@ static void close_site(struct site *site)
         smx_reader_close(site->sources[i].reader);
     gather_free(site->gather);
     buffer_fini(&site->text);
+    buffer_fini(&site->messages);
     free(site->counters);
     free(site->histograms);
 }
@@ -168,26 +181,44 @@ static double scrape(struct site *site)
     }
     int code = gather_run(site->gather, site->sources, site->n, &self, &snapshot);
     site->text.length = 0;
-    if (code == 0)
+    site->messages.length = 0;
+    if (code == 0 && is_of(site->bench, "gather_protobuf"))
+        code = proto_encode(snapshot, &site->messages);
+    else if (code == 0)
+        code = (is_of(site->bench, "gather_openmetrics") ? openmetrics_encode
+                                                         : text_encode)(snapshot, &site->text);
+    double ms = (double)(sample_cpu_ns() - start) / 1e6;
+    /* Messages are judged by tests; what they were made of is added up as text. */
+    if (code == 0 && site->messages.length)
         code = text_encode(snapshot, &site->text);
-    return code < 0 ? code : (double)(sample_cpu_ns() - start) / 1e6;
+    return code < 0 ? code : ms;
 }
 
-/* The values of the family's lines, of histograms of their _count lines, added up. */
 static uint64_t add_up(struct site *site)
 {
-    const char *prefix =
-        has_histograms(site->bench) ? "bench_duration_seconds_count{" : "bench_requests_total{";
-    uint64_t sum = 0;
     buffer_put(&site->text, "", 1);
-    for (const char *line = site->text.at; line && *line;) {
-        const char *end = strchr(line, '\n');
-        const char *value = end ? memrchr(line, ' ', (size_t)(end - line)) : NULL;
-        if (value && strncmp(line, prefix, strlen(prefix)) == 0)
-            sum += strtoull(value, NULL, 10);
-        line = end ? end + 1 : NULL;
+    return site->text.at ? page_total(site->text.at, has_histograms(site->bench)
+                                                         ? "bench_duration_seconds_count{"
+                                                         : "bench_requests_total{")
+                         : 0;
+}
+
+/* Workers that count in every series and are killed: what they leave behind is what every scrape
+ * has to cope with from then on. */
+static int kill_workers(struct site *site, struct bench_result *result)
+{
+    for (unsigned i = 0; i < site->bench->procs; i++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            for (uint64_t k = 0; k < site->bench->series; k++)
+                smx_counter_inc(site->counters[k]);
+            raise(SIGKILL);
+        }
+        if (pid < 0 || waitpid(pid, NULL, 0) < 0)
+            return bench_fail_errno(result, "cannot fork a worker");
+        *site->expected += site->bench->series;
     }
-    return sum;
+    return 0;
 }
 
 static int measure(struct site *site, const struct bench_place *place, struct bench_result *result)
@@ -215,6 +246,8 @@ static int run(const struct bench_case *bench, const struct bench_place *place,
     struct site site = {.bench = bench};
     int code = open_site(&site, place, result);
     if (code == 0)
+        code = kill_workers(&site, result);
+    if (code == 0)
         code = measure(&site, place, result);
     close_site(&site);
     return code;
@@ -237,10 +270,17 @@ const struct bench_case gather_cases[] = {
     GATHER("gather_text", BENCH_QUICK, 10000, 192, 0),
     GATHER("gather_text", BENCH_NORMAL, 10000, 512, 0),
     GATHER("gather_text", BENCH_FULL, 100000, 192, 0),
+    GATHER("gather_openmetrics", BENCH_NORMAL, 100000, 2, 0),
+    GATHER("gather_protobuf", BENCH_QUICK, 100000, 2, 0),
     GATHER("gather_histograms", BENCH_QUICK, 1000, 2, 0),
     GATHER("gather_histograms", BENCH_FULL, 1000, 192, 0),
     GATHER("gather_segments", BENCH_NORMAL, 10000, 2, 2),
     GATHER("gather_segments", BENCH_NORMAL, 10000, 2, 20),
     GATHER("gather_segments", BENCH_NORMAL, 10000, 2, 200),
+    {"gather", "gather_after_kills", BENCH_MS, .exact = true, .series = 1000, .run = run},
+    {"gather", "gather_after_kills", BENCH_MS, .exact = true, .procs = 1000, .series = 1000,
+     .run = run},
+    {"gather", "gather_after_kills", BENCH_MS, BENCH_FULL, .exact = true, .procs = 100000,
+     .series = 1000, .run = run},
     {0},
 };
