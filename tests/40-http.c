@@ -220,6 +220,32 @@ static void who_is_being_answered_goes_last(void **state)
     finish(&f);
 }
 
+static void the_time_of_an_answer_is_no_waiting(void **state)
+{
+    (void)state;
+    struct fixture f;
+    static char bytes[1 << 20];
+    int fds[MOST + 1];
+    start(&f, LOOP_AUTO, &patient);
+    fds[0] = client(&f, 1);
+    say(fds[0], GET("/big"));
+    turn_until(&f, has_answer, fds[0]);
+    for (unsigned i = 1; i < MOST; i++) {
+        fds[i] = client(&f, i + 1);
+        settle(&f);
+    }
+    for (size_t taken = 0; taken < BIG;) {
+        turn_until(&f, has_answer, fds[0]);
+        taken += (size_t)recv(fds[0], bytes, sizeof bytes, 0);
+    }
+    settle(&f);
+    fds[MOST] = client(&f, MOST + 1);
+    turn_until(&f, is_ended, fds[1]);
+    assert_false(is_ended(fds[0]));
+    close_all(fds, MOST + 1);
+    finish(&f);
+}
+
 static void who_has_asked_is_answered_before_he_goes_for_others(void **state)
 {
     (void)state;
@@ -445,6 +471,7 @@ int main(void)
         cmocka_unit_test(when_it_is_full_the_one_that_waited_longest_goes),
         cmocka_unit_test(one_address_gets_three_quarters),
         cmocka_unit_test(who_is_being_answered_goes_last),
+        cmocka_unit_test(the_time_of_an_answer_is_no_waiting),
         cmocka_unit_test(who_has_asked_is_answered_before_he_goes_for_others),
         cmocka_unit_test(a_flood_of_connections_keeps_no_scraper_out),
         cmocka_unit_test(a_request_must_come_in_time_however_busy_its_sender),

@@ -17,9 +17,11 @@ static void watch_again(void *context)
 {
     struct intake *intake = context;
     const struct intake_options *options = &intake->options;
-    for (size_t i = 0; i < intake->n; i++)
-        if (loop_watch(options->loop, intake->doors[i].fd, take, &intake->doors[i]) < 0)
+    for (size_t i = 0; i < intake->n; i++) {
+        int rc = loop_watch(options->loop, intake->doors[i].fd, take, &intake->doors[i]);
+        if (rc < 0 && rc != -EEXIST)
             loop_timer_set(options->loop, &intake->pause, PAUSE_NS);
+    }
 }
 
 static void pause_all(struct intake *intake)
