@@ -19,7 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Past these files are not looked at: a directory where everybody may write must not exhaust us. */
+/* Past these, or fewer if descriptors are scarce, files are not looked at: a directory where
+ * everybody may write must not exhaust us. */
 enum { SEGMENTS_MAX = 1024 };
 
 enum segment_state {
@@ -53,6 +54,7 @@ struct segments;
 struct segments_options {
     const char *const *directories; /* absolute paths; n_directories 0: the default ones */
     size_t n_directories;
+    size_t most; /* segments; 0: SEGMENTS_MAX */
     /* Past so many bytes that are allocated in one user's segments the rest of his are left out:
      * what the agent takes, in memory and in time, is a multiple of what is allocated. 0: 1 GiB */
     uint64_t owner_bytes;
@@ -69,7 +71,7 @@ void segments_free(struct segments *segments);
  * decide which are served. Nothing in it fails as a whole. */
 void segments_update(struct segments *segments);
 
-/* The table, until the next update. */
+/* The table, until the next update; in the order of the files' names. */
 const struct segment *segments_list(const struct segments *segments, size_t *n);
 const struct directory *segments_directories(const struct segments *segments, size_t *n);
 
@@ -78,6 +80,9 @@ const struct directory *segments_directories(const struct segments *segments, si
  * names are constants. */
 const struct self_count *segments_by_state(const struct segments *segments, size_t *n);
 const struct self_count *segments_errors(const struct segments *segments, size_t *n);
+
+/* How many files were not looked at because there are too many. */
+size_t segments_left_out(const struct segments *segments);
 
 /* "served", "shadowed", ... */
 const char *segment_state_name(enum segment_state state);

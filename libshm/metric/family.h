@@ -7,8 +7,8 @@
 
 #include "libshm/segment/space.h"
 
-/* The cells of one series of a family: allocated, zero. `hist` is that of a histogram. Returns as
- * smx__allocate. */
+/* The cells of one series of a family: allocated, zero. `hist` is that of a histogram, whose
+ * descriptor need not be in the segment yet. Returns as smx__allocate. */
 int smx__family_cells(struct smx_segment *segment, const struct smx__family *family,
                       const struct smx_hist *hist, uint64_t *at);
 

@@ -39,13 +39,16 @@ static bool is_patient(const struct asker *asker)
 
 /* Whether the process that the slot names holds the slot's lock. Asked in the name of the open
  * file description: F_GETLK would not report the asker's own lock. The kernel tells a holder's pid
- * as the asker's namespace sees it, 0 if it does not. */
-static bool is_locked(const struct asker *asker, const struct smx__slot *slot, uint32_t index)
+ * as the asker's namespace sees it, 0 if it does not.
+ * Returns: 1, 0, or -EIO: where that cannot be known, gauges would be missing for no reason. */
+static int is_locked(const struct asker *asker, const struct smx__slot *slot, uint32_t index)
 {
     struct flock lock = {
         .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = SMX__LOCK_AT + index, .l_len = 1};
-    if (fcntl(asker->fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_WRLCK)
-        return false;
+    if (fcntl(asker->fd, F_OFD_GETLK, &lock) != 0)
+        return -EIO;
+    if (lock.l_type != F_WRLCK)
+        return 0;
     bool comparable = lock.l_pid > 0 && slot->pid_ns != 0 && slot->pid_ns == asker->pid_ns;
     return !comparable || (uint64_t)lock.l_pid == (slot->state & 0xffffffffu) >> 8;
 }
@@ -117,8 +120,12 @@ int smx__processes_read(struct smx__processes *processes, struct smx__source *fi
             result = -EIO;
         } else if (slot->state != 0) {
             bool asked = is_claimed(slot) && is_patient(&asker);
+            int live = asked ? is_locked(&asker, slot, i) : 0;
             processes->n_unasked += is_claimed(slot) && !asked;
-            add_process(processes, slot, i, asked && is_locked(&asker, slot, i));
+            if (live < 0)
+                result = live;
+            else
+                add_process(processes, slot, i, live);
         }
     }
     return result;

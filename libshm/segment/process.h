@@ -21,9 +21,9 @@ enum { SMX__KNOWN_CHAINS = 64 };
 /* What a lookup that hits reads of a record, at most. */
 enum { SMX__HOT_BYTES = 512 };
 
-/* One open segment. Filled by segment.c, then constant but for `role`, `closed`, `reserved`,
- * `last_ref` and `known`; never freed. Whatever lies in the mapping may be changed by anybody at
- * any time: an address must be made of what is here, or be checked by smx__reach(). */
+/* One open segment. Filled by segment.c, then constant but for `role`, `closed`, `known`, and what
+ * space.c knows of reservations; never freed. Whatever lies in the mapping may be changed by
+ * anybody at any time: an address must be made of what is here, or be checked by smx__reach(). */
 struct smx_segment {
     struct smx__header *header; /* the mapping */
     uint64_t length;            /* of the mapping */
@@ -44,6 +44,8 @@ struct smx_segment {
     struct smx_proc *proc; /* our entry on the wiped page */
     int fd;                /* ours for ever: closing any descriptor of it drops our locks */
     uint32_t closed;
+    uint64_t refused_bytes; /* the last reservation that failed, */
+    uint64_t retry_ns;      /* and when (CLOCK_MONOTONIC_COARSE) so much may be tried again */
     dev_t device;
     ino_t inode;
     char role[32];
