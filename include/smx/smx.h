@@ -271,7 +271,7 @@ double smx_fgauge_value(smx_fgauge gauge);
 /* Why the segment refused something; the index of smx_segment_info.lost in <smx/reader.h>. */
 enum smx_lost {
     SMX_LOST_SERIES_CAP, /* lookups that got the overflow series: max_series */
-    SMX_LOST_SPACE,      /* lookups and registrations refused: max_bytes, or the tmpfs is full */
+    SMX_LOST_SPACE,      /* lookups and registrations refused: max_bytes, the tmpfs or memory */
     SMX_LOST_CONFLICT,   /* registrations that contradict an earlier one */
     SMX_LOST_INVALID,    /* names, labels or values that break a rule; infinite observations */
     SMX_LOST_NEGATIVE,   /* negative or NaN input */

@@ -246,8 +246,10 @@ static int recognise(struct smx_segment *segment, const struct smx__draft *d, ui
     const struct smx__known *known = smx__known_find(segment, at, &found.family);
     if (!known)
         known = smx__known_add(segment, at, &found.family, d);
-    if (!known)
+    if (!known) {
+        smx__lose(segment, SMX_LOST_SPACE);
         return smx__fail(diag, -ENOMEM, "metric %.100s: %s", d->name, smx_strerror(-ENOMEM));
+    }
     *out = known;
     return 0;
 }
