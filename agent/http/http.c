@@ -118,6 +118,18 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     return send_reply(http, connection, &reply);
 }
 
+/* A NUL, which the library would take for the end, becomes a byte that no path has: /metrics%00x is
+ * not /metrics. */
+static size_t unescape(void *context, struct MHD_Connection *connection, char *text)
+{
+    (void)context;
+    (void)connection;
+    size_t length = MHD_http_unescape(text);
+    for (char *nul = text; (nul = memchr(nul, 0, length - (size_t)(nul - text)));)
+        *nul = '\xff';
+    return length;
+}
+
 static void *request_begins(void *context, const char *uri, struct MHD_Connection *connection)
 {
     struct http *http = context;
@@ -175,13 +187,13 @@ int http_new(const struct http_options *options, struct http **out)
 
 static struct MHD_Daemon *start_daemon(struct http *http, int fd)
 {
-    return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_USE_ITC, 0, NULL, NULL, handle,
-                            http, MHD_OPTION_EXTERNAL_LOGGER, log_from_library, http,
-                            MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-                            (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-                            (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                            (size_t)CONNECTION_MEMORY, MHD_OPTION_URI_LOG_CALLBACK, request_begins,
-                            http, MHD_OPTION_NOTIFY_COMPLETED, request_ends, http, MHD_OPTION_END);
+    return MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_USE_ITC, 0, NULL, NULL, handle, http,
+        MHD_OPTION_EXTERNAL_LOGGER, log_from_library, http, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+        MHD_OPTION_UNESCAPE_CALLBACK, unescape, http, MHD_OPTION_URI_LOG_CALLBACK, request_begins,
+        http, MHD_OPTION_NOTIFY_COMPLETED, request_ends, http, MHD_OPTION_END);
 }
 
 /* Take the listening socket back, so that the library closes connections only. */
