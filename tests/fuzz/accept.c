@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * accept.c - any bytes as an Accept header. Asked of it: one of the two formats; OpenMetrics only
+ * for who names it, or anything; and the same whatever the case of the letters, with spaces around,
+ * and with a type behind that the agent does not have.
+ */
+#include "agent/http/accept.h"
+
+#include "fuzz/require.h"
+
+#include <ctype.h>
+#include <string.h>
+
+static enum exposition choose(const char *before, const char *header, const char *behind)
+{
+    size_t size = strlen(before) + strlen(header) + strlen(behind) + 1;
+    char *copy = malloc(size);
+    require(copy != NULL, "no memory");
+    (void)snprintf(copy, size, "%s%s%s", before, header, behind);
+    enum exposition chosen = accept_choose(copy);
+    free(copy);
+    return chosen;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char *header = strndup((const char *)data, size);
+    require(header != NULL, "no memory");
+    enum exposition chosen = choose("", header, "");
+    require(chosen == EXPOSITION_TEXT || chosen == EXPOSITION_OPENMETRICS, "no format");
+    require(chosen == EXPOSITION_TEXT || strcasestr(header, "openmetrics-text") ||
+                strchr(header, '*'),
+            "OpenMetrics for who did not ask");
+    require(choose(" \t", header, " ") == chosen, "spaces around make a difference");
+    if (!strchr(header, '"'))
+        require(choose("", header, ", image/png;q=0.9") == chosen, "another type takes part");
+    for (char *c = header; *c; c++)
+        *c = (char)toupper((unsigned char)*c);
+    require(choose("", header, "") == chosen, "capitals make a difference");
+    free(header);
+    return 0;
+}
