@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * accept.c - any bytes as an Accept header. Asked of it: one of the two formats; OpenMetrics only
- * for who names it, or anything; and the same whatever the case of the letters, with spaces around,
+ * accept.c - any bytes as an Accept header. Asked of it: one of the formats; OpenMetrics only
+ * for who names it, or anything, messages only for who names them; and the same whatever the case of the letters, with spaces around,
  * and with a type behind that the agent does not have.
  */
 #include "agent/http/accept.h"
@@ -27,10 +27,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *header = strndup((const char *)data, size);
     require(header != NULL, "no memory");
     enum exposition chosen = choose("", header, "");
-    require(chosen == EXPOSITION_TEXT || chosen == EXPOSITION_OPENMETRICS, "no format");
-    require(chosen == EXPOSITION_TEXT || strcasestr(header, "openmetrics-text") ||
+    require(chosen < EXPOSITION_COUNT, "no format");
+    require(chosen != EXPOSITION_OPENMETRICS || strcasestr(header, "openmetrics-text") ||
                 strchr(header, '*'),
             "OpenMetrics for who did not ask");
+    require(chosen != EXPOSITION_PROTOBUF ||
+                (strcasestr(header, "io.prometheus.client.MetricFamily") &&
+                 strcasestr(header, "delimited")),
+            "messages for who did not ask");
     require(choose(" \t", header, " ") == chosen, "spaces around make a difference");
     if (!strchr(header, '"'))
         require(choose("", header, ", image/png;q=0.9") == chosen, "another type takes part");

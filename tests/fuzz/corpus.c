@@ -208,6 +208,9 @@ static void histograms(struct seed *s, bool striped)
     segwriter_limits(s->w, wait, 0, 2500000000, 50000000, 3000000000);
     put_read(s);
     segwriter_bucket(s->w, sizes, 0, 0, 1);
+    segwriter_bucket(s->w, sizes, 0, 2, 5);
+    segwriter_bucket(s->w, sizes, 0, 3, 2);
+    segwriter_bucket(s->w, sizes, 1, 5, 3);
     segwriter_bucket(s->w, sizes, 1, 7, UINT64_MAX);
     segwriter_limits(s->w, sizes, 1, 5, 0, 9);
     put_read(s);
@@ -339,6 +342,10 @@ static void headers(void)
         {"prometheus-2.42", "application/openmetrics-text;version=1.0.0,application/"
                             "openmetrics-text;version=0.0.1;q=0.75,text/"
                             "plain;version=0.0.4;q=0.5,*/*;q=0.1"},
+        {"prometheus-2.42-messages",
+         "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;"
+         "encoding=delimited,application/openmetrics-text;version=1.0.0;q=0.8,"
+         "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"},
         {"quoted", "application/openmetrics-text; version=\"1.0.0\"; x=\"a,\\\"b;\" ;q=0.001"},
         {"refused", "application/*;q=0, text/*;q=-1, text/plain;q=1.5.5"},
     };

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
  * segment.c - any bytes as a segment, read, changed and read again by one reader, through gather
- * into both text formats, beside the segment of a neighbour. Asked of it: what look.c asks; each
+ * into all formats, beside the segment of a neighbour. Asked of it: what look.c asks; each
  * body is an exposition; the neighbour's lines are what they are without the stranger; the same
  * bytes give the same body again, to the same reader and to one that comes anew.
  */
 #include "agent/encode/openmetrics.h"
+#include "agent/encode/proto.h"
 #include "agent/encode/text.h"
 #include "agent/gather/gather.h"
 #include "fuzz/look.h"
 #include "fuzz/require.h"
 #include "support/exposition.h"
+#include "support/messages.h"
 #include "support/segwriter.h"
 
 #include <string.h>
@@ -25,17 +27,19 @@ static struct {
     struct buffer lines; /* its lines of the text format, when it is alone */
 } neighbour;
 
-/* The body of a scrape; that of OpenMetrics, which has the same samples, only where it is asked for. */
-static void encode(struct gather *gather, smx_reader *stranger, struct buffer *text,
-                   struct buffer *openmetrics)
+/* A scrape. Returns what holds until the next. */
+static const struct snapshot *scrape(struct gather *gather, smx_reader *stranger)
 {
     struct gather_source sources[2] = {{neighbour.reader}, {stranger}};
     struct self_stats self = {.version = "0", .revision = "0"};
     const struct snapshot *snapshot;
     require(gather_run(gather, sources, stranger ? 2 : 1, &self, &snapshot) == 0, "gather failed");
-    require(text_encode(snapshot, text) == 0, "the text encoder failed");
-    require(!openmetrics || openmetrics_encode(snapshot, openmetrics) == 0,
-            "the OpenMetrics encoder failed");
+    return snapshot;
+}
+
+static void encode(struct gather *gather, smx_reader *stranger, struct buffer *text)
+{
+    require(text_encode(scrape(gather, stranger), text) == 0, "the text encoder failed");
 }
 
 static bool starts(const char *at, const char *end, const char *prefix)
@@ -100,7 +104,7 @@ static void make_neighbour(void)
     unlink(path);
     rmdir(directory);
     require(gather_new(&gather) == 0, "no memory");
-    encode(gather, NULL, &alone, NULL);
+    encode(gather, NULL, &alone);
     pick_lines(&alone, &neighbour.lines);
     require(neighbour.lines.length > 0, "the neighbour has no lines");
     gather_free(gather);
@@ -128,6 +132,22 @@ static void check_text(const struct buffer *text)
     buffer_fini(&lines);
 }
 
+/* The formats that have the same samples. */
+static void check_others(struct gather *gather, smx_reader *stranger)
+{
+    struct buffer openmetrics = {0}, proto = {0};
+    size_t at;
+    gather_messages(gather);
+    const struct snapshot *snapshot = scrape(gather, stranger);
+    require(openmetrics_encode(snapshot, &openmetrics) == 0 && proto_encode(snapshot, &proto) == 0,
+            "an encoder failed");
+    check_format(&openmetrics, true);
+    const char *fault = messages_fault(proto.at, proto.length, &at);
+    require(!fault, fault);
+    buffer_fini(&openmetrics);
+    buffer_fini(&proto);
+}
+
 /* Two bodies are the same; else show the line from which on they are not. */
 static void check_same(const struct buffer *a, const struct buffer *b, const char *what)
 {
@@ -145,7 +165,7 @@ static void read_once(const struct steps *steps, struct gather *gather, smx_read
 {
     struct buffer text = {0};
     if (look(steps, reader)) {
-        encode(gather, *reader, &text, NULL);
+        encode(gather, *reader, &text);
         check_text(&text);
     }
     buffer_fini(&text);
@@ -168,24 +188,23 @@ static void publish(struct steps *steps, const uint8_t *data, size_t size)
  * who reads the same twice sees the same twice. */
 static void compare(const struct steps *steps, struct gather *gather, smx_reader **reader)
 {
-    struct buffer kept = {0}, openmetrics = {0}, anew = {0}, again = {0};
+    struct buffer kept = {0}, anew = {0}, again = {0};
     struct gather *another;
     smx_reader *newcomer = NULL;
     require(gather_new(&another) == 0, "no memory");
     bool seen = look(steps, reader);
     require(look(steps, &newcomer) == seen, "one reader can read what the other cannot");
     if (seen) {
-        encode(gather, *reader, &kept, &openmetrics);
+        encode(gather, *reader, &kept);
         check_text(&kept);
-        check_format(&openmetrics, true);
-        encode(another, newcomer, &anew, NULL);
+        check_others(gather, *reader);
+        encode(another, newcomer, &anew);
         check_same(&kept, &anew, "a reader that comes anew sees another segment");
         require(look(steps, reader), "what could be read once cannot be read again");
-        encode(gather, *reader, &again, NULL);
+        encode(gather, *reader, &again);
         check_same(&kept, &again, "the same bytes gave another body");
     }
     buffer_fini(&kept);
-    buffer_fini(&openmetrics);
     buffer_fini(&anew);
     buffer_fini(&again);
     gather_free(another);

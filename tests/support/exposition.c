@@ -136,7 +136,7 @@ static struct text take_name(struct text *rest, bool colons)
     return name;
 }
 
-static bool is_utf8(const char *body, size_t length)
+bool exposition_is_utf8(const char *body, size_t length)
 {
     for (size_t i = 0, n; i < length; i += n) {
         unsigned char c = (unsigned char)body[i];
@@ -420,7 +420,8 @@ const char *exposition_fault(const char *body, size_t length, bool openmetrics, 
 {
     struct parser p = {.openmetrics = openmetrics};
     *line = 1;
-    const char *fault = is_utf8(body, length) ? check_lines(&p, body, length, line) : "not UTF-8";
+    const char *fault =
+        exposition_is_utf8(body, length) ? check_lines(&p, body, length, line) : "not UTF-8";
     free(p.families.at);
     free(p.series.at);
     return fault;

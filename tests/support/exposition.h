@@ -15,4 +15,7 @@
  * "# EOF" at the end of OpenMetrics and nowhere else. *line is then the line's number. */
 const char *exposition_fault(const char *body, size_t length, bool openmetrics, size_t *line);
 
+/* Whether text is UTF-8 without a NUL. */
+bool exposition_is_utf8(const char *text, size_t length);
+
 #endif
