@@ -236,7 +236,8 @@ static void conflicts(struct seed *s)
     end(s, "conflicts");
 }
 
-/* Names of one letter, of which a bit makes two one; values that fill their words but for the NUL. */
+/* Names of one letter, of which a bit makes two one; values that fill their words but for the
+ * NUL. */
 static void letters(struct seed *s)
 {
     static const char *const constant[] = {"h", "1", "i", "2", NULL};

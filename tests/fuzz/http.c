@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * http.c - any bytes on connections to the agent's HTTP server: the real libmicrohttpd, loop, routes
- * and pages behind a socket without a name in the file system. 0xff, which is in no request, ends a
- * write; 0xfe closes the connection and opens another. Asked of it: every answer is one by RFC 9112,
- * with the status and the length that the page had; nothing comes between answers or behind the
- * last; and when all connections are closed no request is in flight.
+ * http.c - any bytes on connections to the agent's HTTP server: the real libmicrohttpd, loop,
+ * routes and pages behind a socket without a name in the file system. 0xff, which is in no request,
+ * ends a write; 0xfe closes the connection and opens another. Asked of it: every answer is one by
+ * RFC 9112, with the status and the length that the page had; nothing comes between answers or
+ * behind the last; and when all connections are closed no request is in flight.
  */
 #include "agent/http/http.h"
 
@@ -158,8 +158,8 @@ static unsigned take_status(const char **at, const char *end)
 }
 
 /* Behind the last answer of a page the library may give one of its own, to what it did not take for
- * a request; it leaves out the body if that began with HEAD, and 0.9.75 sends the headers twice if a
- * length was no number. Nothing follows it. */
+ * a request; it leaves out the body if that began with HEAD, and 0.9.75 sends the headers twice if
+ * a length was no number. Nothing follows it. */
 static void check_refusal(unsigned status, size_t length, const char *at, const char *end)
 {
     require(status >= 400, "an answer that nobody gave");

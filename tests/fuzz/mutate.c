@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * mutate.c - how libFuzzer changes an input of steps: one step at a time, words of a write by values
- * that offsets and counts break at, so that the input stays one of steps. Every fourth time
+ * mutate.c - how libFuzzer changes an input of steps: one step at a time, words of a write by
+ * values that offsets and counts break at, so that the input stays one of steps. Every fourth time
  * libFuzzer's own mutations go over all of it. AFL++ does without.
  */
 #include "fuzz/require.h"

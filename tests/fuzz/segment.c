@@ -171,8 +171,8 @@ static void read_once(const struct steps *steps, struct gather *gather, smx_read
     buffer_fini(&text);
 }
 
-/* Publish as nothing was before: a hash of the input, which it cannot hold itself. A mere next number
- * may be the one that the reader knows already, if the input has put the count back. */
+/* Publish as nothing was before: a hash of the input, which it cannot hold itself. A mere next
+ * number may be the one that the reader knows already, if the input has put the count back. */
 static void publish(struct steps *steps, const uint8_t *data, size_t size)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);

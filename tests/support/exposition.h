@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * exposition.h - whether a body is an exposition, by a parser that shares nothing with the encoders:
- * the Prometheus text format 0.0.4 or OpenMetrics 1.0.0, as strictly as the agent writes them.
+ * exposition.h - whether a body is an exposition, by a parser that shares nothing with the
+ * encoders: the Prometheus text format 0.0.4 or OpenMetrics 1.0.0, as strictly as the agent writes
+ * them.
  */
 #ifndef SMX_TESTS_EXPOSITION_H
 #define SMX_TESTS_EXPOSITION_H
