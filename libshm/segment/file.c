@@ -9,6 +9,7 @@
 #include "libshm/diag.h"
 #include "libshm/header.h"
 #include "libshm/segment/clock.h"
+#include "libshm/segment/slot.h"
 #include "libshm/segment/space.h"
 
 #include <dirent.h>
@@ -22,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A private name older than this is the leftover of a killed process. */
+/* An empty file with a private name that is older than this is the leftover of a killed process. */
 enum { STALE_SECONDS = 60 };
 
 void smx__boot_id(uint8_t id[16])
@@ -87,6 +88,19 @@ static void fill_header(struct smx__header *h, const struct smx__shape *shape, u
     h->magic = SMX__MAGIC;
 }
 
+/* Whether the maker of a private name is gone. It holds a lock from the moment it has the file, or
+ * nearly: which is why an empty one may be just that, and is left alone for a while. */
+static bool is_stale(int directory, const char *private_name)
+{
+    struct stat st;
+    int fd = openat(directory, private_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    bool stale = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+                 (st.st_size || st.st_mtime + STALE_SECONDS < time(NULL)) &&
+                 !smx__lock_is_held(fd, SMX__LOCK_OPEN) && !smx__slot_any_live(fd, SMX__MAX_SLOTS);
+    smx__fd_drop(fd);
+    return stale;
+}
+
 /* Remove private names that killed processes left. */
 static void sweep(int directory, const char *name)
 {
@@ -97,16 +111,11 @@ static void sweep(int directory, const char *name)
             close(fd);
         return;
     }
-    time_t now = time(NULL);
     size_t length = strlen(name);
-    for (struct dirent *entry; (entry = readdir(dir));) {
-        struct stat st;
+    for (struct dirent *entry; (entry = readdir(dir));)
         if (entry->d_name[0] == '.' && strncmp(entry->d_name + 1, name, length) == 0 &&
-            entry->d_name[1 + length] == '~' &&
-            fstatat(directory, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-            st.st_uid == geteuid() && st.st_mtime + STALE_SECONDS < now)
+            entry->d_name[1 + length] == '~' && is_stale(directory, entry->d_name))
             (void)unlinkat(directory, entry->d_name, 0);
-    }
     closedir(dir);
 }
 
@@ -132,6 +141,8 @@ static int create(int directory, const char *name, uint64_t seed, struct smx__fi
         out->private_name[0] = '\0';
         return error;
     }
+    /* Until our slot is locked: or else another maker would sweep it away. */
+    (void)smx__lock_byte(fd, SMX__LOCK_OPEN, F_WRLCK);
     return fd;
 }
 
@@ -196,6 +207,8 @@ int smx__file_publish(int directory, const char *name, bool replace, struct smx_
 {
     char source[64];
     (void)snprintf(source, sizeof source, "/proc/self/fd/%d", file->fd);
+    if (file->private_name[0])
+        (void)smx__lock_byte(file->fd, SMX__LOCK_OPEN, F_UNLCK);
     if (!replace) {
         int failed = file->private_name[0]
                          ? linkat(directory, file->private_name, directory, name, 0)
