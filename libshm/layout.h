@@ -179,7 +179,7 @@ struct smx__family {
 /* Cells that are smaller than a row are handed out from an extent that many series share. */
 enum smx__cells { SMX__CELLS_COUNTER, SMX__CELLS_GAUGE, SMX__CELLS_LAST };
 
-/* A series is announced once `published` moved after its publication. */
+/* A series is announced once `published` moved after it became visible. */
 enum { SMX__HIDDEN = 1, SMX__ANNOUNCED = 2 };
 
 struct smx__series {

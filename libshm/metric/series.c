@@ -124,20 +124,25 @@ static const struct smx__series *create(struct smx_segment *segment, struct smx_
     /* Counted last, by the winner alone: counting first makes the losers of this race, and whoever
      * is killed in between, use up the cap. So it is passed by one for each thread that is at
      * this point at the same time, at most. */
-    if (published == smx__at(segment, at))
+    if (published == smx__at(segment, at)) {
         __atomic_fetch_add(&family->n_series, 1, __ATOMIC_RELEASE);
+    }
     return published;
 }
 
-/* A series that is hidden, or that nobody has announced yet (its maker may have been killed):
- * make it known. */
+/* A series that is hidden, or that nobody has announced yet (its maker may have been killed): make
+ * it known. It is visible before it is announced, and announced before it is marked as that: whoever
+ * is killed in between leaves the rest to the next one. */
 static void show(const struct smx_segment *segment, struct smx__series *series)
 {
-    /* Relaxed: readers see it through `published`, which moves with release. Announce first: if we
-     * are killed before the store, the next one announces once more. */
+    uint32_t visible = 0;
+    /* Relaxed: readers see it through `published`, which moves with release. */
+    __atomic_store_n(&series->state, visible, __ATOMIC_RELAXED);
     smx__announce(segment);
-    __atomic_store_n(&series->state, SMX__ANNOUNCED, __ATOMIC_RELAXED);
-    smx__announce(segment);
+    /* Release: who finds the mark announces nothing, so it comes last. If the series was hidden
+     * again meanwhile, it stays so. */
+    (void)__atomic_compare_exchange_n(&series->state, &visible, SMX__ANNOUNCED, false,
+                                      __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
 const struct smx__series *smx__series_make(smx_family handle, const char *const values[],
