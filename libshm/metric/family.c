@@ -165,7 +165,8 @@ static int write_hist(struct smx_segment *segment, struct smx__draft *d)
 }
 
 /* The series that takes the updates past the cap; made with the family, so that it is there when
- * nothing else fits any more. */
+ * nothing else fits any more. Announced only when it is first asked for, and with it the family: the
+ * family's maker may have been killed before it did. */
 static int write_overflow(struct smx_segment *segment, struct smx__family *family, uint64_t at)
 {
     uint64_t record;
@@ -179,7 +180,6 @@ static int write_overflow(struct smx_segment *segment, struct smx__family *famil
     series->record.kind = SMX__RECORD_SERIES;
     series->record.size = sizeof *series;
     series->family = smx__ref(at);
-    series->state = SMX__ANNOUNCED;
     series->cell = cell;
     family->overflow = record;
     return 0;
