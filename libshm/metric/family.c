@@ -5,6 +5,7 @@
  */
 #include "libshm/metric/family.h"
 
+#include "libshm/crash.h"
 #include "libshm/metric/bounds.h"
 #include "libshm/diag.h"
 #include "libshm/metric/draft.h"
@@ -152,11 +153,15 @@ static int write_hist(struct smx_segment *segment, struct smx__draft *d)
     if (error)
         return error;
     struct smx_hist *hist = smx__at(segment, at);
+    SMX__CRASH_POINT("hist.allocated");
     *hist = plan;
+    SMX__CRASH_POINT("hist.planned");
     for (uint32_t i = 0; i < plan.n_buckets; i++)
         smx__thresholds(hist)[i] = smx__draft_threshold(d, i);
+    SMX__CRASH_POINT("hist.thresholds");
     smx__hist_fill(hist);
     d->family.hist = at;
+    SMX__CRASH_POINT("hist.filled");
     if (bounds) {
         d->family.hist_bounds = at + size;
         memcpy(smx__at(segment, at + size), d->metric->bounds, bounds);
@@ -177,10 +182,12 @@ static int write_overflow(struct smx_segment *segment, struct smx__family *famil
     if (error)
         return error;
     struct smx__series *series = smx__at(segment, record);
+    SMX__CRASH_POINT("overflow.allocated");
     series->record.kind = SMX__RECORD_SERIES;
     series->record.size = sizeof *series;
     series->family = smx__ref(at);
     series->cell = cell;
+    SMX__CRASH_POINT("overflow.filled");
     family->overflow = record;
     return 0;
 }
@@ -195,12 +202,15 @@ static int write_family(struct smx_segment *segment, struct smx__draft *d, uint3
     if (error)
         return error;
     struct smx__family *family = smx__at(segment, *at);
+    SMX__CRASH_POINT("family.allocated");
     *family = d->family;
+    SMX__CRASH_POINT("family.fields");
     family->record =
         (struct smx__record){.hash = hash, .kind = SMX__RECORD_FAMILY, .size = (uint32_t)size};
     if (!family->max_series)
         family->max_series = segment->header->max_series;
     pack(d, (char *)(family + 1));
+    SMX__CRASH_POINT("family.texts");
     return family->n_labels ? write_overflow(segment, family, *at) : 0;
 }
 
@@ -223,8 +233,11 @@ static int enter(struct smx_segment *segment, struct smx__draft *d, const struct
             return smx__fail(diag, error, "metric %.100s: no room in %.100s: %s", d->name,
                              segment->path, smx_strerror(error));
         }
+        SMX__CRASH_POINT("family.complete");
         found = smx__registry_walk(segment, &key, smx__ref(at));
+        SMX__CRASH_POINT("family.published");
         smx__announce(segment);
+        SMX__CRASH_POINT("family.announced");
     }
     if (!found)
         return smx__fail(diag, -EPROTO, "metric %.100s: the registry of %.100s is damaged", d->name,

@@ -6,6 +6,7 @@
  */
 #include "libshm/segment/file.h"
 
+#include "libshm/crash.h"
 #include "libshm/diag.h"
 #include "libshm/header.h"
 #include "libshm/segment/clock.h"
@@ -85,6 +86,7 @@ static void fill_header(struct smx__header *h, const struct smx__shape *shape, u
     memcpy(h->instance, shape->instance, strlen(shape->instance));
     h->labels_len = shape->labels_len;
     memcpy(h->labels, shape->labels, shape->labels_len);
+    SMX__CRASH_POINT("make.header");
     h->magic = SMX__MAGIC;
 }
 
@@ -117,6 +119,7 @@ static void sweep(int directory, const char *name)
             entry->d_name[1 + length] == '~' && is_stale(directory, entry->d_name))
             (void)unlinkat(directory, entry->d_name, 0);
     closedir(dir);
+    SMX__CRASH_POINT("sweep.done");
 }
 
 static void private_name(const char *name, uint64_t seed, char out[NAME_MAX + 1])
@@ -176,10 +179,13 @@ int smx__file_make(int directory, const char *name, const struct smx__shape *sha
     int fd = create(directory, name, shape->seed, &file);
     if (fd < 0)
         return smx__fail(diag, fd, "%s: cannot be created: %s", name, smx_strerror(fd));
+    SMX__CRASH_POINT("make.created");
     /* The mode is ours to say, not the umask's: the agent reads as group. */
     int error = fchmod(fd, 0640) == 0 && ftruncate(fd, (off_t)shape->capacity) == 0 ? 0 : -errno;
+    SMX__CRASH_POINT("make.sized");
     if (!error)
         error = smx__reserve(fd, 0, reserved);
+    SMX__CRASH_POINT("make.reserved");
     if (!error)
         error = smx__file_map(fd, shape->capacity, &file);
     if (error) {
@@ -188,7 +194,9 @@ int smx__file_make(int directory, const char *name, const struct smx__shape *sha
         return smx__fail(diag, error, "%s: %llu bytes cannot be had: %s", name,
                          (unsigned long long)reserved, smx_strerror(error));
     }
+    SMX__CRASH_POINT("make.mapped");
     fill_header(file.header, shape, reserved);
+    SMX__CRASH_POINT("make.filled");
     *out = file;
     return 0;
 }
@@ -215,8 +223,10 @@ int smx__file_publish(int directory, const char *name, bool replace, struct smx_
                          : linkat(AT_FDCWD, source, directory, name, AT_SYMLINK_FOLLOW);
         if (failed)
             return -errno;
+        SMX__CRASH_POINT("publish.linked");
         if (file->private_name[0])
             (void)unlinkat(directory, file->private_name, 0);
+        SMX__CRASH_POINT("publish.alone");
         file->private_name[0] = '\0';
         return 0;
     }
@@ -230,8 +240,10 @@ int smx__file_publish(int directory, const char *name, bool replace, struct smx_
             return error;
         }
     }
+    SMX__CRASH_POINT("publish.named");
     if (renameat(directory, file->private_name, directory, name) != 0)
         return -errno;
+    SMX__CRASH_POINT("publish.renamed");
     file->private_name[0] = '\0';
     return 0;
 }

@@ -6,6 +6,7 @@
  */
 #include "libshm/segment/space.h"
 
+#include "libshm/crash.h"
 #include "libshm/segment/slot.h"
 
 #include <errno.h>
@@ -36,10 +37,12 @@ static uint64_t page_up(uint64_t offset)
 static int reserve_up(struct smx__header *h, int fd, uint64_t have, uint64_t end)
 {
     int error = smx__reserve(fd, have, end - have);
+    SMX__CRASH_POINT("reserve.allocated");
     for (int tries = 0; !error && have < end && tries < MAX_TRIES; tries++)
         if (__atomic_compare_exchange_n(&h->reserved_to, &have, end, false, __ATOMIC_RELEASE,
                                         __ATOMIC_RELAXED))
             break;
+    SMX__CRASH_POINT("reserve.raised");
     return error;
 }
 
@@ -82,6 +85,7 @@ int smx__allocate(struct smx_segment *segment, uint64_t size, uint64_t align, ui
         if (__atomic_compare_exchange_n(&h->allocated, &cursor, start + size, false,
                                         __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
             *at = start;
+            SMX__CRASH_POINT("allocate.taken");
             return 0;
         }
     }
@@ -91,8 +95,10 @@ int smx__allocate(struct smx_segment *segment, uint64_t size, uint64_t align, ui
 void smx__give_back(struct smx_segment *segment, uint64_t at, uint64_t size)
 {
     uint64_t end = at + size;
+    SMX__CRASH_POINT("allocate.returning");
     (void)__atomic_compare_exchange_n(&segment->header->allocated, &end, at, false,
                                       __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+    SMX__CRASH_POINT("allocate.returned");
 }
 
 /* The geometry of the extents that cells are cut from. */
@@ -126,6 +132,7 @@ static bool cut(uint64_t *cursor, const struct geometry *g, uint64_t *at)
         /* Relaxed: the cell is zero since the file was made, and found through a record. */
         if (__atomic_compare_exchange_n(cursor, at, *at + g->cell, false, __ATOMIC_RELAXED,
                                         __ATOMIC_RELAXED)) {
+            SMX__CRASH_POINT("cells.cut");
             return true;
         }
     }
@@ -148,10 +155,12 @@ int smx__allocate_cell(struct smx_segment *segment, enum smx__cells kind, uint64
         int error = extent ? 0 : smx__allocate(segment, g.row * g.n_rows, g.row, &extent);
         if (error)
             return error;
+        SMX__CRASH_POINT("cells.extent");
         if (__atomic_compare_exchange_n(cursor, at, extent + g.cell, false, __ATOMIC_RELAXED,
                                         __ATOMIC_RELAXED))
             break;
     }
+    SMX__CRASH_POINT("cells.begun");
     *at = extent;
     return 0;
 }
