@@ -98,7 +98,7 @@ static bool is_stale(int directory, const char *private_name)
     int fd = openat(directory, private_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     bool stale = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
                  (st.st_size || st.st_mtime + STALE_SECONDS < time(NULL)) &&
-                 !smx__lock_is_held(fd, SMX__LOCK_OPEN) && !smx__slot_any_live(fd, SMX__MAX_SLOTS);
+                 !smx__lock_is_held(fd, SMX__LOCK_OPEN) && !smx__segment_is_held(fd);
     smx__fd_drop(fd);
     return stale;
 }
