@@ -49,7 +49,7 @@ static struct {
 } * shared;
 
 /* What this process does at its points. */
-static struct {
+static struct plan {
     bool sharing;
     bool victim;
     unsigned point;
@@ -184,7 +184,7 @@ static int set_up(void **state)
 {
     (void)state;
     memset(shared, 0, sizeof *shared);
-    plan.sharing = true; /* the crowd's */
+    plan = (struct plan){.sharing = true, .stage = -1}; /* the crowd's */
     return 0;
 }
 
@@ -484,7 +484,6 @@ int main(void)
     if (!shared || prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
         return 1;
     find_points();
-    plan.stage = -1;
     print_message("# SMX_TEST_SEED=%#llx\n", (unsigned long long)seed);
     const struct CMUnitTest ordinary[] = {
         cmocka_unit_test(an_ordinary_build_has_no_points),
