@@ -44,10 +44,10 @@ struct offer {
 
 static const struct offer offers[EXPOSITION_COUNT] = {
     [EXPOSITION_TEXT] = {"text", "plain", "0.0.4", "0.0.4",
-                         "text/plain; version=0.0.4; charset=utf-8", "text"},
+                         "text/plain; version=0.0.4; charset=utf-8", "text", NULL, NULL},
     [EXPOSITION_OPENMETRICS] = {"application", "openmetrics-text", "1.0.0", "0.0.1",
                                 "application/openmetrics-text; version=1.0.0; charset=utf-8",
-                                "openmetrics"},
+                                "openmetrics", NULL, NULL},
     [EXPOSITION_PROTOBUF] = {"application", "vnd.google.protobuf", "", "",
                              "application/vnd.google.protobuf; "
                              "proto=io.prometheus.client.MetricFamily; encoding=delimited",

@@ -16,6 +16,10 @@
 /* For each listening socket. A request's line and headers must fit the memory of a connection. */
 enum { CONNECTIONS_MAX = 512, CONNECTION_MEMORY = 16384, IDLE_SECONDS = 30 };
 
+/* At its limit, or when accept() finds no descriptor, the library stops listening until a run after
+ * one in which a connection was closed; nothing else might ever come to cause it. */
+enum { PAUSE_MS = 1000 };
+
 struct listener {
     struct http *http;
     struct MHD_Daemon *daemon;
@@ -154,10 +158,9 @@ static void run(void *context)
     struct http *http = listener->http;
     MHD_UNSIGNED_LONG_LONG ms;
     MHD_run(listener->daemon);
-    if (MHD_get_timeout(listener->daemon, &ms) == MHD_YES)
-        loop_timer_set(http->options.loop, &listener->timer, (uint64_t)ms * 1000000);
-    else
-        loop_timer_cancel(http->options.loop, &listener->timer);
+    if (MHD_get_timeout(listener->daemon, &ms) == MHD_NO || ms > PAUSE_MS)
+        ms = PAUSE_MS;
+    loop_timer_set(http->options.loop, &listener->timer, (uint64_t)ms * 1000000);
     if (http->draining && http->in_flight == 0)
         finish_drain(http);
 }

@@ -17,6 +17,7 @@ enum directory_state {
     DIRECTORY_READ,
     DIRECTORY_ABSENT,
     DIRECTORY_REFUSED, /* there, but not readable or not to be trusted: see why */
+    DIRECTORY_FAILED,  /* not looked at, or not to its end, for want of something: see why */
 };
 
 struct directory {
@@ -48,7 +49,7 @@ bool directory_names_segment(const char *name);
  */
 const char *directory_refuses(const struct directory *directory, const struct stat *st);
 
-/* "read", "absent", "refused", "unknown". */
+/* "read", "absent", "refused", "failed", "unknown". */
 const char *directory_state_name(enum directory_state state);
 
 #endif

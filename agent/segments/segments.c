@@ -143,8 +143,10 @@ static struct segment *add(struct segments *segments, const char *name)
         return NULL;
     }
     char *path;
-    if (grow(segments) < 0 || asprintf(&path, "%s/%s", segments->scanned->path, name) < 0)
+    if (grow(segments) < 0 || asprintf(&path, "%s/%s", segments->scanned->path, name) < 0) {
+        segments->errors[SEGMENT_UNREADABLE - SEGMENT_UNSUPPORTED].n++;
         return NULL;
+    }
     struct segment *segment = &segments->list[segments->n++];
     *segment = (struct segment){
         .path = path, .name = path + strlen(path) - strlen(name), .directory = segments->scanned};
@@ -183,6 +185,9 @@ static void log_directory(const struct segments *segments, const struct director
         LOG_INFO(log, "watching for segments", "directory", directory->path);
     else if (directory->state == DIRECTORY_REFUSED)
         LOG_ERROR(log, "directory refused", "directory", directory->path, "reason", directory->why);
+    else if (directory->state == DIRECTORY_FAILED)
+        LOG_WARN(log, "directory cannot be looked at: what is known of it stays", "directory",
+                 directory->path, "reason", directory->why);
     else if (directory->by_default)
         LOG_DEBUG(log, "directory does not exist yet", "directory", directory->path);
     else
@@ -206,6 +211,15 @@ static void forget_unseen(struct segments *segments)
     segments->n = kept;
 }
 
+/* For want of a descriptor, say: segments that we have open are served on. */
+static void keep_unseen(struct segments *segments)
+{
+    segments->errors[SEGMENT_UNREADABLE - SEGMENT_UNSUPPORTED].n++;
+    for (size_t i = 0; i < segments->n; i++)
+        if (segments->list[i].directory == segments->scanned)
+            segments->list[i].seen = true;
+}
+
 static void scan(struct segments *segments)
 {
     for (size_t i = 0; i < segments->n; i++)
@@ -214,6 +228,8 @@ static void scan(struct segments *segments)
         segments->scanned = &segments->directories[i];
         if (directory_scan(segments->scanned, found, segments))
             log_directory(segments, segments->scanned);
+        if (segments->scanned->state == DIRECTORY_FAILED)
+            keep_unseen(segments);
     }
     forget_unseen(segments);
 }

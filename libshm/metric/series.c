@@ -77,7 +77,7 @@ static int write_series(struct smx_segment *segment, const struct smx__family *f
     if (error)
         return error;
     SMX__CRASH_POINT("series.allocated");
-    error = smx__family_cells(segment, family, &cell);
+    error = smx__family_cells(segment, family, smx__family_hist(segment, family), &cell);
     if (error) {
         /* Or else failing lookups would eat what smaller things still fit into. */
         smx__give_back(segment, *at, size);

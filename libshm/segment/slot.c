@@ -59,14 +59,15 @@ int smx__lock_byte(int fd, int64_t at, int type)
 /* Whether a write lock lies in [at, at + length), and whose. Asked in the name of the open file
  * description, to which the record locks of every process are foreign, also our own: F_GETLK would
  * call a slot free that this process, or another copy of libshm in it, has. Asked for a read lock:
- * so that only write locks are in the way. */
+ * so that only write locks are in the way. Where that cannot be known, somebody is taken to live,
+ * of pid 0: or else his slot would be taken from him. */
 static bool is_locked(int fd, int64_t at, int64_t length, pid_t *pid)
 {
     struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = length};
-    if (fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_WRLCK)
-        return false;
+    if (fcntl(fd, F_OFD_GETLK, &lock) != 0)
+        lock = (struct flock){.l_type = F_WRLCK};
     *pid = lock.l_pid;
-    return true;
+    return lock.l_type == F_WRLCK;
 }
 
 bool smx__lock_is_held(int fd, int64_t at)
@@ -146,7 +147,12 @@ static void regain(struct smx_segment *segment)
 bool smx__fd_check(struct smx_segment *segment)
 {
     struct stat st;
-    if (fstat(segment->fd, &st) == 0 && st.st_ino == segment->inode && st.st_dev == segment->device)
+    bool known = fstat(segment->fd, &st) == 0;
+    if (known && st.st_ino == segment->inode && st.st_dev == segment->device)
+        return true;
+    /* Not closed, and no more to be known (a sandbox): then the locks stand, and must not be
+     * dropped by a second descriptor. */
+    if (!known && errno != EBADF)
         return true;
     int fd = open(segment->path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
@@ -282,8 +288,8 @@ void smx__slot_claim(struct smx_segment *segment)
     if (!__atomic_compare_exchange_n(&segment->proc->busy, &idle, 1, false, __ATOMIC_ACQUIRE,
                                      __ATOMIC_RELAXED))
         return;
-    if (__atomic_load_n(&segment->proc->word, __ATOMIC_RELAXED) == 0 &&
-        !(smx__fd_check(segment) && take_any(segment))) {
+    uint64_t word = __atomic_load_n(&segment->proc->word, __ATOMIC_RELAXED);
+    if ((uint32_t)word == 0 && !(smx__fd_check(segment) && take_any(segment)) && word == 0) {
         __atomic_fetch_add(&segment->header->lost[SMX_LOST_SLOTS], 1, __ATOMIC_RELAXED);
         __atomic_store_n(&segment->proc->word, SMX__SPILL_WORD, __ATOMIC_RELAXED);
     }
@@ -298,7 +304,7 @@ struct smx__slot *smx__slot_own(const struct smx_segment *segment)
 
 void smx__slot_keep(struct smx_segment *segment)
 {
-    if (smx__fd_check(segment) && __atomic_load_n(&segment->proc->word, __ATOMIC_RELAXED) == 0)
+    if (smx__fd_check(segment) && !smx__slot_own(segment))
         smx__slot_claim(segment);
 }
 

@@ -7,6 +7,7 @@
 #include "libshm/segment/space.h"
 
 #include "libshm/crash.h"
+#include "libshm/segment/clock.h"
 #include "libshm/segment/slot.h"
 
 #include <errno.h>
@@ -15,22 +16,38 @@
 /* Reserved ahead of need, where there is room: fewer system calls while a server registers. */
 enum { RESERVE_AHEAD = 64 * 1024, MAX_TRIES = 1000 };
 
-int smx__reserve(int fd, uint64_t at, uint64_t length)
-{
-    for (int tries = 0; tries < 100; tries++) {
-        /* Never posix_fallocate(3): its fallback writes into the file. KEEP_SIZE: or else the
-         * kernel checks RLIMIT_FSIZE and sends SIGXFSZ. */
-        if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)length) == 0)
-            return 0;
-        if (errno != EINTR)
-            return -errno;
-    }
-    return -EINTR;
-}
+/* Signals in a row, and what is small enough to be had between two of them. */
+enum { MAX_SIGNALS = 100, PIECE = 64 * 1024 };
+
+/* A file system that was full is not asked again at once: asking takes it up to 0.2 ms, and a
+ * server may look a new series up with each request. */
+enum { RETRY_NS = 10 * 1000 * 1000 };
 
 static uint64_t page_up(uint64_t offset)
 {
     return (offset + SMX__PAGE - 1) & ~(uint64_t)(SMX__PAGE - 1);
+}
+
+int smx__reserve(int fd, uint64_t at, uint64_t length)
+{
+    uint64_t piece = length;
+    for (int tries = 0; length > 0;) {
+        /* Never posix_fallocate(3): its fallback writes into the file. KEEP_SIZE: one that somebody
+         * has cut must not grow again. Below its length RLIMIT_FSIZE does not count. */
+        if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)piece) == 0) {
+            tries = 0;
+            at += piece;
+            length -= piece;
+            piece = piece < length ? piece : length;
+        } else if (errno != EINTR || ++tries == MAX_SIGNALS) {
+            return -errno;
+        } else if (piece > PIECE) {
+            /* Up to Linux 6.10 a signal undoes all that a call has done so far: among the ticks of
+             * a profiler many megabytes at a time would never be had. */
+            piece = page_up(piece / 2);
+        }
+    }
+    return 0;
 }
 
 /* Reserve [have, end), where `have` is a value that reserved_to once had, and raise it to end. */
@@ -46,6 +63,22 @@ static int reserve_up(struct smx__header *h, int fd, uint64_t have, uint64_t end
     return error;
 }
 
+/* Relaxed, both: what races with another thread's is a call too many, or a refusal too many. */
+static void note_refusal(struct smx_segment *segment, uint64_t bytes)
+{
+    uint64_t now = smx__clock_ns(CLOCK_MONOTONIC_COARSE);
+    __atomic_store_n(&segment->refused_bytes, bytes, __ATOMIC_RELAXED);
+    __atomic_store_n(&segment->retry_ns, now + RETRY_NS, __ATOMIC_RELAXED);
+}
+
+/* Whether so much, or less, was refused a moment ago. */
+static bool was_refused(const struct smx_segment *segment, uint64_t bytes)
+{
+    uint64_t retry_ns = __atomic_load_n(&segment->retry_ns, __ATOMIC_RELAXED);
+    return retry_ns && bytes >= __atomic_load_n(&segment->refused_bytes, __ATOMIC_RELAXED) &&
+           smx__clock_ns(CLOCK_MONOTONIC_COARSE) < retry_ns;
+}
+
 /* Have [0, end) reserved; a little more if that is to be had. */
 static int reserve_to(struct smx_segment *segment, uint64_t end)
 {
@@ -54,12 +87,18 @@ static int reserve_to(struct smx_segment *segment, uint64_t end)
     uint64_t have = __atomic_load_n(&h->reserved_to, __ATOMIC_ACQUIRE);
     if (end <= have)
         return 0;
+    if (was_refused(segment, end - have))
+        return -ENOSPC;
     if (!smx__fd_check(segment))
         return -EBADF;
     uint64_t want = page_up(end);
     uint64_t ahead = want + RESERVE_AHEAD < h->max_bytes ? want + RESERVE_AHEAD : h->max_bytes;
     int error = reserve_up(h, segment->fd, have, ahead);
-    return error ? reserve_up(h, segment->fd, have, want) : 0;
+    if (error)
+        error = reserve_up(h, segment->fd, have, want);
+    if (error)
+        note_refusal(segment, end - have);
+    return error;
 }
 
 int smx__reserve_all(struct smx__header *h, int fd)
