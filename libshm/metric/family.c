@@ -206,8 +206,8 @@ static void write_hist(struct smx_segment *segment, struct smx__draft *d, const 
 }
 
 /* The series that takes the updates past the cap; made with the family, so that it is there when
- * nothing else fits any more. Announced only when it is first asked for, and with it the family: the
- * family's maker may have been killed before it did. */
+ * nothing else fits any more. Announced only when it is first asked for, and with it the family,
+ * whose maker may have been killed before it did. */
 static void write_overflow(struct smx_segment *segment, struct smx__draft *d, const struct parts *p)
 {
     struct smx__series *series = smx__at(segment, p->overflow);

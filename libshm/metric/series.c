@@ -138,8 +138,8 @@ static const struct smx__series *create(struct smx_segment *segment, struct smx_
 }
 
 /* A series that is hidden, or that nobody has announced yet (its maker may have been killed): make
- * it known. It is visible before it is announced, and announced before it is marked as that: whoever
- * is killed in between leaves the rest to the next one. */
+ * it known. It is visible before it is announced, and announced before it is marked as that:
+ * whoever is killed in between leaves the rest to the next one. */
 static void show(const struct smx_segment *segment, struct smx__series *series)
 {
     uint32_t visible = 0;

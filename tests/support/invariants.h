@@ -5,7 +5,7 @@
  * the reader, and judges what both of them pass over. It remembers what it saw, for some things
  * may never change.
  *
- * What it cannot see in a file: that plain and atomic adds do not meet in a row (3) shows in totals.
+ * What no file shows, that plain and atomic adds do not meet in a row (3), shows in the totals.
  */
 #ifndef SMX_TESTS_INVARIANTS_H
 #define SMX_TESTS_INVARIANTS_H
