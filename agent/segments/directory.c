@@ -58,6 +58,7 @@ static enum directory_state fail(struct directory *directory, int code)
 
 static enum directory_state refuse_code(struct directory *directory, int code)
 {
+    directory->unsure = code == EMFILE || code == ENFILE || code == ENOMEM;
     if (code == ENOENT)
         return DIRECTORY_ABSENT;
     if (code == ELOOP)
@@ -132,6 +133,7 @@ bool directory_scan(struct directory *directory,
     enum directory_state before = directory->state;
     DIR *stream = NULL;
     directory->why[0] = 0;
+    directory->unsure = false;
     directory->state = open_directory(directory, &stream);
     if (!stream)
         return directory->state != before;

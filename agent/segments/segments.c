@@ -2,8 +2,12 @@
  *
  * segments.c - the table of segments. Owns the readers. What directory.c finds is matched with the
  * table by path, device and inode; what follows from it is decided and logged here.
+ *
+ * The table is in the order of the names, and of those of one name in that of their directories: to
+ * find one takes a few steps, and those that may shadow it are beside it.
  */
 #include "agent/segments/segments.h"
+#include "agent/once.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -22,7 +26,9 @@ struct segments {
     size_t n_directories;
     struct segment *list;
     size_t n, size;
-    bool overflowed; /* said that there are more than SEGMENTS_MAX */
+    size_t n_ordered; /* behind these are those that the running scan has added */
+    size_t n_left_out;
+    struct once left_out; /* the paths of those that have been named */
     struct self_count by_state[SEGMENT_STATES - 1];
     struct self_count errors[ERRORS];
     struct directory *scanned; /* while directory_scan() runs */
@@ -57,6 +63,11 @@ const struct self_count *segments_errors(const struct segments *segments, size_t
 {
     *n = ERRORS;
     return segments->errors;
+}
+
+size_t segments_left_out(const struct segments *segments)
+{
+    return segments->n_left_out;
 }
 
 static const char *advice(enum segment_state state)
@@ -110,13 +121,29 @@ static void fail(struct segments *segments, struct segment *segment, enum segmen
     settle(segments, segment, state, why);
 }
 
+static int by_name(const void *left, const void *right)
+{
+    const struct segment *a = left, *b = right;
+    int order = strcmp(a->name, b->name);
+    if (order != 0 || a->directory == b->directory)
+        return order;
+    return a->directory < b->directory ? -1 : 1;
+}
+
+/* A directory that changes while it is read may show a name twice: the added ones are looked at,
+ * too. */
 static struct segment *find(const struct segments *segments, const char *name)
 {
-    for (size_t i = 0; i < segments->n; i++) {
-        struct segment *segment = &segments->list[i];
-        if (segment->directory == segments->scanned && strcmp(segment->name, name) == 0)
+    const struct segment key = {.name = name, .directory = segments->scanned};
+    if (segments->n_ordered > 0) {
+        struct segment *segment =
+            bsearch(&key, segments->list, segments->n_ordered, sizeof key, by_name);
+        if (segment)
             return segment;
     }
+    for (size_t i = segments->n_ordered; i < segments->n; i++)
+        if (by_name(&key, &segments->list[i]) == 0)
+            return &segments->list[i];
     return NULL;
 }
 
@@ -133,13 +160,23 @@ static int grow(struct segments *segments)
     return 0;
 }
 
+/* Count a file that there is no place for. Each is named once, and not all of a million. */
+static void leave_out(struct segments *segments, const char *name)
+{
+    char path[PATH_MAX], most[24];
+    segments->n_left_out++;
+    snprintf(path, sizeof path, "%s/%s", segments->scanned->path, name);
+    snprintf(most, sizeof most, "%zu", segments->options.most);
+    if (once_is_new(&segments->left_out, path))
+        LOG_WARN(segments->options.log, "segment left out", "path", path, "reason",
+                 "there are more than the agent looks at", "most", most, "do",
+                 "remove what nobody uses, or raise the limit of open files (LimitNOFILE=)");
+}
+
 static struct segment *add(struct segments *segments, const char *name)
 {
-    if (segments->n == SEGMENTS_MAX) {
-        if (!segments->overflowed)
-            LOG_WARN(segments->options.log, "too many segments: the rest is left out", "directory",
-                     segments->scanned->path);
-        segments->overflowed = true;
+    if (segments->n >= segments->options.most) {
+        leave_out(segments, name);
         return NULL;
     }
     char *path;
@@ -200,7 +237,7 @@ static void forget_unseen(struct segments *segments)
     size_t kept = 0;
     for (size_t i = 0; i < segments->n; i++) {
         struct segment *segment = &segments->list[i];
-        if (segment->seen) {
+        if (segment->seen || segment->directory->unsure) {
             segments->list[kept++] = *segment;
             continue;
         }
@@ -224,6 +261,7 @@ static void scan(struct segments *segments)
 {
     for (size_t i = 0; i < segments->n; i++)
         segments->list[i].seen = false;
+    segments->n_left_out = 0;
     for (size_t i = 0; i < segments->n_directories; i++) {
         segments->scanned = &segments->directories[i];
         if (directory_scan(segments->scanned, found, segments))
@@ -231,7 +269,11 @@ static void scan(struct segments *segments)
         if (segments->scanned->state == DIRECTORY_FAILED)
             keep_unseen(segments);
     }
+    bool added = segments->n > segments->n_ordered;
     forget_unseen(segments);
+    if (added)
+        qsort(segments->list, segments->n, sizeof segments->list[0], by_name);
+    segments->n_ordered = segments->n;
 }
 
 static void open_reader(struct segments *segments, struct segment *segment)
@@ -310,12 +352,15 @@ static unsigned rank(const struct segments *segments, const struct segment *segm
     return (foreign ? 0x20000u : 0u) + (abandoned ? 0x10000u : 0u) + (unsigned)place;
 }
 
-static bool is_shadowed(const struct segments *segments, const struct segment *segment)
+/* Whether another of its name is preferred: they lie beside it, from `step` on. */
+static bool is_beaten(const struct segments *segments, size_t i, size_t step)
 {
-    for (size_t i = 0; i < segments->n; i++) {
-        const struct segment *other = &segments->list[i];
-        if (other != segment && other->reader && strcmp(other->name, segment->name) == 0 &&
-            rank(segments, other) < rank(segments, segment))
+    const struct segment *segment = &segments->list[i];
+    for (size_t k = i + step; k < segments->n; k += step) {
+        const struct segment *other = &segments->list[k];
+        if (strcmp(other->name, segment->name) != 0)
+            return false;
+        if (other->reader && rank(segments, other) < rank(segments, segment))
             return true;
     }
     return false;
@@ -327,7 +372,8 @@ static void choose(struct segments *segments)
         segments->by_state[i].n = 0;
     for (size_t i = 0; i < segments->n; i++) {
         struct segment *segment = &segments->list[i];
-        if (segment->reader && is_shadowed(segments, segment))
+        /* (size_t)-1 steps to the left; past the first place it leads behind the last. */
+        if (segment->reader && (is_beaten(segments, i, 1) || is_beaten(segments, i, (size_t)-1)))
             settle(segments, segment, SEGMENT_SHADOWED, "another file of this name is served");
         else if (segment->reader)
             settle(segments, segment, SEGMENT_SERVED, "");
@@ -379,6 +425,8 @@ int segments_new(const struct segments_options *options, struct segments **out)
     if (!segments)
         return -ENOMEM;
     segments->options = *options;
+    if (options->most == 0 || options->most > SEGMENTS_MAX)
+        segments->options.most = SEGMENTS_MAX;
     for (unsigned i = 0; i < SEGMENT_STATES - 1; i++)
         segments->by_state[i].name = segment_state_name(i + 1);
     for (unsigned i = 0; i < ERRORS; i++)
@@ -401,6 +449,7 @@ void segments_free(struct segments *segments)
     }
     for (size_t i = 0; i < segments->n_directories; i++)
         free(segments->directories[i].path);
+    once_fini(&segments->left_out);
     free(segments->directories);
     free(segments->list);
     free(segments);

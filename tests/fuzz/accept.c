@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * accept.c - any bytes as an Accept header. Asked of it: one of the formats; OpenMetrics only for
+ * accept.c - any bytes as an Accept and as an Accept-Encoding header. Asked of it: one of the formats; OpenMetrics only for
  * who names it, or anything, messages only for who names them; and the same whatever the case of
  * the letters, with spaces around, and with a type behind that the agent does not have.
  */
@@ -22,6 +22,18 @@ static enum exposition choose(const char *before, const char *header, const char
     return chosen;
 }
 
+/* A coding that may be sent is named, or anything is; the same in capitals. */
+static void check_codings(const char *header, const char *capitals)
+{
+    struct codings codings = accept_codings(header), again = accept_codings(capitals);
+    require(!codings.gzip || strcasestr(header, "gzip") || strchr(header, '*'),
+            "gzip for who did not ask");
+    require(codings.identity || strcasestr(header, "identity") || strchr(header, '*'),
+            "a page refused to who did not ask for that");
+    require(codings.gzip == again.gzip && codings.identity == again.identity,
+            "capitals make a difference to codings");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *header = strndup((const char *)data, size);
@@ -38,9 +50,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(choose(" \t", header, " ") == chosen, "spaces around make a difference");
     if (!strchr(header, '"'))
         require(choose("", header, ", image/png;q=0.9") == chosen, "another type takes part");
-    for (char *c = header; *c; c++)
+    char *capitals = strdup(header);
+    require(capitals != NULL, "no memory");
+    for (char *c = capitals; *c; c++)
         *c = (char)toupper((unsigned char)*c);
-    require(choose("", header, "") == chosen, "capitals make a difference");
+    require(choose("", capitals, "") == chosen, "capitals make a difference");
+    check_codings(header, capitals);
+    free(capitals);
     free(header);
     return 0;
 }

@@ -339,6 +339,7 @@ static void headers(void)
 {
     static const struct line list[] = {
         {"any", "*/*"},
+        {"codings", "gzip;q=0.5, identity;q=0, br, *;q=0.1"},
         {"browser", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"},
         {"prometheus-2.42", "application/openmetrics-text;version=1.0.0,application/"
                             "openmetrics-text;version=0.0.1;q=0.75,text/"
@@ -365,7 +366,7 @@ static void requests(void)
                      "a"},
         {"escaped", "GET /%6detrics?a=%00&b HTTP/1.1\r\nHost: a\r\n"
                     "Accept: application/openmetrics-text;version=1.0.0\r\n"
-                    "Cookie: a=b; c\r\n\r\n"},
+                    "Accept-Encoding: gzip\r\nCookie: a=b; c\r\n\r\n"},
         {"head", "HEAD /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"},
         {"old", "GET /health/ready HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
                 "GET /health/live HTTP/1.0\r\n\r\n"},

@@ -20,6 +20,9 @@
 #include <unistd.h>
 
 enum { ASKED_MAX = 256, IDLE_TURNS = 4 };
+/* Nobody is slow here. */
+#define LONG_NS UINT64_C(1000000000000)
+
 enum { END_OF_WRITE = 0xff, NEXT_CONNECTION = 0xfe };
 
 /* What the pages were asked for on this connection, in order. */
@@ -42,10 +45,13 @@ static struct server {
     bool drained;
 } server;
 
-static struct body *scrape(void *context, enum exposition format)
+static struct body *scrape(void *context, enum exposition format, struct codings codings,
+                           bool *gzip)
 {
     struct server *s = context;
     require(format < EXPOSITION_COUNT, "no format");
+    require(codings.identity || codings.gzip, "no coding");
+    *gzip = codings.gzip;
     return body_ref(s->body);
 }
 
@@ -227,8 +233,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!server.loop)
         make_server();
     int listener = make_listener(&address, &length);
-    struct http_options options = {
-        .loop = server.loop, .log = &server.log, .answer = answer, .context = &server};
+    struct http_options options = {.loop = server.loop,
+                                   .log = &server.log,
+                                   .limits = {.connections = 8,
+                                              .request_ns = LONG_NS,
+                                              .answer_ns = LONG_NS,
+                                              .answer_bytes = 1 << 20},
+                                   .answer = answer,
+                                   .context = &server};
     require(http_new(&options, &http) == 0 && http_listen(http, listener) == 0, "no server");
     for (const uint8_t *end = data + size, *to; data < end; data = to < end ? to + 1 : end) {
         to = memchr(data, NEXT_CONNECTION, (size_t)(end - data));
