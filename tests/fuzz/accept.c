@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * accept.c - any bytes as an Accept and as an Accept-Encoding header. Asked of it: one of the formats; OpenMetrics only for
- * who names it, or anything, messages only for who names them; and the same whatever the case of
- * the letters, with spaces around, and with a type behind that the agent does not have.
+ * accept.c - any bytes as an Accept and as an Accept-Encoding header. Asked of it: one of the
+ * formats; OpenMetrics only for who names it, or anything, messages only for who names them; and
+ * the same whatever the case of the letters, with spaces around, and with a type behind that the
+ * agent does not have.
  */
 #include "agent/http/accept.h"
 
