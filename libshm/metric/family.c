@@ -6,6 +6,7 @@
  */
 #include "libshm/metric/family.h"
 
+#include "libshm/crash.h"
 #include "libshm/metric/bounds.h"
 #include "libshm/diag.h"
 #include "libshm/metric/known.h"
@@ -175,6 +176,7 @@ static void write_hist(struct smx_segment *segment, struct smx__draft *d, const 
 {
     struct smx_hist *hist = smx__at(segment, p->hist);
     smx__known_fill(&p->plan, d, hist);
+    SMX__CRASH_POINT("hist.filled");
     d->family.hist = p->hist;
     if (d->family.n_bounds) {
         d->family.hist_bounds = p->bounds;
@@ -183,15 +185,16 @@ static void write_hist(struct smx_segment *segment, struct smx__draft *d, const 
 }
 
 /* The series that takes the updates past the cap; made with the family, so that it is there when
- * nothing else fits any more. */
+ * nothing else fits any more. Announced only when it is first asked for, and with it the family,
+ * whose maker may have been killed before it did. */
 static void write_overflow(struct smx_segment *segment, struct smx__draft *d, const struct parts *p)
 {
     struct smx__series *series = smx__at(segment, p->overflow);
     series->record.kind = SMX__RECORD_SERIES;
     series->record.size = sizeof *series;
     series->family = smx__ref(p->record);
-    series->state = SMX__ANNOUNCED;
     series->cell = p->cell;
+    SMX__CRASH_POINT("overflow.filled");
     d->family.overflow = p->overflow;
 }
 
@@ -203,17 +206,20 @@ static int write_family(struct smx_segment *segment, struct smx__draft *d, uint3
     int error = allocate_parts(segment, d, &p);
     if (error)
         return error;
+    SMX__CRASH_POINT("family.allocated");
     if (d->family.type == SMX_HISTOGRAM)
         write_hist(segment, d, &p);
     if (d->family.n_labels)
         write_overflow(segment, d, &p);
     struct smx__family *family = smx__at(segment, p.record);
     *family = d->family;
+    SMX__CRASH_POINT("family.fields");
     family->record = (struct smx__record){
         .hash = hash, .kind = SMX__RECORD_FAMILY, .size = (uint32_t)(p.overflow - p.record)};
     if (!family->max_series)
         family->max_series = segment->header->max_series;
     pack(d, (char *)(family + 1));
+    SMX__CRASH_POINT("family.texts");
     *at = p.record;
     return 0;
 }
@@ -274,8 +280,11 @@ static int enter(struct smx_segment *segment, struct smx__draft *d, const struct
             return smx__fail(diag, error, "metric %.100s: no room in %.100s: %s", d->name,
                              segment->path, smx_strerror(error));
         }
+        SMX__CRASH_POINT("family.complete");
         found = smx__registry_walk(segment, &key, smx__ref(at), &broken);
+        SMX__CRASH_POINT("family.published");
         smx__announce(segment);
+        SMX__CRASH_POINT("family.announced");
     }
     if (!found)
         return damaged(segment, d, diag);

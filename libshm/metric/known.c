@@ -6,6 +6,7 @@
  */
 #include "libshm/metric/known.h"
 
+#include "libshm/crash.h"
 #include "libshm/metric/bounds.h"
 
 #include <string.h>
@@ -92,8 +93,10 @@ void smx__known_fill(const struct smx_hist *plan, const struct smx__draft *draft
     uint64_t *entries = (uint64_t *)(void *)(hist + 1);
     uint64_t *threshold = entries + plan->key_count;
     *hist = *plan;
+    SMX__CRASH_POINT("hist.planned");
     for (uint32_t i = 0; i < plan->n_buckets; i++)
         threshold[i] = smx__draft_threshold(draft, i);
+    SMX__CRASH_POINT("hist.thresholds");
     smx__hist_fill(plan, entries, threshold);
 }
 

@@ -6,6 +6,7 @@
  */
 #include "libshm/segment/space.h"
 
+#include "libshm/crash.h"
 #include "libshm/segment/clock.h"
 #include "libshm/segment/slot.h"
 
@@ -73,7 +74,9 @@ static int reserve_up(struct smx_segment *segment, uint64_t have, uint64_t end)
     int error = smx__reserve(segment->fd, have, end - have);
     if (error)
         return error;
+    SMX__CRASH_POINT("reserve.allocated");
     smx__reserve_note(segment, end);
+    SMX__CRASH_POINT("reserve.raised");
     return 0;
 }
 
@@ -156,6 +159,7 @@ int smx__allocate(struct smx_segment *segment, uint64_t size, uint64_t align, ui
         if (__atomic_compare_exchange_n(&h->allocated, &cursor, start + size, false,
                                         __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
             *at = start;
+            SMX__CRASH_POINT("allocate.taken");
             return 0;
         }
     }
@@ -165,8 +169,10 @@ int smx__allocate(struct smx_segment *segment, uint64_t size, uint64_t align, ui
 void smx__give_back(struct smx_segment *segment, uint64_t at, uint64_t size)
 {
     uint64_t end = at + size;
+    SMX__CRASH_POINT("allocate.returning");
     (void)__atomic_compare_exchange_n(&segment->header->allocated, &end, at, false,
                                       __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+    SMX__CRASH_POINT("allocate.returned");
 }
 
 /* The geometry of the extents that cells are cut from. */
@@ -198,16 +204,17 @@ static bool leads_to_cell(struct smx_segment *segment, uint64_t next, const stru
            smx__reach(segment, next, (g->n_rows - 1) * g->row + g->cell);
 }
 
-/* A cell from the current extent: moves the cursor by one. False if the extent is used up. */
+/* A cell from the current extent: moves the cursor by one. False if the extent is used up; *at is
+ * then where the cursor was. */
 static bool cut(struct smx_segment *segment, uint64_t *cursor, const struct geometry *g,
                 uint64_t *at)
 {
-    uint64_t next = __atomic_load_n(cursor, __ATOMIC_RELAXED);
-    for (int tries = 0; leads_to_cell(segment, next, g) && tries < MAX_TRIES; tries++) {
+    *at = __atomic_load_n(cursor, __ATOMIC_RELAXED);
+    for (int tries = 0; leads_to_cell(segment, *at, g) && tries < MAX_TRIES; tries++) {
         /* Relaxed: the cell is zero since the file was made, and found through a record. */
-        if (__atomic_compare_exchange_n(cursor, &next, next + g->cell, false, __ATOMIC_RELAXED,
+        if (__atomic_compare_exchange_n(cursor, at, *at + g->cell, false, __ATOMIC_RELAXED,
                                         __ATOMIC_RELAXED)) {
-            *at = next;
+            SMX__CRASH_POINT("cells.cut");
             return true;
         }
     }
@@ -219,20 +226,23 @@ int smx__allocate_cell(struct smx_segment *segment, enum smx__cells kind, uint64
     struct smx__header *h = segment->header;
     struct geometry g = geometry_of(segment, kind);
     uint64_t *cursor = &h->next_cell[kind];
-    uint64_t seen = __atomic_load_n(cursor, __ATOMIC_RELAXED);
-    if (cut(segment, cursor, &g, at))
-        return 0;
-    uint64_t extent;
-    int error = smx__allocate(segment, g.row * g.n_rows, g.row, &extent);
-    if (error)
-        return error;
-    if (!__atomic_compare_exchange_n(cursor, &seen, extent + g.cell, false, __ATOMIC_RELAXED,
-                                     __ATOMIC_RELAXED) &&
-        cut(segment, cursor, &g, at)) {
-        /* Another thread or process was faster and its extent serves us too. */
-        smx__give_back(segment, extent, g.row * g.n_rows);
-        return 0;
+    uint64_t extent = 0;
+    for (int tries = 0; tries < MAX_TRIES; tries++) {
+        if (cut(segment, cursor, &g, at)) {
+            /* Another thread or process was faster and its extent serves us too. */
+            if (extent)
+                smx__give_back(segment, extent, g.row * g.n_rows);
+            return 0;
+        }
+        int error = extent ? 0 : smx__allocate(segment, g.row * g.n_rows, g.row, &extent);
+        if (error)
+            return error;
+        SMX__CRASH_POINT("cells.extent");
+        if (__atomic_compare_exchange_n(cursor, at, extent + g.cell, false, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED))
+            break;
     }
+    SMX__CRASH_POINT("cells.begun");
     *at = extent;
     return 0;
 }
