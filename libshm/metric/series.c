@@ -5,6 +5,7 @@
  */
 #include "libshm/metric/series.h"
 
+#include "libshm/crash.h"
 #include "libshm/metric/family.h"
 #include "libshm/metric/find.h"
 #include "libshm/names.h"
@@ -50,11 +51,11 @@ static bool same_values(const struct smx__record *record, const void *what)
 }
 
 /* Walk the chain of the values, as smx__registry_walk() does. */
-static struct smx__series *walk(const struct smx_segment *segment, const struct asked *a,
-                                uint32_t mine)
+static struct smx__series *walk(struct smx_segment *segment, const struct asked *a, uint32_t mine,
+                                bool *broken)
 {
     const struct smx__key key = {a->wanted.hash, a->wanted.size, same_values, a};
-    return (struct smx__series *)(void *)smx__registry_walk(segment, &key, mine);
+    return (struct smx__series *)(void *)smx__registry_walk(segment, &key, mine, broken);
 }
 
 static bool valid_values(const struct asked *a)
@@ -67,7 +68,7 @@ static bool valid_values(const struct asked *a)
     return true;
 }
 
-static int write_series(struct smx_segment *segment, const struct smx__family *family,
+static int write_series(struct smx_segment *segment, const struct smx__known *known,
                         const struct asked *w, uint64_t *at)
 {
     const uint64_t size = w->wanted.size;
@@ -75,18 +76,21 @@ static int write_series(struct smx_segment *segment, const struct smx__family *f
     int error = smx__allocate(segment, size, 8, at);
     if (error)
         return error;
-    error = smx__family_cells(segment, family, smx__family_hist(segment, family), &cell);
+    SMX__CRASH_POINT("series.allocated");
+    error = smx__family_cells(segment, &known->family, known->hist, &cell);
     if (error) {
         /* Or else failing lookups would eat what smaller things still fit into. */
         smx__give_back(segment, *at, size);
         return error;
     }
+    SMX__CRASH_POINT("series.cells");
     struct smx__series *series = smx__at(segment, *at);
     char *text = (char *)(series + 1);
     for (unsigned i = 0; i < w->n; i++) {
         memcpy(text, w->strings[i], strlen(w->strings[i]));
         text += smx__padded(w->strings[i]);
     }
+    SMX__CRASH_POINT("series.values");
     series->record = (struct smx__record){
         .hash = w->wanted.hash, .kind = SMX__RECORD_SERIES, .size = (uint32_t)size};
     series->family = w->wanted.family;
@@ -94,55 +98,89 @@ static int write_series(struct smx_segment *segment, const struct smx__family *f
     return 0;
 }
 
-static const struct smx__series *overflow(const struct smx_segment *segment,
-                                          const struct smx__family *family, enum smx_lost reason)
+static struct smx__series *overflow(struct smx_segment *segment, const struct smx__known *known,
+                                    enum smx_lost reason)
 {
+    uint64_t at = known->family.overflow;
     smx__lose(segment, reason);
-    return family->overflow ? smx__at(segment, family->overflow) : NULL;
+    return smx__reach(segment, at, sizeof(struct smx__series)) ? smx__at(segment, at) : NULL;
+}
+
+/* Why something could not be written. */
+static enum smx_lost reason_of(int error)
+{
+    return error == -EPROTO ? SMX_LOST_DAMAGED : SMX_LOST_SPACE;
 }
 
 /* Create the series, or find the one that another was faster with. */
-static const struct smx__series *create(struct smx_segment *segment, struct smx__family *family,
-                                        const struct asked *w)
+static struct smx__series *create(struct smx_segment *segment, const struct smx__known *known,
+                                  const struct asked *w)
 {
+    struct smx__family *shared = smx__at(segment, known->at);
+    bool broken = false;
+    /* Acquire: pairs with the release below. Who has counted has published before: if the cap was
+     * reached by another's making this very series, it is found now. */
+    if (__atomic_load_n(&shared->n_series, __ATOMIC_ACQUIRE) >= known->family.max_series) {
+        struct smx__series *made = walk(segment, w, 0, &broken);
+        return made ? made : overflow(segment, known, SMX_LOST_SERIES_CAP);
+    }
+    uint64_t at;
+    int error = write_series(segment, known, w, &at);
+    if (error)
+        return overflow(segment, known, reason_of(error));
+    SMX__CRASH_POINT("series.complete");
+    struct smx__series *published = walk(segment, w, smx__ref(at), &broken);
+    SMX__CRASH_POINT("series.published");
+    if (!published)
+        return overflow(segment, known, SMX_LOST_DAMAGED);
+    /* Counted last, by the winner alone: counting first makes the losers of this race, and whoever
+     * is killed in between, use up the cap. So it is passed by one for each thread that is at
+     * this point at the same time, at most. */
+    if (published == smx__at(segment, at)) {
+        __atomic_fetch_add(&shared->n_series, 1, __ATOMIC_RELEASE);
+        SMX__CRASH_POINT("series.counted");
+    }
+    return published;
+}
+
+/* A series that is hidden, or that nobody has announced yet (its maker may have been killed): make
+ * it known. It is visible before it is announced, and announced before it is marked as that:
+ * whoever is killed in between leaves the rest to the next one. */
+static void show(const struct smx_segment *segment, struct smx__series *series)
+{
+    uint32_t visible = 0;
+    /* Relaxed: readers see it through `published`, which moves with release. */
+    __atomic_store_n(&series->state, visible, __ATOMIC_RELAXED);
+    SMX__CRASH_POINT("show.visible");
+    smx__announce(segment);
+    SMX__CRASH_POINT("show.announced");
+    /* Release: who finds the mark announces nothing, so it comes last. If the series was hidden
+     * again meanwhile, it stays so. */
+    (void)__atomic_compare_exchange_n(&series->state, &visible, SMX__ANNOUNCED, false,
+                                      __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+    SMX__CRASH_POINT("show.marked");
+}
+
+/* Find the series, or create it, unless its chain is broken: then every lookup would leave one more
+ * record behind. */
+static struct smx__series *find_or_create(struct smx_segment *segment,
+                                          const struct smx__known *known, const struct asked *w)
+{
+    bool broken = false;
+    struct smx__series *series = walk(segment, w, 0, &broken);
+    if (series)
+        return series;
     if (!valid_values(w)) {
         smx__lose(segment, SMX_LOST_INVALID);
         return NULL;
     }
-    /* Acquire: pairs with the release below. Who has counted has published before: if the cap was
-     * reached by another's making this very series, it is found now. */
-    if (__atomic_load_n(&family->n_series, __ATOMIC_ACQUIRE) >= family->max_series) {
-        const struct smx__series *made = walk(segment, w, 0);
-        return made ? made : overflow(segment, family, SMX_LOST_SERIES_CAP);
-    }
-    uint64_t at;
-    if (write_series(segment, family, w, &at) != 0)
-        return overflow(segment, family, SMX_LOST_SPACE);
-    const struct smx__series *published = walk(segment, w, smx__ref(at));
-    if (!published)
-        return overflow(segment, family, SMX_LOST_SPACE);
-    /* Counted last, by the winner alone: counting first makes the losers of this race, and whoever
-     * is killed in between, use up the cap. So it is passed by one for each thread that is at
-     * this point at the same time, at most. */
-    if (published == smx__at(segment, at))
-        __atomic_fetch_add(&family->n_series, 1, __ATOMIC_RELEASE);
-    return published;
+    return broken ? overflow(segment, known, SMX_LOST_DAMAGED) : create(segment, known, w);
 }
 
-/* A series that is hidden, or that nobody has announced yet (its maker may have been killed):
- * make it known. */
-static void show(const struct smx_segment *segment, struct smx__series *series)
+void *smx__series_make(smx_family handle, const char *const values[], enum smx_type type,
+                       bool is_double)
 {
-    /* Relaxed: readers see it through `published`, which moves with release. Announce first: if we
-     * are killed before the store, the next one announces once more. */
-    smx__announce(segment);
-    __atomic_store_n(&series->state, SMX__ANNOUNCED, __ATOMIC_RELAXED);
-    smx__announce(segment);
-}
-
-const struct smx__series *smx__series_make(smx_family handle, const char *const values[],
-                                           enum smx_type type, bool is_double)
-{
+    struct smx__known *known = smx__known(handle);
     struct asked w;
     if (!smx__family_is(handle.record, type, is_double))
         return NULL;
@@ -150,15 +188,17 @@ const struct smx__series *smx__series_make(smx_family handle, const char *const 
         smx__lose(handle.segment, SMX_LOST_INVALID);
         return NULL;
     }
-    const struct smx__series *series = walk(handle.segment, &w, 0);
-    if (!series) {
-        int saved = errno;
-        series = create(handle.segment, (struct smx__family *)(uintptr_t)handle.record, &w);
-        errno = saved;
-    }
-    if (series && __atomic_load_n(&series->state, __ATOMIC_RELAXED) != SMX__ANNOUNCED)
-        show(handle.segment, (struct smx__series *)(uintptr_t)series);
-    return series;
+    int saved = errno;
+    struct smx__series *series = find_or_create(handle.segment, known, &w);
+    errno = saved;
+    if (!series)
+        return NULL;
+    if (__atomic_load_n(&series->state, __ATOMIC_RELAXED) != SMX__ANNOUNCED)
+        show(handle.segment, series);
+    void *cell = smx__known_cell(handle.segment, known, smx__series_cell(series));
+    if (!cell)
+        smx__lose(handle.segment, SMX_LOST_DAMAGED);
+    return cell;
 }
 
 int smx_series_remove(smx_family handle, const char *const values[])
@@ -166,11 +206,14 @@ int smx_series_remove(smx_family handle, const char *const values[])
     struct asked w;
     if (!handle.record || !prepare(handle, values, &w))
         return -EINVAL;
-    struct smx__series *series = walk(handle.segment, &w, 0);
+    bool broken = false;
+    struct smx__series *series = walk(handle.segment, &w, 0, &broken);
     if (!series)
         return -ENOENT;
     /* Relaxed: as in show(). */
     __atomic_fetch_or(&series->state, SMX__HIDDEN, __ATOMIC_RELAXED);
+    SMX__CRASH_POINT("remove.hidden");
     smx__announce(handle.segment);
+    SMX__CRASH_POINT("remove.done");
     return 0;
 }

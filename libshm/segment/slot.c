@@ -11,6 +11,8 @@
  */
 #include "libshm/segment/slot.h"
 
+#include "libshm/crash.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -39,7 +41,7 @@ static uint64_t state_phase(uint64_t state)
 
 static struct smx__slot *slot_table(const struct smx_segment *segment)
 {
-    return (struct smx__slot *)(void *)((char *)segment->header + segment->header->slots_at);
+    return segment->slot_table;
 }
 
 int smx__lock_byte(int fd, int64_t at, int type)
@@ -132,6 +134,7 @@ static void regain(struct smx_segment *segment)
         return;
     int64_t at = SMX__LOCK_AT + (slot - slot_table(segment));
     bool locked = smx__lock_byte(segment->fd, at, F_WRLCK) == 0;
+    SMX__CRASH_POINT("slot.regaining");
     /* Acquire: pairs with the CAS of whoever claims: it comes before the claimer's try to lock. */
     uint64_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
     if (locked && state >> 32 == word >> 32 && state_phase(state) == SMX__SLOT_LIVE)
@@ -191,12 +194,13 @@ struct claimer {
 /* Let readers look at slots up to this one. */
 static void uncover(struct smx__header *h, uint32_t index)
 {
-    /* Relaxed: a reader that sees the word too late sees the slot a scrape later. Bounded: each
-     * failure is another's success, and there are no more than slots. */
+    /* Relaxed: a reader that sees the word too late sees the slot a scrape later. Each failure is
+     * another's success, and there are no more of them than slots. */
     uint32_t used = __atomic_load_n(&h->slots_used, __ATOMIC_RELAXED);
-    while (used <= index && !__atomic_compare_exchange_n(&h->slots_used, &used, index + 1, false,
-                                                         __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        continue;
+    for (int tries = 0; used <= index && tries < SMX__MAX_SLOTS; tries++)
+        if (__atomic_compare_exchange_n(&h->slots_used, &used, index + 1, false, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED))
+            return;
 }
 
 /* Take one slot. True if it is ours now. */
@@ -214,21 +218,26 @@ static bool take(struct smx_segment *segment, uint32_t index, const struct claim
     if (generation < SMX__FIRST_GENERATION || generation > SMX__LAST_GENERATION)
         generation = SMX__FIRST_GENERATION;
     uncover(segment->header, index);
+    SMX__CRASH_POINT("slot.uncovered");
     uint64_t claiming = state_word(generation, me->pid, SMX__SLOT_CLAIMING);
     if (!__atomic_compare_exchange_n(&slot->state, &seen, claiming, false, __ATOMIC_ACQUIRE,
                                      __ATOMIC_RELAXED))
         return false;
+    SMX__CRASH_POINT("slot.claiming");
     if (smx__lock_byte(segment->fd, SMX__LOCK_AT + index, F_WRLCK) != 0) {
+        SMX__CRASH_POINT("slot.refused");
         /* Somebody was faster, or reads lock it: leave no claim that bears our pid. */
         (void)__atomic_compare_exchange_n(&slot->state, &claiming,
                                           state_word(generation, 0, SMX__SLOT_FREE), false,
                                           __ATOMIC_RELAXED, __ATOMIC_RELAXED);
         return false;
     }
+    SMX__CRASH_POINT("slot.locked");
     slot->pid_ns = me->pid_ns;
     slot->start = start_time();
     slot->heartbeat = 0;
     memcpy(slot->role, segment->role, sizeof slot->role);
+    SMX__CRASH_POINT("slot.filled");
     /* Release: pairs with the reader's acquire of the state; the fields above are complete. */
     if (!__atomic_compare_exchange_n(&slot->state, &claiming,
                                      state_word(generation, me->pid, SMX__SLOT_LIVE), false,
@@ -236,6 +245,7 @@ static bool take(struct smx_segment *segment, uint32_t index, const struct claim
         (void)smx__lock_byte(segment->fd, SMX__LOCK_AT + index, F_UNLCK);
         return false;
     }
+    SMX__CRASH_POINT("slot.live");
     /* Relaxed: the word is only read by this process, as a value on its own. */
     __atomic_store_n(&segment->proc->word, (uint64_t)generation << 32 | (index + 1),
                      __ATOMIC_RELAXED);
@@ -260,7 +270,7 @@ static bool looks_live(const struct smx__slot *slot, const struct claimer *me)
 static bool take_any(struct smx_segment *segment)
 {
     const struct claimer me = {.pid = (uint64_t)getpid(), .pid_ns = smx__pid_namespace()};
-    uint32_t slots = segment->header->slots;
+    uint32_t slots = segment->slots;
     for (uint32_t i = 0; i < slots; i++)
         if ((i < EXACT || !looks_live(&slot_table(segment)[i], &me)) && take(segment, i, &me))
             return true;
@@ -305,6 +315,7 @@ void smx__slot_release(struct smx_segment *segment)
     struct smx__slot *slot = smx__slot_own(segment);
     __atomic_store_n(&segment->closed, 1, __ATOMIC_RELAXED);
     __atomic_store_n(&segment->proc->word, 0, __ATOMIC_RELAXED);
+    SMX__CRASH_POINT("close.begun");
     if (!slot || !smx__fd_check(segment))
         return;
     uint64_t seen = __atomic_load_n(&slot->state, __ATOMIC_RELAXED);
@@ -314,5 +325,7 @@ void smx__slot_release(struct smx_segment *segment)
     __atomic_compare_exchange_n(&slot->state, &seen,
                                 state_word((uint32_t)(seen >> 32), 0, SMX__SLOT_FREE), false,
                                 __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+    SMX__CRASH_POINT("close.freed");
     (void)smx__lock_byte(segment->fd, SMX__LOCK_AT + (slot - slot_table(segment)), F_UNLCK);
+    SMX__CRASH_POINT("close.done");
 }
