@@ -67,6 +67,10 @@
  *     owner and value first change together, by a 16-byte CAS.
  *  7. hist descriptors never change after their family is published.
  *  8. A directory entry always names a completely initialised segment.
+ *
+ * A process that writes does not rely on them: another one may have damaged what it finds. It takes
+ * the header's constant numbers once, checked; makes an address of an offset only where it knows
+ * the bytes to be reserved; and finds rows and buckets by what it was told at registration.
  */
 #ifndef SMX_LAYOUT_H
 #define SMX_LAYOUT_H

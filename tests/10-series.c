@@ -65,7 +65,7 @@ static void the_cap_sends_what_is_past_it_to_one_overflow_series(void **state)
     assert_int_equal(cells_lost(segment, SMX_LOST_SERIES_CAP), 3);
     smx_counter_add(over, 3);
     assert_int_equal(smx_counter_value(numbered(family, 4711)), 3);
-    assert_int_equal(((const struct smx__family *)family.record)->n_series, CAP);
+    assert_int_equal(cells_family(family)->n_series, CAP);
 }
 
 static void a_removed_series_comes_back_with_its_value(void **state)

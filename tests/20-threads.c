@@ -97,7 +97,7 @@ static void *fill_up_to_the_cap(void *argument)
     (void)argument;
     pthread_barrier_wait(&barrier);
     const char *start = (const char *)segment->header;
-    const struct smx__family *family = capped.record;
+    const struct smx__family *family = cells_family(capped);
     const struct smx__series *series =
         (const struct smx__series *)(const void *)(start + family->overflow);
     for (unsigned i = 0; i < SERIES; i++) {
@@ -120,7 +120,7 @@ static void racing_up_to_the_cap_sends_nobody_to_the_overflow(void **state)
         struct smx_metric metric = {.name = name, .labels = {"n"}, .max_series = SERIES};
         capped = smx_counter_family(segment, &metric, NULL);
         in_threads(fill_up_to_the_cap);
-        assert_int_equal(((const struct smx__family *)capped.record)->n_series, SERIES);
+        assert_int_equal(cells_family(capped)->n_series, SERIES);
     }
     assert_int_equal(overflows, 0);
     assert_int_equal(cells_lost(segment, SMX_LOST_SERIES_CAP), 0);

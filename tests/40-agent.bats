@@ -125,7 +125,7 @@ OPTIONS
     done
     [ "$(status -d x=y "http://agent/metrics?debug=1")" = 405 ]
     headers -X POST http://agent/metrics | grep -qx 'Allow: GET, HEAD'
-    for path in /nothing /metrics/ /health/ready/ //; do
+    for path in /nothing /metrics/ /health/ready/ // /metrics%00 /%00metrics /metrics%00x; do
         [ "$(status "http://agent$path")" = 404 ]
         [ "$(status -X POST "http://agent$path")" = 404 ]
     done

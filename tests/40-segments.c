@@ -36,6 +36,7 @@ static void count_closing(void *context, smx_reader *reader)
     f->closed++;
 }
 
+/* The tables of the tests allow each user eight megabytes. */
 static struct segments *make_table_of(struct fixture *f, const char *const directories[], size_t n,
                                       size_t most)
 {
@@ -43,6 +44,7 @@ static struct segments *make_table_of(struct fixture *f, const char *const direc
     struct segments_options options = {.directories = directories,
                                        .n_directories = n,
                                        .most = most,
+                                       .owner_bytes = 8 << 20,
                                        .log = &f->log,
                                        .closing = count_closing,
                                        .context = f};
@@ -150,6 +152,17 @@ static uint64_t count_of(const struct segment *segment)
     return smx_reader_family(segment->reader, 0)->series[0].count;
 }
 
+/* How often a reason was counted. */
+static uint64_t counted(const struct fixture *f, const char *reason)
+{
+    size_t n;
+    const struct self_count *errors = segments_errors(f->segments, &n);
+    while (n > 0 && strcmp(errors[n - 1].name, reason) != 0)
+        n--;
+    assert_true(n > 0);
+    return errors[n - 1].n;
+}
+
 static void a_segment_is_found_read_and_let_go(void **state)
 {
     struct fixture *f = *state;
@@ -207,10 +220,7 @@ static void garbage_is_logged_once_and_again_for_a_new_inode(void **state)
     for (int i = 0; i < 5; i++)
         assert_int_equal(state_of(f, "shop.v1.smx"), SEGMENT_DAMAGED);
     assert_int_equal(logged(f, "segment left out"), 1);
-    size_t n;
-    const struct self_count *errors = segments_errors(f->segments, &n);
-    assert_string_equal(errors[SEGMENT_DAMAGED - SEGMENT_UNSUPPORTED].name, "damaged");
-    assert_int_equal(errors[SEGMENT_DAMAGED - SEGMENT_UNSUPPORTED].n, 5);
+    assert_int_equal(counted(f, "not_a_segment"), 5);
     write_file(path_in(f, "other"), "still not a segment");
     char other[SEGWRITER_PATH_SIZE];
     snprintf(other, sizeof other, "%s/other", f->directory);
@@ -255,14 +265,62 @@ static void what_is_no_regular_file_is_refused_without_being_opened(void **state
     assert_int_equal(logged(f, "not a regular file"), 1);
 }
 
+/* Write a segment of which so much is allocated, and there. */
+static void write_large(struct fixture *f, const char *app, uint64_t allocated)
+{
+    char path[SEGWRITER_PATH_SIZE];
+    struct segwriter *w =
+        segwriter_new(&(struct segwriter_options){.app = app, .capacity = 8 << 20});
+    segwriter_put(w, 1024, 8, allocated);
+    assert_int_equal(segwriter_save(w, f->directory, path), 0);
+    segwriter_free(w);
+}
+
+static void no_user_has_more_read_than_his_share(void **state)
+{
+    struct fixture *f = *state;
+    write_large(f, "large", 5 << 20);
+    assert_int_equal(state_of(f, "large.v1.smx"), SEGMENT_SERVED);
+    write_large(f, "second", 5 << 20);
+    segments_update(f->segments);
+    /* In the order in which the directory shows them. */
+    bool first = state_of(f, "large.v1.smx") == SEGMENT_SERVED;
+    bool second = state_of(f, "second.v1.smx") == SEGMENT_SERVED;
+    assert_true(first != second);
+    assert_int_equal(counted(f, "too_large"), 3);
+    assert_int_equal(logged(f, "state=unreadable"), 1);
+    if (geteuid() != 0) {
+        print_message("# needs root to give a file away: not all tested\n");
+        return;
+    }
+    assert_int_equal(chmod(f->directory, 01777), 0);
+    assert_int_equal(chown(path_in(f, "second.v1.smx"), 12345, 12345), 0);
+    assert_int_equal(state_of(f, "large.v1.smx"), SEGMENT_SERVED);
+    assert_int_equal(state_of(f, "second.v1.smx"), SEGMENT_SERVED);
+}
+
+static void holes_are_not_read(void **state)
+{
+    struct fixture *f = *state;
+    write_large(f, "sparse", 5 << 20);
+    assert_int_equal(truncate(path_in(f, "sparse.v1.smx"), 16384), 0);
+    assert_int_equal(truncate(path_in(f, "sparse.v1.smx"), 8 << 20), 0);
+    assert_int_equal(state_of(f, "sparse.v1.smx"), SEGMENT_DAMAGED);
+    assert_int_equal(counted(f, "holes"), 1);
+}
+
 static void a_segment_that_names_another_application_is_refused(void **state)
 {
     struct fixture *f = *state;
     char path[SEGWRITER_PATH_SIZE];
     write_segment(f->directory, "shop", 41, path);
     assert_int_equal(rename(path, path_in(f, "bank.v1.smx")), 0);
-    assert_int_equal(state_of(f, "bank.v1.smx"), SEGMENT_REFUSED);
-    assert_int_equal(f->closed, 1);
+    for (unsigned i = 1; i < 5; i++) {
+        assert_int_equal(state_of(f, "bank.v1.smx"), SEGMENT_REFUSED);
+        assert_int_equal(counted(f, "misnamed"), i);
+        assert_int_equal(f->closed, i);
+    }
+    assert_int_equal(logged(f, "its header names another"), 1);
 }
 
 static void only_the_names_of_segments_are_looked_at(void **state)
@@ -513,6 +571,8 @@ int main(void)
         TEST(a_link_is_refused_even_to_a_sound_segment),
         TEST(what_is_no_regular_file_is_refused_without_being_opened),
         TEST(a_segment_that_names_another_application_is_refused),
+        TEST(no_user_has_more_read_than_his_share),
+        TEST(holes_are_not_read),
         TEST(only_the_names_of_segments_are_looked_at),
         TEST(owners_count_in_a_directory_that_is_not_sticky),
         TEST(of_one_name_in_two_directories_the_first_is_served),

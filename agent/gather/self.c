@@ -115,8 +115,8 @@ void self_expose(struct own *own, const struct self_stats *stats)
     static const struct own_family segments = {"smx_agent_segments",
                                                "Segment files found, by state.", NULL, SMX_GAUGE};
     static const struct own_family errors = {
-        "smx_agent_segment_errors_total",
-        "Attempts to read a segment that failed, by reason; its metrics are missing meanwhile.",
+        "smx_segment_errors_total",
+        "Segments that could not be read and records that were left out, at each look, by reason.",
         NULL, SMX_COUNTER};
     static const struct own_family left_out = {
         "smx_agent_left_out_segments",

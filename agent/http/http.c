@@ -139,6 +139,18 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     return send_reply(http, connection, &reply);
 }
 
+/* A NUL, which the library would take for the end, becomes a byte that no path has: /metrics%00x is
+ * not /metrics. */
+static size_t unescape(void *context, struct MHD_Connection *connection, char *text)
+{
+    (void)context;
+    (void)connection;
+    size_t length = MHD_http_unescape(text);
+    for (char *nul = text; (nul = memchr(nul, 0, length - (size_t)(nul - text)));)
+        *nul = '\xff';
+    return length;
+}
+
 static void *request_begins(void *context, const char *uri, struct MHD_Connection *connection)
 {
     struct http *http = context;
@@ -236,9 +248,10 @@ static int start_daemon(struct http *http)
     http->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG, 0, NULL, NULL, handle, http,
         MHD_OPTION_EXTERNAL_LOGGER, log_from_library, http, MHD_OPTION_CONNECTION_LIMIT, most,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_URI_LOG_CALLBACK,
-        request_begins, http, MHD_OPTION_NOTIFY_COMPLETED, request_ends, http,
-        MHD_OPTION_NOTIFY_CONNECTION, connection_changes, http, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_UNESCAPE_CALLBACK,
+        unescape, http, MHD_OPTION_URI_LOG_CALLBACK, request_begins, http,
+        MHD_OPTION_NOTIFY_COMPLETED, request_ends, http, MHD_OPTION_NOTIFY_CONNECTION,
+        connection_changes, http, MHD_OPTION_END);
     if (!http->daemon)
         return -ENOMEM;
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD);

@@ -17,8 +17,53 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The states that are errors are the last ones. */
-enum { ERRORS = SEGMENT_STATES - SEGMENT_UNSUPPORTED };
+#define DEFAULT_OWNER_BYTES (UINT64_C(1) << 30)
+
+/* Why a whole file is left out. */
+enum fault {
+    FAULT_LINK,
+    FAULT_NOT_REGULAR,
+    FAULT_OWNER,
+    FAULT_MISNAMED,
+    FAULT_PERMISSION,
+    FAULT_REPLACED,
+    FAULT_UNREADABLE,
+    FAULT_VERSION,
+    FAULT_NOT_A_SEGMENT,
+    FAULT_HEADER,
+    FAULT_TRUNCATED,
+    FAULT_HOLES,
+    FAULT_TOO_LARGE,
+    FAULTS
+};
+
+static const struct {
+    const char *name; /* the label `reason` */
+    enum segment_state state;
+} faults[FAULTS] = {
+    [FAULT_LINK] = {"link", SEGMENT_REFUSED},
+    [FAULT_NOT_REGULAR] = {"not_regular", SEGMENT_REFUSED},
+    [FAULT_OWNER] = {"owner", SEGMENT_REFUSED},
+    [FAULT_MISNAMED] = {"misnamed", SEGMENT_REFUSED},
+    [FAULT_PERMISSION] = {"permission", SEGMENT_UNREADABLE},
+    [FAULT_REPLACED] = {"replaced", SEGMENT_UNREADABLE},
+    [FAULT_UNREADABLE] = {"unreadable", SEGMENT_UNREADABLE},
+    [FAULT_VERSION] = {"version", SEGMENT_UNSUPPORTED},
+    [FAULT_NOT_A_SEGMENT] = {"not_a_segment", SEGMENT_DAMAGED},
+    [FAULT_HEADER] = {"header", SEGMENT_DAMAGED},
+    [FAULT_TRUNCATED] = {"truncated", SEGMENT_DAMAGED},
+    [FAULT_HOLES] = {"holes", SEGMENT_DAMAGED},
+    [FAULT_TOO_LARGE] = {"too_large", SEGMENT_UNREADABLE},
+};
+
+/* Whole files, then records. */
+enum { ERRORS = (int)FAULTS + (int)SMX_UNSOUND_COUNT };
+
+/* What is left to be read of one user's segments in the update that runs. */
+struct share {
+    uid_t owner;
+    uint64_t left;
+};
 
 struct segments {
     struct segments_options options;
@@ -32,6 +77,8 @@ struct segments {
     struct self_count by_state[SEGMENT_STATES - 1];
     struct self_count errors[ERRORS];
     struct directory *scanned; /* while directory_scan() runs */
+    struct share shares[SEGMENTS_MAX];
+    size_t n_shares;
 };
 
 const char *segment_state_name(enum segment_state state)
@@ -91,11 +138,10 @@ static const char *advice(enum segment_state state)
 static void settle(struct segments *segments, struct segment *segment, enum segment_state state,
                    const char *why)
 {
-    if (state >= SEGMENT_UNSUPPORTED)
-        segments->errors[state - SEGMENT_UNSUPPORTED].n++;
-    if (segment->state == state && strcmp(segment->why, why) == 0)
-        return;
     segment->state = state;
+    if (segment->said == state && strcmp(segment->why, why) == 0)
+        return;
+    segment->said = state;
     snprintf(segment->why, sizeof segment->why, "%s", why);
     if (state == SEGMENT_SERVED)
         LOG_INFO(segments->options.log, "serving segment", "path", segment->path);
@@ -114,11 +160,33 @@ static void close_reader(struct segments *segments, struct segment *segment)
     segment->reader = NULL;
 }
 
-static void fail(struct segments *segments, struct segment *segment, enum segment_state state,
+static void fail(struct segments *segments, struct segment *segment, enum fault fault,
                  const char *why)
 {
     close_reader(segments, segment);
-    settle(segments, segment, state, why);
+    segments->errors[fault].n++;
+    settle(segments, segment, faults[fault].state, why);
+}
+
+/* The same for what the reader says of it. */
+static void fail_code(struct segments *segments, struct segment *segment, int code,
+                      const struct smx_diag *diag)
+{
+    static const struct {
+        int code;
+        enum fault fault;
+    } known[] = {
+        {-ELOOP, FAULT_LINK},           {-EACCES, FAULT_PERMISSION},
+        {-EPERM, FAULT_PERMISSION},     {-EPROTONOSUPPORT, FAULT_VERSION},
+        {-EPROTO, FAULT_NOT_A_SEGMENT}, {-EBADMSG, FAULT_HEADER},
+        {-EIO, FAULT_TRUNCATED},        {-EFBIG, FAULT_HOLES},
+        {-E2BIG, FAULT_TOO_LARGE},
+    };
+    enum fault fault = FAULT_UNREADABLE;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (known[i].code == code)
+            fault = known[i].fault;
+    fail(segments, segment, fault, diag->text[0] ? diag->text : smx_strerror(code));
 }
 
 static int by_name(const void *left, const void *right)
@@ -202,6 +270,7 @@ static void found(void *context, const struct directory_entry *entry)
     if (segment->device != entry->st->st_dev || segment->inode != entry->st->st_ino) {
         close_reader(segments, segment);
         segment->state = SEGMENT_NEW;
+        segment->said = SEGMENT_NEW;
         segment->why[0] = 0;
         segment->reported_unsound = false;
         segment->device = entry->st->st_dev;
@@ -210,7 +279,11 @@ static void found(void *context, const struct directory_entry *entry)
     segment->owner = entry->st->st_uid;
     const char *refusal = directory_refuses(segments->scanned, entry->st);
     if (refusal)
-        fail(segments, segment, SEGMENT_REFUSED, refusal);
+        fail(segments, segment,
+             S_ISLNK(entry->st->st_mode)   ? FAULT_LINK
+             : S_ISREG(entry->st->st_mode) ? FAULT_OWNER
+                                           : FAULT_NOT_REGULAR,
+             refusal);
     else if (segment->state == SEGMENT_REFUSED)
         segment->state = SEGMENT_NEW;
 }
@@ -283,15 +356,7 @@ static void open_reader(struct segments *segments, struct segment *segment)
     if (rc == 0)
         return;
     segment->reader = NULL;
-    const char *why = diag.text[0] ? diag.text : smx_strerror(rc);
-    if (rc == -EPROTONOSUPPORT)
-        settle(segments, segment, SEGMENT_UNSUPPORTED, why);
-    else if (rc == -EPROTO)
-        settle(segments, segment, SEGMENT_DAMAGED, why);
-    else if (rc == -ELOOP)
-        settle(segments, segment, SEGMENT_REFUSED, "a symbolic link is not followed");
-    else
-        settle(segments, segment, SEGMENT_UNREADABLE, why);
+    fail_code(segments, segment, rc, &diag);
 }
 
 /* A file may call itself what it likes; only its name is protected by the directory. */
@@ -306,16 +371,34 @@ static bool is_named_right(const struct segment *segment, const struct smx_segme
 
 /* The reader has left out what is unsound and counted it; the rest is served. Said once an inode.
  */
-static void report_unsound(const struct segments *segments, struct segment *segment,
+static void report_unsound(struct segments *segments, struct segment *segment,
                            const struct smx_segment_info *info)
 {
-    char n[24];
+    char n[24], reasons[256] = "";
+    size_t length = 0;
+    for (unsigned i = 0; i < SMX_UNSOUND_COUNT; i++) {
+        segments->errors[FAULTS + i].n += info->unsound[i];
+        if (info->unsound[i])
+            length += (size_t)snprintf(reasons + length, sizeof reasons - length, "%s%s",
+                                       length ? "," : "", smx_unsound_name(i));
+    }
     if (info->errors == 0 || segment->reported_unsound)
         return;
     segment->reported_unsound = true;
     snprintf(n, sizeof n, "%" PRIu64, info->errors);
     LOG_WARN(segments->options.log, "segment has unsound records, which are left out", "path",
-             segment->path, "records", n, "do", "look at it with smx-dump");
+             segment->path, "records", n, "reasons", reasons, "do", "look at it with smx-dump");
+}
+
+static struct share *share_of(struct segments *segments, uid_t owner)
+{
+    size_t i = 0;
+    while (i < segments->n_shares && segments->shares[i].owner != owner)
+        i++;
+    if (i == segments->n_shares)
+        segments->shares[segments->n_shares++] =
+            (struct share){.owner = owner, .left = segments->options.owner_bytes};
+    return &segments->shares[i];
 }
 
 /* Take a snapshot. Between directory_scan() and smx_reader_open() the path may have come to lead
@@ -327,17 +410,19 @@ static void read_segment(struct segments *segments, struct segment *segment)
     if (!segment->reader)
         return;
     struct smx_diag diag = {0};
+    struct share *share = share_of(segments, segment->owner);
+    smx_reader_bound(segment->reader, share->left + 1); /* 0 is no bound */
     int rc = smx_reader_update(segment->reader, &diag);
     if (rc < 0) {
-        fail(segments, segment, rc == -ENOMEM ? SEGMENT_UNREADABLE : SEGMENT_DAMAGED,
-             diag.text[0] ? diag.text : smx_strerror(rc));
+        fail_code(segments, segment, rc, &diag);
         return;
     }
     const struct smx_segment_info *info = smx_reader_info(segment->reader);
+    share->left -= info->allocated_bytes < share->left ? info->allocated_bytes : share->left;
     if (info->device != segment->device || info->inode != segment->inode)
-        fail(segments, segment, SEGMENT_UNREADABLE, "replaced while it was opened");
+        fail(segments, segment, FAULT_REPLACED, "replaced while it was opened");
     else if (!is_named_right(segment, info))
-        fail(segments, segment, SEGMENT_REFUSED, "its header names another application");
+        fail(segments, segment, FAULT_MISNAMED, "its header names another application");
     else
         report_unsound(segments, segment, info);
 }
@@ -384,6 +469,7 @@ static void choose(struct segments *segments)
 void segments_update(struct segments *segments)
 {
     scan(segments);
+    segments->n_shares = 0;
     for (size_t i = 0; i < segments->n; i++)
         read_segment(segments, &segments->list[i]);
     choose(segments);
@@ -425,12 +511,16 @@ int segments_new(const struct segments_options *options, struct segments **out)
     if (!segments)
         return -ENOMEM;
     segments->options = *options;
+    if (!segments->options.owner_bytes)
+        segments->options.owner_bytes = DEFAULT_OWNER_BYTES;
     if (options->most == 0 || options->most > SEGMENTS_MAX)
         segments->options.most = SEGMENTS_MAX;
     for (unsigned i = 0; i < SEGMENT_STATES - 1; i++)
         segments->by_state[i].name = segment_state_name(i + 1);
-    for (unsigned i = 0; i < ERRORS; i++)
-        segments->errors[i].name = segment_state_name(i + SEGMENT_UNSUPPORTED);
+    for (unsigned i = 0; i < FAULTS; i++)
+        segments->errors[i].name = faults[i].name;
+    for (unsigned i = 0; i < SMX_UNSOUND_COUNT; i++)
+        segments->errors[FAULTS + i].name = smx_unsound_name(i);
     if (choose_directories(segments) < 0) {
         segments_free(segments);
         return -ENOMEM;

@@ -37,6 +37,10 @@
  *   smx_open(), registration or *_with() succeeds once there is room again, without a restart. But
  *   a handle stays what it was when it was made, all-zero or that of the overflow series: ask anew.
  *   errno is left as it was.
+ *   The same holds when somebody writes nonsense into the segment while it is in use: updates by
+ *   handles do not read it, lookups and registrations check what they read, and a chain of records
+ *   that leads nowhere ends. What is then counted may be lost or wrong. One thing is beyond libshm:
+ *   who may write to the file may also truncate it, and the next access is a SIGBUS.
  *
  * Values are integers in *ticks*. A tick is 10^-digits of the exposed unit: 1 for most families, a
  * nanosecond (digits 9) for those whose unit is "seconds". Integer sums are exact.
@@ -273,6 +277,7 @@ enum smx_lost {
     SMX_LOST_NEGATIVE,   /* negative or NaN input */
     SMX_LOST_SLOTS,      /* processes that found no free slot: meanwhile they share one spill row */
     SMX_LOST_GAUGE,      /* gauge writes dropped: set() without a slot, or after smx_close() */
+    SMX_LOST_DAMAGED,    /* lookups and registrations that met damage in the segment */
     SMX_LOST_COUNT
 };
 

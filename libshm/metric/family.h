@@ -12,11 +12,4 @@
 int smx__family_cells(struct smx_segment *segment, const struct smx__family *family,
                       const struct smx_hist *hist, uint64_t *at);
 
-/* The descriptor of a histogram family. */
-static inline const struct smx_hist *smx__family_hist(const struct smx_segment *segment,
-                                                      const struct smx__family *family)
-{
-    return (const struct smx_hist *)smx__at(segment, family->hist);
-}
-
 #endif

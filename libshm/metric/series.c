@@ -51,11 +51,11 @@ static bool same_values(const struct smx__record *record, const void *what)
 }
 
 /* Walk the chain of the values, as smx__registry_walk() does. */
-static struct smx__series *walk(const struct smx_segment *segment, const struct asked *a,
-                                uint32_t mine)
+static struct smx__series *walk(struct smx_segment *segment, const struct asked *a, uint32_t mine,
+                                bool *broken)
 {
     const struct smx__key key = {a->wanted.hash, a->wanted.size, same_values, a};
-    return (struct smx__series *)(void *)smx__registry_walk(segment, &key, mine);
+    return (struct smx__series *)(void *)smx__registry_walk(segment, &key, mine, broken);
 }
 
 static bool valid_values(const struct asked *a)
@@ -68,7 +68,7 @@ static bool valid_values(const struct asked *a)
     return true;
 }
 
-static int write_series(struct smx_segment *segment, const struct smx__family *family,
+static int write_series(struct smx_segment *segment, const struct smx__known *known,
                         const struct asked *w, uint64_t *at)
 {
     const uint64_t size = w->wanted.size;
@@ -77,7 +77,7 @@ static int write_series(struct smx_segment *segment, const struct smx__family *f
     if (error)
         return error;
     SMX__CRASH_POINT("series.allocated");
-    error = smx__family_cells(segment, family, smx__family_hist(segment, family), &cell);
+    error = smx__family_cells(segment, &known->family, known->hist, &cell);
     if (error) {
         /* Or else failing lookups would eat what smaller things still fit into. */
         smx__give_back(segment, *at, size);
@@ -98,40 +98,46 @@ static int write_series(struct smx_segment *segment, const struct smx__family *f
     return 0;
 }
 
-static const struct smx__series *overflow(const struct smx_segment *segment,
-                                          const struct smx__family *family, enum smx_lost reason)
+static struct smx__series *overflow(struct smx_segment *segment, const struct smx__known *known,
+                                    enum smx_lost reason)
 {
+    uint64_t at = known->family.overflow;
     smx__lose(segment, reason);
-    return family->overflow ? smx__at(segment, family->overflow) : NULL;
+    return smx__reach(segment, at, sizeof(struct smx__series)) ? smx__at(segment, at) : NULL;
+}
+
+/* Why something could not be written. */
+static enum smx_lost reason_of(int error)
+{
+    return error == -EPROTO ? SMX_LOST_DAMAGED : SMX_LOST_SPACE;
 }
 
 /* Create the series, or find the one that another was faster with. */
-static const struct smx__series *create(struct smx_segment *segment, struct smx__family *family,
-                                        const struct asked *w)
+static struct smx__series *create(struct smx_segment *segment, const struct smx__known *known,
+                                  const struct asked *w)
 {
-    if (!valid_values(w)) {
-        smx__lose(segment, SMX_LOST_INVALID);
-        return NULL;
-    }
+    struct smx__family *shared = smx__at(segment, known->at);
+    bool broken = false;
     /* Acquire: pairs with the release below. Who has counted has published before: if the cap was
      * reached by another's making this very series, it is found now. */
-    if (__atomic_load_n(&family->n_series, __ATOMIC_ACQUIRE) >= family->max_series) {
-        const struct smx__series *made = walk(segment, w, 0);
-        return made ? made : overflow(segment, family, SMX_LOST_SERIES_CAP);
+    if (__atomic_load_n(&shared->n_series, __ATOMIC_ACQUIRE) >= known->family.max_series) {
+        struct smx__series *made = walk(segment, w, 0, &broken);
+        return made ? made : overflow(segment, known, SMX_LOST_SERIES_CAP);
     }
     uint64_t at;
-    if (write_series(segment, family, w, &at) != 0)
-        return overflow(segment, family, SMX_LOST_SPACE);
+    int error = write_series(segment, known, w, &at);
+    if (error)
+        return overflow(segment, known, reason_of(error));
     SMX__CRASH_POINT("series.complete");
-    const struct smx__series *published = walk(segment, w, smx__ref(at));
+    struct smx__series *published = walk(segment, w, smx__ref(at), &broken);
     SMX__CRASH_POINT("series.published");
     if (!published)
-        return overflow(segment, family, SMX_LOST_SPACE);
+        return overflow(segment, known, SMX_LOST_DAMAGED);
     /* Counted last, by the winner alone: counting first makes the losers of this race, and whoever
      * is killed in between, use up the cap. So it is passed by one for each thread that is at
      * this point at the same time, at most. */
     if (published == smx__at(segment, at)) {
-        __atomic_fetch_add(&family->n_series, 1, __ATOMIC_RELEASE);
+        __atomic_fetch_add(&shared->n_series, 1, __ATOMIC_RELEASE);
         SMX__CRASH_POINT("series.counted");
     }
     return published;
@@ -155,9 +161,26 @@ static void show(const struct smx_segment *segment, struct smx__series *series)
     SMX__CRASH_POINT("show.marked");
 }
 
-const struct smx__series *smx__series_make(smx_family handle, const char *const values[],
-                                           enum smx_type type, bool is_double)
+/* Find the series, or create it, unless its chain is broken: then every lookup would leave one more
+ * record behind. */
+static struct smx__series *find_or_create(struct smx_segment *segment,
+                                          const struct smx__known *known, const struct asked *w)
 {
+    bool broken = false;
+    struct smx__series *series = walk(segment, w, 0, &broken);
+    if (series)
+        return series;
+    if (!valid_values(w)) {
+        smx__lose(segment, SMX_LOST_INVALID);
+        return NULL;
+    }
+    return broken ? overflow(segment, known, SMX_LOST_DAMAGED) : create(segment, known, w);
+}
+
+void *smx__series_make(smx_family handle, const char *const values[], enum smx_type type,
+                       bool is_double)
+{
+    struct smx__known *known = smx__known(handle);
     struct asked w;
     if (!smx__family_is(handle.record, type, is_double))
         return NULL;
@@ -165,15 +188,17 @@ const struct smx__series *smx__series_make(smx_family handle, const char *const 
         smx__lose(handle.segment, SMX_LOST_INVALID);
         return NULL;
     }
-    const struct smx__series *series = walk(handle.segment, &w, 0);
-    if (!series) {
-        int saved = errno;
-        series = create(handle.segment, (struct smx__family *)(uintptr_t)handle.record, &w);
-        errno = saved;
-    }
-    if (series && __atomic_load_n(&series->state, __ATOMIC_RELAXED) != SMX__ANNOUNCED)
-        show(handle.segment, (struct smx__series *)(uintptr_t)series);
-    return series;
+    int saved = errno;
+    struct smx__series *series = find_or_create(handle.segment, known, &w);
+    errno = saved;
+    if (!series)
+        return NULL;
+    if (__atomic_load_n(&series->state, __ATOMIC_RELAXED) != SMX__ANNOUNCED)
+        show(handle.segment, series);
+    void *cell = smx__known_cell(handle.segment, known, smx__series_cell(series));
+    if (!cell)
+        smx__lose(handle.segment, SMX_LOST_DAMAGED);
+    return cell;
 }
 
 int smx_series_remove(smx_family handle, const char *const values[])
@@ -181,7 +206,8 @@ int smx_series_remove(smx_family handle, const char *const values[])
     struct asked w;
     if (!handle.record || !prepare(handle, values, &w))
         return -EINVAL;
-    struct smx__series *series = walk(handle.segment, &w, 0);
+    bool broken = false;
+    struct smx__series *series = walk(handle.segment, &w, 0, &broken);
     if (!series)
         return -ENOENT;
     /* Relaxed: as in show(). */

@@ -240,14 +240,14 @@ void smx_histogram_observe(smx_histogram histogram, double value)
     if (!histogram.base)
         return;
     if (!(value >= 0)) {
-        drop(histogram.hist, SMX_LOST_NEGATIVE);
+        drop(histogram.base, SMX_LOST_NEGATIVE);
         return;
     }
     double ticks = value * (double)smx__power_of_ten(histogram.hist->digits) + 0.5;
     if (ticks < 18446744073709551616.0)
         smx_histogram_record(histogram, (uint64_t)ticks);
     else
-        drop(histogram.hist, SMX_LOST_INVALID);
+        drop(histogram.base, SMX_LOST_INVALID);
 }
 
 void smx_counter_add_signed(smx_counter counter, int64_t n)

@@ -41,7 +41,7 @@ static uint64_t state_phase(uint64_t state)
 
 static struct smx__slot *slot_table(const struct smx_segment *segment)
 {
-    return (struct smx__slot *)(void *)((char *)segment->header + segment->header->slots_at);
+    return segment->slot_table;
 }
 
 int smx__lock_byte(int fd, int64_t at, int type)
@@ -194,12 +194,13 @@ struct claimer {
 /* Let readers look at slots up to this one. */
 static void uncover(struct smx__header *h, uint32_t index)
 {
-    /* Relaxed: a reader that sees the word too late sees the slot a scrape later. Bounded: each
-     * failure is another's success, and there are no more than slots. */
+    /* Relaxed: a reader that sees the word too late sees the slot a scrape later. Each failure is
+     * another's success, and there are no more of them than slots. */
     uint32_t used = __atomic_load_n(&h->slots_used, __ATOMIC_RELAXED);
-    while (used <= index && !__atomic_compare_exchange_n(&h->slots_used, &used, index + 1, false,
-                                                         __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        continue;
+    for (int tries = 0; used <= index && tries < SMX__MAX_SLOTS; tries++)
+        if (__atomic_compare_exchange_n(&h->slots_used, &used, index + 1, false, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED))
+            return;
 }
 
 /* Take one slot. True if it is ours now. */
@@ -269,7 +270,7 @@ static bool looks_live(const struct smx__slot *slot, const struct claimer *me)
 static bool take_any(struct smx_segment *segment)
 {
     const struct claimer me = {.pid = (uint64_t)getpid(), .pid_ns = smx__pid_namespace()};
-    uint32_t slots = segment->header->slots;
+    uint32_t slots = segment->slots;
     for (uint32_t i = 0; i < slots; i++)
         if ((i < EXACT || !looks_live(&slot_table(segment)[i], &me)) && take(segment, i, &me))
             return true;

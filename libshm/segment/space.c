@@ -50,17 +50,34 @@ int smx__reserve(int fd, uint64_t at, uint64_t length)
     return 0;
 }
 
-/* Reserve [have, end), where `have` is a value that reserved_to once had, and raise it to end. */
-static int reserve_up(struct smx__header *h, int fd, uint64_t have, uint64_t end)
+/* Raise a word to at least n. */
+static void raise_to(uint64_t *word, uint64_t n)
 {
-    int error = smx__reserve(fd, have, end - have);
+    uint64_t seen = __atomic_load_n(word, __ATOMIC_RELAXED);
+    for (int tries = 0; seen < n && tries < MAX_TRIES; tries++)
+        if (__atomic_compare_exchange_n(word, &seen, n, false, __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+            return;
+}
+
+void smx__reserve_note(struct smx_segment *segment, uint64_t end)
+{
+    raise_to(&segment->reserved, end);
+    raise_to(&segment->header->reserved_to, end);
+    /* Relaxed, and not only raised: a value of before is as true. */
+    __atomic_store_n(&segment->last_ref, smx__ref(end - SMX__HOT_BYTES), __ATOMIC_RELAXED);
+}
+
+/* Reserve [have, end), where `have` is what this process knows to be reserved. The header's
+ * reserved_to is told, for others to see, and not asked: it is as good as who wrote it last. */
+static int reserve_up(struct smx_segment *segment, uint64_t have, uint64_t end)
+{
+    int error = smx__reserve(segment->fd, have, end - have);
+    if (error)
+        return error;
     SMX__CRASH_POINT("reserve.allocated");
-    for (int tries = 0; !error && have < end && tries < MAX_TRIES; tries++)
-        if (__atomic_compare_exchange_n(&h->reserved_to, &have, end, false, __ATOMIC_RELEASE,
-                                        __ATOMIC_RELAXED))
-            break;
+    smx__reserve_note(segment, end);
     SMX__CRASH_POINT("reserve.raised");
-    return error;
+    return 0;
 }
 
 /* Relaxed, both: what races with another thread's is a call too many, or a refusal too many. */
@@ -82,9 +99,7 @@ static bool was_refused(const struct smx_segment *segment, uint64_t bytes)
 /* Have [0, end) reserved; a little more if that is to be had. */
 static int reserve_to(struct smx_segment *segment, uint64_t end)
 {
-    struct smx__header *h = segment->header;
-    /* Acquire: pairs with the release above; what another process reserved stays reserved. */
-    uint64_t have = __atomic_load_n(&h->reserved_to, __ATOMIC_ACQUIRE);
+    uint64_t have = __atomic_load_n(&segment->reserved, __ATOMIC_RELAXED);
     if (end <= have)
         return 0;
     if (was_refused(segment, end - have))
@@ -92,20 +107,38 @@ static int reserve_to(struct smx_segment *segment, uint64_t end)
     if (!smx__fd_check(segment))
         return -EBADF;
     uint64_t want = page_up(end);
-    uint64_t ahead = want + RESERVE_AHEAD < h->max_bytes ? want + RESERVE_AHEAD : h->max_bytes;
-    int error = reserve_up(h, segment->fd, have, ahead);
+    uint64_t most = segment->max_bytes;
+    uint64_t ahead = want + RESERVE_AHEAD < most ? want + RESERVE_AHEAD : most;
+    int error = reserve_up(segment, have, ahead);
     if (error)
-        error = reserve_up(h, segment->fd, have, want);
+        error = reserve_up(segment, have, want);
     if (error)
         note_refusal(segment, end - have);
     return error;
 }
 
-int smx__reserve_all(struct smx__header *h, int fd)
+int smx__reserve_all(struct smx_segment *segment)
 {
-    /* Acquire: as in reserve_to. */
-    uint64_t have = __atomic_load_n(&h->reserved_to, __ATOMIC_ACQUIRE);
-    return have < h->max_bytes ? reserve_up(h, fd, have, h->max_bytes) : 0;
+    uint64_t have = __atomic_load_n(&segment->reserved, __ATOMIC_RELAXED);
+    return have < segment->max_bytes ? reserve_up(segment, have, segment->max_bytes) : 0;
+}
+
+bool smx__reach(struct smx_segment *segment, uint64_t at, uint64_t size)
+{
+    if (smx__within(segment, at, size))
+        return true;
+    /* Acquire: pairs with the release of smx__allocate. */
+    uint64_t end = __atomic_load_n(&segment->header->allocated, __ATOMIC_ACQUIRE);
+    end = end < segment->max_bytes ? end : segment->max_bytes;
+    if (at < SMX__PAGE || at > end || size > end - at)
+        return false;
+    /* It is allocated, and so it should be there, by another's doing, also where no more is to be
+     * had. */
+    int saved = errno;
+    uint64_t have = __atomic_load_n(&segment->reserved, __ATOMIC_RELAXED);
+    bool had = smx__fd_check(segment) && reserve_up(segment, have, page_up(at + size)) == 0;
+    errno = saved;
+    return had;
 }
 
 int smx__allocate(struct smx_segment *segment, uint64_t size, uint64_t align, uint64_t *at)
@@ -114,8 +147,10 @@ int smx__allocate(struct smx_segment *segment, uint64_t size, uint64_t align, ui
     /* Relaxed: the CAS below decides; memory past the cursor has never been written. */
     uint64_t cursor = __atomic_load_n(&h->allocated, __ATOMIC_RELAXED);
     for (int tries = 0; tries < MAX_TRIES; tries++) {
+        if (cursor < SMX__PAGE || cursor > segment->max_bytes)
+            return -EPROTO;
         uint64_t start = (cursor + align - 1) & ~(align - 1);
-        if (start > h->max_bytes || size > h->max_bytes - start)
+        if (start > segment->max_bytes || size > segment->max_bytes - start)
             return -ENOSPC;
         int error = reserve_to(segment, start + size);
         if (error)
@@ -147,27 +182,35 @@ struct geometry {
     uint64_t n_rows; /* rows */
 };
 
-static struct geometry geometry_of(const struct smx__header *h, enum smx__cells kind)
+static struct geometry geometry_of(const struct smx_segment *s, enum smx__cells kind)
 {
     switch (kind) {
     case SMX__CELLS_COUNTER:
         return (struct geometry){sizeof(uint64_t), 1u << SMX_COUNTER_SHIFT,
-                                 (uint64_t)h->rows + h->counter_stripes};
+                                 (uint64_t)s->rows + s->counter_mask + 1};
     case SMX__CELLS_GAUGE:
         return (struct geometry){sizeof(struct smx_cell), 1u << SMX_GAUGE_SHIFT,
-                                 (uint64_t)h->slots + 1};
+                                 (uint64_t)s->slots + 1};
     case SMX__CELLS_LAST:
     default:
         return (struct geometry){sizeof(struct smx_cell), 1u << SMX_GAUGE_SHIFT, 1};
     }
 }
 
+/* Whether a cursor leads to a cell: it has not used up its extent, and nobody has damaged it. */
+static bool leads_to_cell(struct smx_segment *segment, uint64_t next, const struct geometry *g)
+{
+    return (next & (g->row - 1)) != 0 && next % g->cell == 0 &&
+           smx__reach(segment, next, (g->n_rows - 1) * g->row + g->cell);
+}
+
 /* A cell from the current extent: moves the cursor by one. False if the extent is used up; *at is
  * then where the cursor was. */
-static bool cut(uint64_t *cursor, const struct geometry *g, uint64_t *at)
+static bool cut(struct smx_segment *segment, uint64_t *cursor, const struct geometry *g,
+                uint64_t *at)
 {
     *at = __atomic_load_n(cursor, __ATOMIC_RELAXED);
-    for (int tries = 0; (*at & (g->row - 1)) != 0 && tries < MAX_TRIES; tries++) {
+    for (int tries = 0; leads_to_cell(segment, *at, g) && tries < MAX_TRIES; tries++) {
         /* Relaxed: the cell is zero since the file was made, and found through a record. */
         if (__atomic_compare_exchange_n(cursor, at, *at + g->cell, false, __ATOMIC_RELAXED,
                                         __ATOMIC_RELAXED)) {
@@ -181,11 +224,11 @@ static bool cut(uint64_t *cursor, const struct geometry *g, uint64_t *at)
 int smx__allocate_cell(struct smx_segment *segment, enum smx__cells kind, uint64_t *at)
 {
     struct smx__header *h = segment->header;
-    struct geometry g = geometry_of(h, kind);
+    struct geometry g = geometry_of(segment, kind);
     uint64_t *cursor = &h->next_cell[kind];
     uint64_t extent = 0;
     for (int tries = 0; tries < MAX_TRIES; tries++) {
-        if (cut(cursor, &g, at)) {
+        if (cut(segment, cursor, &g, at)) {
             /* Another thread or process was faster and its extent serves us too. */
             if (extent)
                 smx__give_back(segment, extent, g.row * g.n_rows);
