@@ -15,7 +15,8 @@ struct agent;
 int agent_new(const struct options *options, const struct log *log, struct agent **out);
 void agent_free(struct agent *agent);
 
-/* Listen, and serve until SIGTERM or SIGINT; then finish what is in flight, at most for 5 s.
+/* Listen, and serve until SIGTERM or SIGINT; then finish what is in flight, at most for 5 s. At
+ * SIGHUP look at the segments.
  * Returns: 0, or a negative errno; the log then says why. */
 int agent_serve(struct agent *agent);
 

@@ -55,8 +55,9 @@
  * Invariants, cited as "invariant N":
  *  1. A byte is written only below `reserved_to`, where fallocate succeeded before.
  *  2. A record reachable from the hash table is complete; its fields but next, state and counts
- *     never change again. Anything else in the file may be the debris of a killed process. `size`
- *     is stored last: where it is not 0 all of the record is there.
+ *     never change again. Anything else in the file may be debris: for each killed process, and
+ *     each one that lost a race, the bytes of one registration at most. `size` is stored last:
+ *     where it is not 0 all of the record is there.
  *  3. A row of index < rows receives plain adds inside rseq by threads on that CPU, and nothing
  *     else; every other row only atomic adds. (A histogram row's minimum and maximum: only CAS.)
  *  4. A cell belongs to one series for ever and starts as zero.
@@ -76,6 +77,10 @@
  *
  * tests/models checks 1, 2, 4, 5, 6, 8, 9 and 10 of libshm's steps, in any order of any processes,
  * with a SIGKILL anywhere.
+ *
+ * A process that writes does not rely on them: another one may have damaged what it finds. It takes
+ * the header's constant numbers once, checked; makes an address of an offset only where it knows
+ * the bytes to be reserved; and finds rows and buckets by what it was told at registration.
  */
 #ifndef SMX_LAYOUT_H
 #define SMX_LAYOUT_H

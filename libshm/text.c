@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * text.c - the words of libshm: error texts, names of loss reasons, the version. Constant data
- * only.
+ * text.c - the words of libshm: error texts, names of reasons, the version. Constant data only.
  */
+#include <smx/reader.h>
 #include <smx/smx.h>
 
 #include <errno.h>
@@ -18,9 +18,22 @@ const char *smx_lost_name(unsigned reason)
         [SMX_LOST_SERIES_CAP] = "series_cap", [SMX_LOST_SPACE] = "space",
         [SMX_LOST_CONFLICT] = "conflict",     [SMX_LOST_INVALID] = "invalid",
         [SMX_LOST_NEGATIVE] = "negative",     [SMX_LOST_SLOTS] = "slots",
-        [SMX_LOST_GAUGE] = "gauge",
+        [SMX_LOST_GAUGE] = "gauge",           [SMX_LOST_DAMAGED] = "damaged",
     };
     return reason < SMX_LOST_COUNT ? names[reason] : NULL;
+}
+
+const char *smx_unsound_name(unsigned reason)
+{
+    static const char *const names[SMX_UNSOUND_COUNT] = {
+        [SMX_UNSOUND_CHAIN] = "chain",       [SMX_UNSOUND_RECORD] = "record",
+        [SMX_UNSOUND_OVERSIZE] = "oversize", [SMX_UNSOUND_FAMILY] = "family",
+        [SMX_UNSOUND_TEXT] = "text",         [SMX_UNSOUND_BUCKETS] = "buckets",
+        [SMX_UNSOUND_ORPHAN] = "orphan",     [SMX_UNSOUND_DUPLICATE] = "duplicate",
+        [SMX_UNSOUND_CELL] = "cell",         [SMX_UNSOUND_OVERLAP] = "overlap",
+        [SMX_UNSOUND_CONSTANT] = "constant", [SMX_UNSOUND_PROCESS] = "process",
+    };
+    return reason < SMX_UNSOUND_COUNT ? names[reason] : NULL;
 }
 
 /* strerror() is neither safe in signal handlers nor the same in every locale. */
@@ -45,6 +58,8 @@ const char *smx_strerror(int code)
         return "the file size limit (RLIMIT_FSIZE) is too small for a segment";
     case EPROTO:
         return "not a segment, or a damaged one";
+    case EBADMSG:
+        return "a segment whose header is damaged";
     case EPROTONOSUPPORT:
         return "a segment of another major version";
     case EBUSY:

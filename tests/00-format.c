@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * 00-format.c - the byte table is read twice, by libshm/layout.h and by the segment writer of the
- * tests, which knows nothing of libshm. Here the two readings meet: bytes that one wrote are looked
- * at through the structures of the other.
+ * 00-format.c - the byte table is read three times: by libshm/layout.h, by the segment writer of
+ * the tests, and by the table of fields that the tests spoil; the last two know nothing of libshm.
+ * Here the readings meet: bytes that one wrote are looked at through the structures of the other.
  */
 #include "support/tap.h"
 
 #include "libshm/layout.h"
+#include "support/bytetable.h"
 #include "support/segwriter.h"
 
 #include <smx/smx.h>
@@ -237,6 +238,30 @@ static void test_slot(void **state)
     assert_int_equal(SEGWRITER_SHARED_WORD, SMX__SHARED_WORD);
 }
 
+/* The fields of a table lie one behind the other, from the first byte to the last. */
+static void check_table(const struct byte_table *table, size_t size)
+{
+    size_t end = 0;
+    for (size_t i = 0; i < table->n; i++) {
+        if (table->fields[i].at != end || table->fields[i].size == 0)
+            fail_msg("%s: a gap, or an overlap, at %s", table->name, table->fields[i].name);
+        end += table->fields[i].size;
+    }
+    assert_int_equal(end, table->size);
+    assert_int_equal(end, size);
+}
+
+static void test_tables(void **state)
+{
+    (void)state;
+    check_table(&byte_header, sizeof(struct smx__header));
+    check_table(&byte_family, sizeof(struct smx__family));
+    check_table(&byte_series, sizeof(struct smx__series));
+    check_table(&byte_hist, sizeof(struct smx_hist));
+    check_table(&byte_slot, sizeof(struct smx__slot));
+    check_table(&byte_buckets, 4 * sizeof(uint32_t));
+}
+
 static void test_rows(void **state)
 {
     (void)state;
@@ -276,6 +301,7 @@ int main(void)
         TEST(test_histogram, "a histogram's descriptor and bounds lie where layout.h says"),
         TEST(test_histogram_index, "a value goes to the bucket whose bounds hold it"),
         TEST(test_slot, "a process slot's fields lie where layout.h says"),
+        TEST(test_tables, "the fields that tests spoil are every byte of every structure"),
         TEST(test_rows, "the rows of a cell lie where the update path goes"),
     };
     return RUN_TESTS(tests);

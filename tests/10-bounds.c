@@ -7,6 +7,7 @@
  */
 #include "libshm/metric/bounds.h"
 #include "libshm/segment/process.h"
+#include "support/cells.h"
 #include "support/scratch.h"
 #include "support/tap.h"
 
@@ -131,7 +132,7 @@ static void one_exponential(smx_segment *segment, int schema, const double range
     smx_family handle = smx_histogram_family(segment, &metric, &diag);
     if (!handle.record)
         fail_msg("%s", diag.text);
-    const struct smx__family *family = handle.record;
+    const struct smx__family *family = cells_family(handle);
     const struct smx_hist *hist = smx_histogram_with(handle, NULL).hist;
     assert_non_null(hist);
     assert_int_equal(family->schema, schema);

@@ -225,7 +225,7 @@ static int register_in_another_process(void *argument)
     CHECK(smx_open(&options, &own, NULL) == 0);
     smx_family family = smx_counter_family(own, &common, NULL);
     CHECK(family.record);
-    *at = (uint64_t)((const char *)family.record - (const char *)own->header);
+    *at = (uint64_t)((const char *)cells_family(family) - (const char *)own->header);
     smx_counter_add(smx_counter_with(family, SMX_VALUES("v")), 7);
     return 0;
 }
@@ -236,7 +236,7 @@ static void two_processes_share_a_family_and_its_series(void **state)
     uint64_t *at = worker_shared(sizeof *at);
     assert_int_equal(worker_run(register_in_another_process, at), 0);
     smx_family family = smx_counter_family(segment, &common, NULL);
-    assert_true((const char *)family.record == (const char *)segment->header + *at);
+    assert_true((const char *)cells_family(family) == (const char *)segment->header + *at);
     assert_int_equal(smx_counter_value(smx_counter_with(family, SMX_VALUES("v"))), 7);
 }
 
@@ -251,7 +251,7 @@ static void the_prefix_is_part_of_the_name(void **state)
     assert_int_equal(smx_open(&options, &prefixed, NULL), 0);
     smx_family family =
         smx_counter_family(prefixed, &(struct smx_metric){.name = "orders_total"}, NULL);
-    const struct smx__family *record = family.record;
+    const struct smx__family *record = cells_family(family);
     assert_int_equal(record->name_len, strlen("shop_http_orders_total"));
     assert_memory_equal(record + 1, "shop_http_orders_total", record->name_len);
     memset(name, 'n', sizeof name);

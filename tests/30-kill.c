@@ -157,7 +157,7 @@ static void a_registry_whose_writers_are_killed_stays_whole(void **state)
 {
     (void)state;
     uint64_t killed = 0;
-    const struct smx__family *family = requests.record;
+    const struct smx__family *family = cells_family(requests);
     memset(tally, 0, WORKERS * sizeof *tally);
     unsigned records = cells_records(segment, SMX__RECORD_SERIES) - family->n_series;
     for (; killed < 100 && family->n_series < family->max_series; killed++) {

@@ -195,7 +195,7 @@ json() {
 @test "an unsound record is left out, counted, and ends with 1" {
     sample corrupt
     run -1 "$dump" --directory "$dir" corrupt@one
-    [[ "$output" == *"records left out as unsound: 1"* ]]
+    [[ "$output" == *"records left out as unsound (family): 1 of "* ]]
     [[ "$output" == *hits_total* && "$output" != *bad_total* ]]
     run -1 --separate-stderr "$dump" --json --directory "$dir" corrupt@one
     [ "$(jq '.segment.errors' <<<"$output")" = 1 ]

@@ -32,12 +32,24 @@ static const struct {
     [REFUSAL_TYPE] = {"type", "an earlier family of that name has another type"},
     [REFUSAL_UNIT] = {"unit", "an earlier family of that name has another unit"},
     [REFUSAL_BUCKETS] = {"buckets", "an earlier family of that name has other buckets"},
-    [REFUSAL_SIZE] = {"size", "with it the lines of its segment would exceed 256 MiB a scrape"},
+    [REFUSAL_SIZE] =
+        {"size",
+         "with it the lines of its segment would exceed 256 MiB, or 16 times what it holds"},
 };
 
 /* What one segment may add to a scrape. Lines cost their writer little: sixteen label names of a
- * thousand bytes, stored once, stand in each; and every scrape makes all of them in memory. */
-#define LINES_MAX (UINT64_C(256) << 20)
+ * thousand bytes, stored once, stand in each; and every scrape makes all of them in memory. So a
+ * small segment may not add as much as a large one: lines take about as many bytes as their series,
+ * three times as many where there are explicit buckets, and more with long constant labels. */
+#define LINES_MAX   (UINT64_C(256) << 20)
+#define LINES_LEAST (UINT64_C(8) << 20)
+enum { LINES_FOR_A_BYTE = 16 };
+
+static uint64_t lines_limit(const struct smx_segment_info *s)
+{
+    uint64_t limit = LINES_LEAST + LINES_FOR_A_BYTE * s->allocated_bytes;
+    return limit < LINES_MAX ? limit : LINES_MAX;
+}
 
 const char *refusal_name(enum refusal refusal)
 {
@@ -187,7 +199,7 @@ int render_segment(struct rendered_segment *out, const smx_reader *reader)
                                      .n_families = s->n_families};
     out->families = calloc(s->n_families + 1, sizeof *out->families);
     struct buffer common = {0};
-    uint64_t left = LINES_MAX;
+    uint64_t left = lines_limit(s);
     put_common(&common, s);
     int e = out->families && !common.failed ? 0 : -ENOMEM;
     for (size_t i = 0; e == 0 && i < s->n_families; i++)

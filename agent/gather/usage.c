@@ -51,7 +51,7 @@ void usage_expose(struct own *own, const struct smx_segment_info *const segments
         {"smx_segment_series", "Series registered and not removed, those for overflow included.",
          NULL, SMX_GAUGE},
         {"smx_segment_processes", "Processes attached and alive.", NULL, SMX_GAUGE},
-        {"smx_segment_errors", "Unsound records that the agent left out.", NULL, SMX_GAUGE},
+        {"smx_segment_unsound_records", "Records that are left out as unsound.", NULL, SMX_GAUGE},
         {"smx_segment_created_timestamp_seconds", "When the segment was created.", "seconds",
          SMX_GAUGE}};
     for (size_t value = 0; value < VALUES; value++) {

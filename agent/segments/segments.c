@@ -2,8 +2,12 @@
  *
  * segments.c - the table of segments. Owns the readers. What directory.c finds is matched with the
  * table by path, device and inode; what follows from it is decided and logged here.
+ *
+ * The table is in the order of the names, and of those of one name in that of their directories: to
+ * find one takes a few steps, and those that may shadow it are beside it.
  */
 #include "agent/segments/segments.h"
+#include "agent/once.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -13,8 +17,53 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The states that are errors are the last ones. */
-enum { ERRORS = SEGMENT_STATES - SEGMENT_UNSUPPORTED };
+#define DEFAULT_OWNER_BYTES (UINT64_C(1) << 30)
+
+/* Why a whole file is left out. */
+enum fault {
+    FAULT_LINK,
+    FAULT_NOT_REGULAR,
+    FAULT_OWNER,
+    FAULT_MISNAMED,
+    FAULT_PERMISSION,
+    FAULT_REPLACED,
+    FAULT_UNREADABLE,
+    FAULT_VERSION,
+    FAULT_NOT_A_SEGMENT,
+    FAULT_HEADER,
+    FAULT_TRUNCATED,
+    FAULT_HOLES,
+    FAULT_TOO_LARGE,
+    FAULTS
+};
+
+static const struct {
+    const char *name; /* the label `reason` */
+    enum segment_state state;
+} faults[FAULTS] = {
+    [FAULT_LINK] = {"link", SEGMENT_REFUSED},
+    [FAULT_NOT_REGULAR] = {"not_regular", SEGMENT_REFUSED},
+    [FAULT_OWNER] = {"owner", SEGMENT_REFUSED},
+    [FAULT_MISNAMED] = {"misnamed", SEGMENT_REFUSED},
+    [FAULT_PERMISSION] = {"permission", SEGMENT_UNREADABLE},
+    [FAULT_REPLACED] = {"replaced", SEGMENT_UNREADABLE},
+    [FAULT_UNREADABLE] = {"unreadable", SEGMENT_UNREADABLE},
+    [FAULT_VERSION] = {"version", SEGMENT_UNSUPPORTED},
+    [FAULT_NOT_A_SEGMENT] = {"not_a_segment", SEGMENT_DAMAGED},
+    [FAULT_HEADER] = {"header", SEGMENT_DAMAGED},
+    [FAULT_TRUNCATED] = {"truncated", SEGMENT_DAMAGED},
+    [FAULT_HOLES] = {"holes", SEGMENT_DAMAGED},
+    [FAULT_TOO_LARGE] = {"too_large", SEGMENT_UNREADABLE},
+};
+
+/* Whole files, then records. */
+enum { ERRORS = (int)FAULTS + (int)SMX_UNSOUND_COUNT };
+
+/* What is left to be read of one user's segments in the update that runs. */
+struct share {
+    uid_t owner;
+    uint64_t left;
+};
 
 struct segments {
     struct segments_options options;
@@ -22,10 +71,14 @@ struct segments {
     size_t n_directories;
     struct segment *list;
     size_t n, size;
-    bool overflowed; /* said that there are more than SEGMENTS_MAX */
+    size_t n_ordered; /* behind these are those that the running scan has added */
+    size_t n_left_out;
+    struct once left_out; /* the paths of those that have been named */
     struct self_count by_state[SEGMENT_STATES - 1];
     struct self_count errors[ERRORS];
     struct directory *scanned; /* while directory_scan() runs */
+    struct share shares[SEGMENTS_MAX];
+    size_t n_shares;
 };
 
 const char *segment_state_name(enum segment_state state)
@@ -59,6 +112,11 @@ const struct self_count *segments_errors(const struct segments *segments, size_t
     return segments->errors;
 }
 
+size_t segments_left_out(const struct segments *segments)
+{
+    return segments->n_left_out;
+}
+
 static const char *advice(enum segment_state state)
 {
     switch (state) {
@@ -80,11 +138,10 @@ static const char *advice(enum segment_state state)
 static void settle(struct segments *segments, struct segment *segment, enum segment_state state,
                    const char *why)
 {
-    if (state >= SEGMENT_UNSUPPORTED)
-        segments->errors[state - SEGMENT_UNSUPPORTED].n++;
-    if (segment->state == state && strcmp(segment->why, why) == 0)
-        return;
     segment->state = state;
+    if (segment->said == state && strcmp(segment->why, why) == 0)
+        return;
+    segment->said = state;
     snprintf(segment->why, sizeof segment->why, "%s", why);
     if (state == SEGMENT_SERVED)
         LOG_INFO(segments->options.log, "serving segment", "path", segment->path);
@@ -103,20 +160,58 @@ static void close_reader(struct segments *segments, struct segment *segment)
     segment->reader = NULL;
 }
 
-static void fail(struct segments *segments, struct segment *segment, enum segment_state state,
+static void fail(struct segments *segments, struct segment *segment, enum fault fault,
                  const char *why)
 {
     close_reader(segments, segment);
-    settle(segments, segment, state, why);
+    segments->errors[fault].n++;
+    settle(segments, segment, faults[fault].state, why);
 }
 
+/* The same for what the reader says of it. */
+static void fail_code(struct segments *segments, struct segment *segment, int code,
+                      const struct smx_diag *diag)
+{
+    static const struct {
+        int code;
+        enum fault fault;
+    } known[] = {
+        {-ELOOP, FAULT_LINK},           {-EACCES, FAULT_PERMISSION},
+        {-EPERM, FAULT_PERMISSION},     {-EPROTONOSUPPORT, FAULT_VERSION},
+        {-EPROTO, FAULT_NOT_A_SEGMENT}, {-EBADMSG, FAULT_HEADER},
+        {-EIO, FAULT_TRUNCATED},        {-EFBIG, FAULT_HOLES},
+        {-E2BIG, FAULT_TOO_LARGE},
+    };
+    enum fault fault = FAULT_UNREADABLE;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (known[i].code == code)
+            fault = known[i].fault;
+    fail(segments, segment, fault, diag->text[0] ? diag->text : smx_strerror(code));
+}
+
+static int by_name(const void *left, const void *right)
+{
+    const struct segment *a = left, *b = right;
+    int order = strcmp(a->name, b->name);
+    if (order != 0 || a->directory == b->directory)
+        return order;
+    return a->directory < b->directory ? -1 : 1;
+}
+
+/* A directory that changes while it is read may show a name twice: the added ones are looked at,
+ * too. */
 static struct segment *find(const struct segments *segments, const char *name)
 {
-    for (size_t i = 0; i < segments->n; i++) {
-        struct segment *segment = &segments->list[i];
-        if (segment->directory == segments->scanned && strcmp(segment->name, name) == 0)
+    const struct segment key = {.name = name, .directory = segments->scanned};
+    if (segments->n_ordered > 0) {
+        struct segment *segment =
+            bsearch(&key, segments->list, segments->n_ordered, sizeof key, by_name);
+        if (segment)
             return segment;
     }
+    for (size_t i = segments->n_ordered; i < segments->n; i++)
+        if (by_name(&key, &segments->list[i]) == 0)
+            return &segments->list[i];
     return NULL;
 }
 
@@ -133,18 +228,30 @@ static int grow(struct segments *segments)
     return 0;
 }
 
+/* Count a file that there is no place for. Each is named once, and not all of a million. */
+static void leave_out(struct segments *segments, const char *name)
+{
+    char path[PATH_MAX], most[24];
+    segments->n_left_out++;
+    snprintf(path, sizeof path, "%s/%s", segments->scanned->path, name);
+    snprintf(most, sizeof most, "%zu", segments->options.most);
+    if (once_is_new(&segments->left_out, path))
+        LOG_WARN(segments->options.log, "segment left out", "path", path, "reason",
+                 "there are more than the agent looks at", "most", most, "do",
+                 "remove what nobody uses, or raise the limit of open files (LimitNOFILE=)");
+}
+
 static struct segment *add(struct segments *segments, const char *name)
 {
-    if (segments->n == SEGMENTS_MAX) {
-        if (!segments->overflowed)
-            LOG_WARN(segments->options.log, "too many segments: the rest is left out", "directory",
-                     segments->scanned->path);
-        segments->overflowed = true;
+    if (segments->n >= segments->options.most) {
+        leave_out(segments, name);
         return NULL;
     }
     char *path;
-    if (grow(segments) < 0 || asprintf(&path, "%s/%s", segments->scanned->path, name) < 0)
+    if (grow(segments) < 0 || asprintf(&path, "%s/%s", segments->scanned->path, name) < 0) {
+        segments->errors[SEGMENT_UNREADABLE - SEGMENT_UNSUPPORTED].n++;
         return NULL;
+    }
     struct segment *segment = &segments->list[segments->n++];
     *segment = (struct segment){
         .path = path, .name = path + strlen(path) - strlen(name), .directory = segments->scanned};
@@ -163,6 +270,7 @@ static void found(void *context, const struct directory_entry *entry)
     if (segment->device != entry->st->st_dev || segment->inode != entry->st->st_ino) {
         close_reader(segments, segment);
         segment->state = SEGMENT_NEW;
+        segment->said = SEGMENT_NEW;
         segment->why[0] = 0;
         segment->reported_unsound = false;
         segment->device = entry->st->st_dev;
@@ -171,7 +279,11 @@ static void found(void *context, const struct directory_entry *entry)
     segment->owner = entry->st->st_uid;
     const char *refusal = directory_refuses(segments->scanned, entry->st);
     if (refusal)
-        fail(segments, segment, SEGMENT_REFUSED, refusal);
+        fail(segments, segment,
+             S_ISLNK(entry->st->st_mode)   ? FAULT_LINK
+             : S_ISREG(entry->st->st_mode) ? FAULT_OWNER
+                                           : FAULT_NOT_REGULAR,
+             refusal);
     else if (segment->state == SEGMENT_REFUSED)
         segment->state = SEGMENT_NEW;
 }
@@ -183,6 +295,9 @@ static void log_directory(const struct segments *segments, const struct director
         LOG_INFO(log, "watching for segments", "directory", directory->path);
     else if (directory->state == DIRECTORY_REFUSED)
         LOG_ERROR(log, "directory refused", "directory", directory->path, "reason", directory->why);
+    else if (directory->state == DIRECTORY_FAILED)
+        LOG_WARN(log, "directory cannot be looked at: what is known of it stays", "directory",
+                 directory->path, "reason", directory->why);
     else if (directory->by_default)
         LOG_DEBUG(log, "directory does not exist yet", "directory", directory->path);
     else
@@ -195,7 +310,7 @@ static void forget_unseen(struct segments *segments)
     size_t kept = 0;
     for (size_t i = 0; i < segments->n; i++) {
         struct segment *segment = &segments->list[i];
-        if (segment->seen) {
+        if (segment->seen || segment->directory->unsure) {
             segments->list[kept++] = *segment;
             continue;
         }
@@ -206,16 +321,32 @@ static void forget_unseen(struct segments *segments)
     segments->n = kept;
 }
 
+/* For want of a descriptor, say: segments that we have open are served on. */
+static void keep_unseen(struct segments *segments)
+{
+    segments->errors[SEGMENT_UNREADABLE - SEGMENT_UNSUPPORTED].n++;
+    for (size_t i = 0; i < segments->n; i++)
+        if (segments->list[i].directory == segments->scanned)
+            segments->list[i].seen = true;
+}
+
 static void scan(struct segments *segments)
 {
     for (size_t i = 0; i < segments->n; i++)
         segments->list[i].seen = false;
+    segments->n_left_out = 0;
     for (size_t i = 0; i < segments->n_directories; i++) {
         segments->scanned = &segments->directories[i];
         if (directory_scan(segments->scanned, found, segments))
             log_directory(segments, segments->scanned);
+        if (segments->scanned->state == DIRECTORY_FAILED)
+            keep_unseen(segments);
     }
+    bool added = segments->n > segments->n_ordered;
     forget_unseen(segments);
+    if (added)
+        qsort(segments->list, segments->n, sizeof segments->list[0], by_name);
+    segments->n_ordered = segments->n;
 }
 
 static void open_reader(struct segments *segments, struct segment *segment)
@@ -225,15 +356,7 @@ static void open_reader(struct segments *segments, struct segment *segment)
     if (rc == 0)
         return;
     segment->reader = NULL;
-    const char *why = diag.text[0] ? diag.text : smx_strerror(rc);
-    if (rc == -EPROTONOSUPPORT)
-        settle(segments, segment, SEGMENT_UNSUPPORTED, why);
-    else if (rc == -EPROTO)
-        settle(segments, segment, SEGMENT_DAMAGED, why);
-    else if (rc == -ELOOP)
-        settle(segments, segment, SEGMENT_REFUSED, "a symbolic link is not followed");
-    else
-        settle(segments, segment, SEGMENT_UNREADABLE, why);
+    fail_code(segments, segment, rc, &diag);
 }
 
 /* A file may call itself what it likes; only its name is protected by the directory. */
@@ -248,16 +371,34 @@ static bool is_named_right(const struct segment *segment, const struct smx_segme
 
 /* The reader has left out what is unsound and counted it; the rest is served. Said once an inode.
  */
-static void report_unsound(const struct segments *segments, struct segment *segment,
+static void report_unsound(struct segments *segments, struct segment *segment,
                            const struct smx_segment_info *info)
 {
-    char n[24];
+    char n[24], reasons[256] = "";
+    size_t length = 0;
+    for (unsigned i = 0; i < SMX_UNSOUND_COUNT; i++) {
+        segments->errors[FAULTS + i].n += info->unsound[i];
+        if (info->unsound[i])
+            length += (size_t)snprintf(reasons + length, sizeof reasons - length, "%s%s",
+                                       length ? "," : "", smx_unsound_name(i));
+    }
     if (info->errors == 0 || segment->reported_unsound)
         return;
     segment->reported_unsound = true;
     snprintf(n, sizeof n, "%" PRIu64, info->errors);
     LOG_WARN(segments->options.log, "segment has unsound records, which are left out", "path",
-             segment->path, "records", n, "do", "look at it with smx-dump");
+             segment->path, "records", n, "reasons", reasons, "do", "look at it with smx-dump");
+}
+
+static struct share *share_of(struct segments *segments, uid_t owner)
+{
+    size_t i = 0;
+    while (i < segments->n_shares && segments->shares[i].owner != owner)
+        i++;
+    if (i == segments->n_shares)
+        segments->shares[segments->n_shares++] =
+            (struct share){.owner = owner, .left = segments->options.owner_bytes};
+    return &segments->shares[i];
 }
 
 /* Take a snapshot. Between directory_scan() and smx_reader_open() the path may have come to lead
@@ -269,17 +410,19 @@ static void read_segment(struct segments *segments, struct segment *segment)
     if (!segment->reader)
         return;
     struct smx_diag diag = {0};
+    struct share *share = share_of(segments, segment->owner);
+    smx_reader_bound(segment->reader, share->left + 1); /* 0 is no bound */
     int rc = smx_reader_update(segment->reader, &diag);
     if (rc < 0) {
-        fail(segments, segment, rc == -ENOMEM ? SEGMENT_UNREADABLE : SEGMENT_DAMAGED,
-             diag.text[0] ? diag.text : smx_strerror(rc));
+        fail_code(segments, segment, rc, &diag);
         return;
     }
     const struct smx_segment_info *info = smx_reader_info(segment->reader);
+    share->left -= info->allocated_bytes < share->left ? info->allocated_bytes : share->left;
     if (info->device != segment->device || info->inode != segment->inode)
-        fail(segments, segment, SEGMENT_UNREADABLE, "replaced while it was opened");
+        fail(segments, segment, FAULT_REPLACED, "replaced while it was opened");
     else if (!is_named_right(segment, info))
-        fail(segments, segment, SEGMENT_REFUSED, "its header names another application");
+        fail(segments, segment, FAULT_MISNAMED, "its header names another application");
     else
         report_unsound(segments, segment, info);
 }
@@ -294,12 +437,15 @@ static unsigned rank(const struct segments *segments, const struct segment *segm
     return (foreign ? 0x20000u : 0u) + (abandoned ? 0x10000u : 0u) + (unsigned)place;
 }
 
-static bool is_shadowed(const struct segments *segments, const struct segment *segment)
+/* Whether another of its name is preferred: they lie beside it, from `step` on. */
+static bool is_beaten(const struct segments *segments, size_t i, size_t step)
 {
-    for (size_t i = 0; i < segments->n; i++) {
-        const struct segment *other = &segments->list[i];
-        if (other != segment && other->reader && strcmp(other->name, segment->name) == 0 &&
-            rank(segments, other) < rank(segments, segment))
+    const struct segment *segment = &segments->list[i];
+    for (size_t k = i + step; k < segments->n; k += step) {
+        const struct segment *other = &segments->list[k];
+        if (strcmp(other->name, segment->name) != 0)
+            return false;
+        if (other->reader && rank(segments, other) < rank(segments, segment))
             return true;
     }
     return false;
@@ -311,7 +457,8 @@ static void choose(struct segments *segments)
         segments->by_state[i].n = 0;
     for (size_t i = 0; i < segments->n; i++) {
         struct segment *segment = &segments->list[i];
-        if (segment->reader && is_shadowed(segments, segment))
+        /* (size_t)-1 steps to the left; past the first place it leads behind the last. */
+        if (segment->reader && (is_beaten(segments, i, 1) || is_beaten(segments, i, (size_t)-1)))
             settle(segments, segment, SEGMENT_SHADOWED, "another file of this name is served");
         else if (segment->reader)
             settle(segments, segment, SEGMENT_SERVED, "");
@@ -322,6 +469,7 @@ static void choose(struct segments *segments)
 void segments_update(struct segments *segments)
 {
     scan(segments);
+    segments->n_shares = 0;
     for (size_t i = 0; i < segments->n; i++)
         read_segment(segments, &segments->list[i]);
     choose(segments);
@@ -363,10 +511,16 @@ int segments_new(const struct segments_options *options, struct segments **out)
     if (!segments)
         return -ENOMEM;
     segments->options = *options;
+    if (!segments->options.owner_bytes)
+        segments->options.owner_bytes = DEFAULT_OWNER_BYTES;
+    if (options->most == 0 || options->most > SEGMENTS_MAX)
+        segments->options.most = SEGMENTS_MAX;
     for (unsigned i = 0; i < SEGMENT_STATES - 1; i++)
         segments->by_state[i].name = segment_state_name(i + 1);
-    for (unsigned i = 0; i < ERRORS; i++)
-        segments->errors[i].name = segment_state_name(i + SEGMENT_UNSUPPORTED);
+    for (unsigned i = 0; i < FAULTS; i++)
+        segments->errors[i].name = faults[i].name;
+    for (unsigned i = 0; i < SMX_UNSOUND_COUNT; i++)
+        segments->errors[FAULTS + i].name = smx_unsound_name(i);
     if (choose_directories(segments) < 0) {
         segments_free(segments);
         return -ENOMEM;
@@ -385,6 +539,7 @@ void segments_free(struct segments *segments)
     }
     for (size_t i = 0; i < segments->n_directories; i++)
         free(segments->directories[i].path);
+    once_fini(&segments->left_out);
     free(segments->directories);
     free(segments->list);
     free(segments);

@@ -17,8 +17,10 @@
 #include <smx/reader.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-/* Past these files are not looked at: a directory where everybody may write must not exhaust us. */
+/* Past these, or fewer if descriptors are scarce, files are not looked at: a directory where
+ * everybody may write must not exhaust us. */
 enum { SEGMENTS_MAX = 1024 };
 
 enum segment_state {
@@ -37,6 +39,7 @@ struct segment {
     const char *name; /* the file's, in path */
     const struct directory *directory;
     enum segment_state state;
+    enum segment_state said; /* logged last, with why: a new look at a refused one is no news */
     char why[sizeof((struct smx_diag *)0)->text]; /* unless it is served */
     smx_reader *reader;                           /* NULL unless it is served or shadowed */
     dev_t device;
@@ -51,6 +54,10 @@ struct segments;
 struct segments_options {
     const char *const *directories; /* absolute paths; n_directories 0: the default ones */
     size_t n_directories;
+    size_t most; /* segments; 0: SEGMENTS_MAX */
+    /* Past so many bytes that are allocated in one user's segments the rest of his are left out:
+     * what the agent takes, in memory and in time, is a multiple of what is allocated. 0: 1 GiB */
+    uint64_t owner_bytes;
     const struct log *log;
     void (*closing)(void *context, smx_reader *reader); /* before a reader is closed */
     void *context;
@@ -64,14 +71,18 @@ void segments_free(struct segments *segments);
  * decide which are served. Nothing in it fails as a whole. */
 void segments_update(struct segments *segments);
 
-/* The table, until the next update. */
+/* The table, until the next update; in the order of the files' names. */
 const struct segment *segments_list(const struct segments *segments, size_t *n);
 const struct directory *segments_directories(const struct segments *segments, size_t *n);
 
-/* How many segments there are in each state (but SEGMENT_NEW), and how many attempts to read one
- * have failed ever, by the state it ended in. The names are constants. */
+/* How many segments there are in each state (but SEGMENT_NEW); and what was wrong ever, by reason:
+ * files that could not be read, and records that were left out, counted again at each update. The
+ * names are constants. */
 const struct self_count *segments_by_state(const struct segments *segments, size_t *n);
 const struct self_count *segments_errors(const struct segments *segments, size_t *n);
+
+/* How many files were not looked at because there are too many. */
+size_t segments_left_out(const struct segments *segments);
 
 /* "served", "shadowed", ... */
 const char *segment_state_name(enum segment_state state);

@@ -4,9 +4,9 @@
  *
  * A reader never maps, locks or writes the file. smx_reader_update() preads it into private memory,
  * checks every byte that it uses, and combines the rows; everything that the other functions return
- * is that snapshot. The segment is untrusted input: what is unsound is left out and counted in
- * smx_segment_info.errors, the rest is served. A file that is truncated under the reader is an
- * error code, never a signal.
+ * is that snapshot. The segment is untrusted input: what is unsound is left out and counted by its
+ * reason in smx_segment_info.unsound, the rest is served. A file that is truncated under the reader
+ * is an error code, never a signal.
  *
  *       smx_reader *r;
  *       if (smx_reader_open("/run/smx/shop.v1.smx", &r, &diag) == 0 &&
@@ -47,6 +47,26 @@ struct smx_label {
     struct smx_str value;
 };
 
+/* Why a record of a segment was left out; the index of smx_segment_info.unsound. */
+enum smx_unsound {
+    SMX_UNSOUND_CHAIN,     /* a chain leads out of the file, in a circle, or into another chain */
+    SMX_UNSOUND_RECORD,    /* a record of an unknown kind, or of a size that it cannot have */
+    SMX_UNSOUND_OVERSIZE,  /* records that together claim more bytes than there are */
+    SMX_UNSOUND_FAMILY,    /* a family's type, mode or another number is out of range */
+    SMX_UNSOUND_TEXT,      /* a name or text breaks a rule, or does not end in its record */
+    SMX_UNSOUND_BUCKETS,   /* a histogram's descriptor, or bounds that do not ascend */
+    SMX_UNSOUND_ORPHAN,    /* a series whose family is not there, or was left out itself */
+    SMX_UNSOUND_DUPLICATE, /* the second family of a name, or series of the same label values */
+    SMX_UNSOUND_CELL,      /* a value that lies out of bounds, or where no value can begin */
+    SMX_UNSOUND_OVERLAP,   /* a value that lies where another one does */
+    SMX_UNSOUND_CONSTANT,  /* the constant labels */
+    SMX_UNSOUND_PROCESS,   /* not records, but slots: too many locks to find out who lives */
+    SMX_UNSOUND_COUNT
+};
+
+/* The name of a reason as in the agent's label `reason` ("chain"); NULL past the last. */
+const char *smx_unsound_name(unsigned reason);
+
 /* The segment as a whole. */
 struct smx_segment_info {
     const char *path;
@@ -66,7 +86,8 @@ struct smx_segment_info {
     uint64_t reserved_bytes;  /* what the file takes on the tmpfs */
     uint64_t created_ns;      /* CLOCK_REALTIME */
     uint64_t lost[SMX_LOST_COUNT];
-    uint64_t errors; /* records left out of this snapshot because they are unsound */
+    uint64_t errors; /* records left out of this snapshot because they are unsound: the sum of */
+    uint64_t unsound[SMX_UNSOUND_COUNT];
     size_t n_families;
     size_t n_series;
     size_t n_live; /* processes */
@@ -151,9 +172,17 @@ struct smx_process_info {
 
 /* Open a segment for reading. Follows no symbolic link, opens regular files only.
  * Returns: 0, -ENOENT, -EACCES, -ELOOP, -EPROTO (not a segment), -EPROTONOSUPPORT (another major
- *   version), -ENOMEM, another negative errno; diag, if not NULL, then names the file and the rule.
+ *   version), -EBADMSG (a damaged header), -EIO (truncated), -EFBIG (more is allocated than the
+ *   file takes), -ENOMEM, another negative errno; diag, if not NULL, then names the file and the
+ *   rule.
  * Owns: the caller closes the reader. Context: threads=one fork=no signal=no blocks=no. */
 int smx_reader_open(const char *path, smx_reader **out, struct smx_diag *diag);
+
+/* Bound what updates read and take: a segment of which more than max_bytes is allocated, or more
+ * than its file takes and that above 4 MiB (else 64 MiB, for copies have holes), then fails with
+ * -E2BIG or -EFBIG. An update reads, and has in memory, a small multiple of what is allocated.
+ * 0: no bound. Context: threads=one fork=no signal=no blocks=never. */
+void smx_reader_bound(smx_reader *reader, uint64_t max_bytes);
 
 /* Close a reader; NULL is fine. All that it returned is gone with it. */
 void smx_reader_close(smx_reader *reader);
@@ -171,7 +200,7 @@ int smx_directory(unsigned number, char *path, size_t size);
 
 /* Take a snapshot. The names are read again only when the registry has moved; the values every
  * time. On failure the snapshot before stays as it was.
- * Returns: 0, -EPROTO (the file is damaged as a whole), -ENOMEM, -EIO (truncated).
+ * Returns: 0, or as smx_reader_open() for a file that has gone bad since.
  * Context: threads=one fork=no signal=no blocks=no. */
 int smx_reader_update(smx_reader *reader, struct smx_diag *diag);
 

@@ -39,8 +39,9 @@ typedef struct smx_counter {
     uint32_t mask;  /* atomic rows behind them, less one; they are a power of two */
 } smx_counter;
 
-/* How the values of one histogram family find their bucket. Lives in the segment, written before
- * the family is published and never again. Bucket i holds the values v (in ticks) with
+/* How the values of one histogram family find their bucket. A handle leads to one in this process'
+ * own memory, which nobody else can damage; the one in the segment is for other languages, written
+ * before the family is published and never again. Bucket i holds the values v (in ticks) with
  * threshold[i - 1] < v <= threshold[i]; the last threshold is UINT64_MAX.
  *
  * An index saves the search. The key of a value is the exponent and the leading bits of the

@@ -144,12 +144,10 @@ bool smx__hist_serves(const struct smx_hist *hist, const uint64_t threshold[])
     return true;
 }
 
-void smx__hist_fill(struct smx_hist *hist)
+void smx__hist_fill(const struct smx_hist *plan, uint64_t entries[], const uint64_t threshold[])
 {
-    const uint64_t *threshold = smx__thresholds(hist);
-    uint64_t *entries = (uint64_t *)(void *)(hist + 1);
-    for (uint64_t key = 0; key < hist->key_count; key++) {
-        uint32_t bucket = bucket_of(threshold, hist->n_buckets, key_start(hist, key));
+    for (uint64_t key = 0; key < plan->key_count; key++) {
+        uint32_t bucket = bucket_of(threshold, plan->n_buckets, key_start(plan, key));
         uint64_t end = threshold[bucket];
         /* What no indexed value is above needs no bits of its own. */
         entries[key] = (end < SMX__INDEX_END ? bits_of(end) : UINT64_MAX << 16) | bucket;

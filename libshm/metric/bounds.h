@@ -43,7 +43,7 @@ uint64_t smx__hist_size(const struct smx_hist *hist);
 /* Whether at most one of these thresholds lies among the values of each key. */
 bool smx__hist_serves(const struct smx_hist *hist, const uint64_t threshold[]);
 
-/* Fill the entries from the thresholds. */
-void smx__hist_fill(struct smx_hist *hist);
+/* Fill the entries of a planned descriptor from its thresholds. */
+void smx__hist_fill(const struct smx_hist *plan, uint64_t entries[], const uint64_t threshold[]);
 
 #endif

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
  * family.c - registers families: writes a checked draft into the segment and publishes it, or finds
- * the one that is there and compares. Rules are draft.c's, chains registry.h's.
+ * the one that is there and compares. Rules are draft.c's, chains registry.h's; what the process
+ * then works with is known.c's.
  */
 #include "libshm/metric/family.h"
 
+#include "libshm/crash.h"
 #include "libshm/metric/bounds.h"
 #include "libshm/diag.h"
-#include "libshm/metric/draft.h"
+#include "libshm/metric/known.h"
 #include "libshm/names.h"
 #include "libshm/metric/registry.h"
 #include "libshm/metric/value.h"
@@ -22,7 +24,8 @@ static bool same_name(const struct smx__record *record, const void *what)
            memcmp(family + 1, d->name, family->name_len) == 0;
 }
 
-int smx__family_cells(struct smx_segment *segment, const struct smx__family *family, uint64_t *at)
+int smx__family_cells(struct smx_segment *segment, const struct smx__family *family,
+                      const struct smx_hist *hist, uint64_t *at)
 {
     switch (family->type) {
     case SMX_COUNTER:
@@ -31,7 +34,7 @@ int smx__family_cells(struct smx_segment *segment, const struct smx__family *fam
         return smx__allocate_cell(
             segment, family->mode == SMX_LAST ? SMX__CELLS_LAST : SMX__CELLS_GAUGE, at);
     default:
-        return smx__allocate_histogram(segment, smx__family_hist(segment, family), at);
+        return smx__allocate_histogram(segment, hist, at);
     }
 }
 
@@ -52,161 +55,213 @@ static size_t pack(const struct smx__draft *d, char *to)
     return at;
 }
 
-static bool same_labels(const struct smx__family *family, const struct smx__draft *d)
+/* A family's record that was found: a copy of its fields, and its texts in the segment. They may
+ * change under us, but not where they end. */
+struct found {
+    struct smx__family family;
+    const char *texts;
+    uint64_t size; /* of the texts */
+};
+
+/* Take n bytes off the front of the texts; NULL if there are less. */
+static const char *take(struct found *f, uint64_t n)
 {
-    const char *at =
-        (const char *)(family + 1) + family->name_len + family->unit_len + family->help_len;
-    for (unsigned i = 0; i < family->n_labels; i++) {
-        uint16_t length;
-        memcpy(&length, at, sizeof length);
-        if (length != strlen(d->metric->labels[i]) ||
-            memcmp(at + 2, d->metric->labels[i], length) != 0)
+    if (n > f->size)
+        return NULL;
+    const char *at = f->texts;
+    f->texts += n;
+    f->size -= n;
+    return at;
+}
+
+static bool takes(struct found *f, const char *wanted, uint64_t n)
+{
+    const char *at = take(f, n);
+    return at && memcmp(at, wanted, n) == 0;
+}
+
+static bool same_labels(struct found *f, const struct smx__draft *d)
+{
+    for (unsigned i = 0; i < d->family.n_labels; i++) {
+        uint16_t length = (uint16_t)strlen(d->metric->labels[i]);
+        if (!takes(f, (const char *)&length, sizeof length) ||
+            !takes(f, d->metric->labels[i], length))
             return false;
-        at += 2 + length;
     }
     return true;
 }
 
-/* The first thing in which a draft contradicts a family, NULL if nothing. Help may differ. */
-static const char *contradiction(const struct smx_segment *segment,
-                                 const struct smx__family *family, const struct smx__draft *d)
+static bool same_buckets(struct smx_segment *segment, const struct smx__family *family,
+                         const struct smx__draft *d)
 {
+    const struct smx__family *f = &d->family;
+    struct smx_hist plan;
+    uint64_t bounds = f->n_bounds * sizeof(double);
+    if (family->exponential != f->exponential || family->schema != f->schema ||
+        family->first_index != f->first_index || family->n_bounds != f->n_bounds ||
+        !smx__reach(segment, family->hist, sizeof plan) ||
+        (bounds && !smx__reach(segment, family->hist_bounds, bounds)))
+        return false;
+    smx__known_plan(segment, d, &plan);
+    /* rows, mask, stride and n_buckets: what all who add to the cells must agree on. */
+    return memcmp(smx__at(segment, family->hist), &plan, offsetof(struct smx_hist, shift)) == 0 &&
+           (!bounds ||
+            memcmp(smx__at(segment, family->hist_bounds), d->metric->bounds, bounds) == 0);
+}
+
+/* The first thing in which a draft contradicts a family, NULL if nothing. Help may differ. */
+static const char *contradiction(struct smx_segment *segment, struct found *found,
+                                 const struct smx__draft *d)
+{
+    const struct smx__family *family = &found->family;
     const struct smx__family *f = &d->family;
     if (family->type != f->type || family->is_double != f->is_double)
         return "type";
-    if (family->unit_len != f->unit_len ||
-        memcmp((const char *)(family + 1) + family->name_len, d->unit, f->unit_len) != 0)
+    if (family->unit_len != f->unit_len || !take(found, f->name_len) ||
+        !takes(found, d->unit, f->unit_len))
         return "unit";
-    if (family->n_labels != f->n_labels || !same_labels(family, d))
+    if (family->n_labels != f->n_labels || !take(found, family->help_len) || !same_labels(found, d))
         return "label names";
     if (family->mode != f->mode)
         return "mode";
     if (family->digits != f->digits)
         return "digits";
-    if (family->type != SMX_HISTOGRAM)
-        return NULL;
-    if (family->exponential != f->exponential || family->schema != f->schema ||
-        family->first_index != f->first_index || family->n_bounds != f->n_bounds ||
-        smx__family_hist(segment, family)->n_buckets != d->n_buckets ||
-        (f->n_bounds && memcmp(smx__at(segment, family->hist_bounds), d->metric->bounds,
-                               f->n_bounds * sizeof(double)) != 0))
+    if (family->type == SMX_HISTOGRAM && !same_buckets(segment, family, d))
         return "buckets";
     return NULL;
 }
 
-/* The fields of a descriptor that follow from the draft and the segment; not yet its index. */
-static void plan_hist(const struct smx_segment *segment, const struct smx__draft *d,
-                      struct smx_hist *hist)
-{
-    const struct smx__header *h = segment->header;
-    uint64_t row = (SMX_HIST_BUCKETS + (uint64_t)d->n_buckets) * sizeof(uint64_t);
-    uint64_t stride = 128;
-    while (stride < row)
-        stride *= 2;
-    unsigned digits = d->family.digits;
-    bool seconds = strcmp(d->unit, "seconds") == 0;
-    *hist = (struct smx_hist){
-        .rows = h->rows,
-        .mask = h->hist_stripes - 1u,
-        .stride = (uint32_t)stride,
-        .n_buckets = d->n_buckets,
-        .digits = digits,
-        .ns_per_tick = seconds ? smx__power_of_ten(9 - digits) : 1,
-    };
-}
+/* What a family takes of the segment, one behind the other; and its overflow series' cells. */
+struct parts {
+    struct smx_hist plan; /* histograms */
+    uint64_t hist, bounds, record, overflow;
+    uint64_t size;
+    uint64_t cell;
+};
 
-/* Explicit bounds may lie close together: the fewest bits that tell them apart, or no index. */
-static void index_explicit(const struct smx__draft *d, struct smx_hist *hist)
+static void plan_parts(const struct smx_segment *segment, const struct smx__draft *d,
+                       struct parts *p)
 {
-    uint64_t threshold[SMX_BOUNDS_MAX + 1] = {0};
-    for (uint32_t i = 0; i < d->n_buckets; i++)
-        threshold[i] = smx__draft_threshold(d, i);
-    for (unsigned bits = 2; bits <= 8; bits++) {
-        smx__hist_plan(hist, threshold[d->n_buckets - 2], bits);
-        if (smx__hist_serves(hist, threshold))
-            return;
+    *p = (struct parts){0};
+    if (d->family.type == SMX_HISTOGRAM) {
+        smx__known_plan(segment, d, &p->plan);
+        p->bounds = (smx__hist_size(&p->plan) + 7) & ~UINT64_C(7);
+        p->record = p->bounds + d->family.n_bounds * sizeof(double);
     }
-    smx__hist_plan(hist, 0, 8);
+    p->overflow = (p->record + sizeof(struct smx__family) + pack(d, NULL) + 7) & ~UINT64_C(7);
+    p->size = p->overflow + (d->family.n_labels ? sizeof(struct smx__series) : 0);
 }
 
-/* With schema + 1 bits a key is narrower than a bucket. */
-static void index_exponential(const struct smx__draft *d, struct smx_hist *hist)
+/* All or nothing, and before anything is written: or else a server that tries again and again while
+ * there is no room would use up what is left. */
+static int allocate_parts(struct smx_segment *segment, const struct smx__draft *d, struct parts *p)
 {
-    unsigned bits = d->family.schema > 0 ? (unsigned)d->family.schema + 1 : 1;
-    smx__hist_plan(hist, smx__draft_threshold(d, d->n_buckets - 2), bits);
+    uint64_t at;
+    int error = smx__allocate(segment, p->size, d->family.type == SMX_HISTOGRAM ? 64 : 8, &at);
+    if (error)
+        return error;
+    if (d->family.n_labels)
+        error = smx__family_cells(segment, &d->family, &p->plan, &p->cell);
+    if (error)
+        smx__give_back(segment, at, p->size);
+    p->hist += at;
+    p->bounds += at;
+    p->record += at;
+    p->overflow += at;
+    return error;
 }
 
 /* Write the descriptor of a histogram draft, and its explicit bounds. */
-static int write_hist(struct smx_segment *segment, struct smx__draft *d)
+static void write_hist(struct smx_segment *segment, struct smx__draft *d, const struct parts *p)
 {
-    struct smx_hist plan;
-    plan_hist(segment, d, &plan);
-    if (d->family.exponential)
-        index_exponential(d, &plan);
-    else
-        index_explicit(d, &plan);
-    uint64_t size = smx__hist_size(&plan);
-    uint64_t bounds = d->family.n_bounds * sizeof(double);
-    uint64_t at;
-    int error = smx__allocate(segment, size + bounds, 64, &at);
-    if (error)
-        return error;
-    struct smx_hist *hist = smx__at(segment, at);
-    *hist = plan;
-    for (uint32_t i = 0; i < plan.n_buckets; i++)
-        smx__thresholds(hist)[i] = smx__draft_threshold(d, i);
-    smx__hist_fill(hist);
-    d->family.hist = at;
-    if (bounds) {
-        d->family.hist_bounds = at + size;
-        memcpy(smx__at(segment, at + size), d->metric->bounds, bounds);
+    struct smx_hist *hist = smx__at(segment, p->hist);
+    smx__known_fill(&p->plan, d, hist);
+    SMX__CRASH_POINT("hist.filled");
+    d->family.hist = p->hist;
+    if (d->family.n_bounds) {
+        d->family.hist_bounds = p->bounds;
+        memcpy(smx__at(segment, p->bounds), d->metric->bounds, d->family.n_bounds * sizeof(double));
     }
-    return 0;
 }
 
 /* The series that takes the updates past the cap; made with the family, so that it is there when
- * nothing else fits any more. */
-static int write_overflow(struct smx_segment *segment, struct smx__family *family, uint64_t at)
+ * nothing else fits any more. Announced only when it is first asked for, and with it the family,
+ * whose maker may have been killed before it did. */
+static void write_overflow(struct smx_segment *segment, struct smx__draft *d, const struct parts *p)
 {
-    uint64_t record;
-    int error = smx__allocate(segment, sizeof(struct smx__series), 8, &record);
-    uint64_t cell = 0;
-    if (!error)
-        error = smx__family_cells(segment, family, &cell);
-    if (error)
-        return error;
-    struct smx__series *series = smx__at(segment, record);
-    /* Not ANNOUNCED: who comes to use it announces the family in place of a killed maker. */
+    struct smx__series *series = smx__at(segment, p->overflow);
     series->record.kind = SMX__RECORD_SERIES;
-    series->family = smx__ref(at);
-    series->cell = cell;
+    series->family = smx__ref(p->record);
+    series->cell = p->cell;
     smx__record_complete(&series->record, sizeof *series);
-    family->overflow = record;
-    return 0;
+    SMX__CRASH_POINT("overflow.filled");
+    d->family.overflow = p->overflow;
 }
 
 static int write_family(struct smx_segment *segment, struct smx__draft *d, uint32_t hash,
                         uint64_t *at)
 {
-    uint64_t size = (sizeof(struct smx__family) + pack(d, NULL) + 7) & ~UINT64_C(7);
-    int error = d->family.type == SMX_HISTOGRAM ? write_hist(segment, d) : 0;
-    if (!error)
-        error = smx__allocate(segment, size, 8, at);
+    struct parts p;
+    plan_parts(segment, d, &p);
+    int error = allocate_parts(segment, d, &p);
     if (error)
         return error;
-    struct smx__family *family = smx__at(segment, *at);
+    SMX__CRASH_POINT("family.allocated");
+    if (d->family.type == SMX_HISTOGRAM)
+        write_hist(segment, d, &p);
+    if (d->family.n_labels)
+        write_overflow(segment, d, &p);
+    struct smx__family *family = smx__at(segment, p.record);
     *family = d->family;
+    SMX__CRASH_POINT("family.fields");
     family->record = (struct smx__record){.hash = hash, .kind = SMX__RECORD_FAMILY};
     if (!family->max_series)
         family->max_series = segment->header->max_series;
     pack(d, (char *)(family + 1));
-    error = family->n_labels ? write_overflow(segment, family, *at) : 0;
-    smx__record_complete(&family->record, size);
-    return error;
+    smx__record_complete(&family->record, p.overflow - p.record);
+    SMX__CRASH_POINT("family.texts");
+    *at = p.record;
+    return 0;
+}
+
+static int damaged(const struct smx_segment *segment, const struct smx__draft *d,
+                   struct smx_diag *diag)
+{
+    smx__lose(segment, SMX_LOST_DAMAGED);
+    return smx__fail(diag, -EPROTO, "metric %.100s: the registry of %.100s is damaged", d->name,
+                     segment->path);
+}
+
+/* The family at an offset as this process knows it, if it is the draft's. */
+static int recognise(struct smx_segment *segment, const struct smx__draft *d, uint64_t at,
+                     const struct smx__known **out, struct smx_diag *diag)
+{
+    struct found found;
+    memcpy(&found.family, smx__at(segment, at), sizeof found.family);
+    uint64_t size = found.family.record.size;
+    if (size < sizeof found.family || !smx__reach(segment, at, size))
+        return damaged(segment, d, diag);
+    found.texts = smx__at(segment, at + sizeof found.family);
+    found.size = size - sizeof found.family;
+    const char *wrong = contradiction(segment, &found, d);
+    if (wrong) {
+        smx__lose(segment, SMX_LOST_CONFLICT);
+        return smx__fail(diag, -EEXIST, "metric %.100s: registered before with another %s", d->name,
+                         wrong);
+    }
+    const struct smx__known *known = smx__known_find(segment, at, &found.family);
+    if (!known)
+        known = smx__known_add(segment, at, &found.family, d);
+    if (!known) {
+        smx__lose(segment, SMX_LOST_SPACE);
+        return smx__fail(diag, -ENOMEM, "metric %.100s: %s", d->name, smx_strerror(-ENOMEM));
+    }
+    *out = known;
+    return 0;
 }
 
 /* Find the draft's family, or publish it. */
-static int enter(struct smx_segment *segment, struct smx__draft *d, const struct smx__family **out,
+static int enter(struct smx_segment *segment, struct smx__draft *d, const struct smx__known **out,
                  struct smx_diag *diag)
 {
     struct smx__key key = {
@@ -215,30 +270,25 @@ static int enter(struct smx_segment *segment, struct smx__draft *d, const struct
         .same = same_name,
         .what = d,
     };
-    struct smx__record *found = smx__registry_walk(segment, &key, 0);
+    bool broken = false;
+    struct smx__record *found = smx__registry_walk(segment, &key, 0, &broken);
     uint64_t at;
-    if (!found) {
+    if (!found && !broken) {
         int error = write_family(segment, d, key.hash, &at);
         if (error) {
-            smx__lose(segment, SMX_LOST_SPACE);
+            smx__lose(segment, error == -EPROTO ? SMX_LOST_DAMAGED : SMX_LOST_SPACE);
             return smx__fail(diag, error, "metric %.100s: no room in %.100s: %s", d->name,
                              segment->path, smx_strerror(error));
         }
-        found = smx__registry_walk(segment, &key, smx__ref(at));
+        SMX__CRASH_POINT("family.complete");
+        found = smx__registry_walk(segment, &key, smx__ref(at), &broken);
+        SMX__CRASH_POINT("family.published");
         smx__announce(segment);
+        SMX__CRASH_POINT("family.announced");
     }
     if (!found)
-        return smx__fail(diag, -EPROTO, "metric %.100s: the registry of %.100s is damaged", d->name,
-                         segment->path);
-    const struct smx__family *family = (const struct smx__family *)(const void *)found;
-    const char *wrong = contradiction(segment, family, d);
-    if (wrong) {
-        smx__lose(segment, SMX_LOST_CONFLICT);
-        return smx__fail(diag, -EEXIST, "metric %.100s: registered before with another %s", d->name,
-                         wrong);
-    }
-    *out = family;
-    return 0;
+        return damaged(segment, d, diag);
+    return recognise(segment, d, smx__offset(segment, found), out, diag);
 }
 
 /* A label that the segment gives to every series would stand twice in each line. */
@@ -260,7 +310,7 @@ static smx_family register_family(smx_segment *segment, const struct smx_metric 
 {
     int saved = errno;
     struct smx__draft draft;
-    const struct smx__family *family = NULL;
+    const struct smx__known *family = NULL;
     if (!segment) {
         (void)smx__fail(diag, -ENOENT, "metric %.100s: there is no segment",
                         metric && metric->name ? metric->name : "");

@@ -6,6 +6,7 @@
 #ifndef SMX_FIND_H
 #define SMX_FIND_H
 
+#include "libshm/metric/known.h"
 #include "libshm/metric/registry.h"
 #include "libshm/metric/value.h"
 
@@ -24,19 +25,16 @@ struct smx__wanted {
 SMX__HOT struct smx__wanted smx__wanted(smx_family family, uint32_t hash, uint64_t values)
 {
     uint64_t size = sizeof(struct smx__series) + values;
-    uint64_t offset =
-        (uint64_t)((const char *)family.record - (const char *)family.segment->header);
     return (struct smx__wanted){.shape = SMX__RECORD_SERIES | size << 32,
                                 .size = size,
-                                .family = smx__ref(offset),
+                                .family = smx__ref(smx__known(family)->at),
                                 .hash = hash};
 }
 
 /* What the values of a family's series are hashed from. */
 SMX__HOT uint64_t smx__wanted_seed(smx_family family)
 {
-    const struct smx__family *record = family.record;
-    return family.segment->seed ^ record->record.hash;
+    return smx__known(family)->seed;
 }
 
 /* Whether a record is a series of this family and size. */
@@ -52,6 +50,13 @@ SMX__HOT bool smx__wanted_shape(const struct smx__wanted *w, const struct smx__r
 SMX__HOT bool smx__is_announced(uint32_t state)
 {
     return (state & SMX__FLAGS) == SMX__ANNOUNCED;
+}
+
+/* Where a series' record says its cells lie. */
+SMX__HOT uint64_t smx__series_cell(const struct smx__series *series)
+{
+    /* Relaxed: it never changes after publication; read once, for who damages it changes it. */
+    return __atomic_load_n(&series->cell, __ATOMIC_RELAXED);
 }
 
 /* Whether handles of this type can be of this family. */

@@ -18,13 +18,15 @@ struct smx__key {
 
 /* Walk the key's chain. With mine = 0: give the record found, or NULL. With the ref of a complete
  * record of that key: publish it unless one is there already; gives the one that is in the chain.
- * NULL also when the chain leads out of the segment, or is absurdly long. */
+ * NULL also when the chain leads out of the segment, or is a circle: then *broken is set. Without
+ * `broken`, for hot paths, which publish nothing and read no more than SMX__HOT_BYTES, what this
+ * process has not reserved itself ends a chain, too. */
 __attribute__((always_inline)) static inline struct smx__record *
-smx__registry_walk(const struct smx_segment *segment, const struct smx__key *key, uint32_t mine)
+smx__registry_walk(struct smx_segment *segment, const struct smx__key *key, uint32_t mine,
+                   bool *broken)
 {
-    const uint64_t last = segment->length - key->size;
     uint32_t *link = segment->buckets + (key->hash & segment->bucket_mask);
-    for (uint32_t length = 0; length < 1u << 20; length++) {
+    for (uint32_t length = 0; length < segment->chain_limit; length++) {
         /* Acquire: pairs with the release below; the record behind the ref is complete. */
         uint32_t ref = __atomic_load_n(link, __ATOMIC_ACQUIRE);
         if (!ref && !mine)
@@ -33,13 +35,16 @@ smx__registry_walk(const struct smx_segment *segment, const struct smx__key *key
         if (!ref && __atomic_compare_exchange_n(link, &ref, mine, false, __ATOMIC_RELEASE,
                                                 __ATOMIC_ACQUIRE))
             return (struct smx__record *)smx__at(segment, (uint64_t)mine << 3);
-        if ((uint64_t)ref << 3 > last)
-            return NULL;
+        if (broken ? !smx__reach(segment, (uint64_t)ref << 3, key->size)
+                   : ref > __atomic_load_n(&segment->last_ref, __ATOMIC_RELAXED))
+            break;
         struct smx__record *record = (struct smx__record *)smx__at(segment, (uint64_t)ref << 3);
         if (record->hash == key->hash && key->same(record, key->what))
             return record;
         link = &record->next;
     }
+    if (broken)
+        *broken = true;
     return NULL;
 }
 

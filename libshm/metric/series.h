@@ -10,9 +10,10 @@
 #include <smx/smx.h>
 #include <stdbool.h>
 
-/* The series of these values in a family of this type: found, or made and shown. NULL if the values
- * are none, or there is no room even for an overflow; that is counted. */
-const struct smx__series *smx__series_make(smx_family handle, const char *const values[],
-                                           enum smx_type type, bool is_double);
+/* The cell of the series of these values in a family of this type, which is found, or made and
+ * shown. NULL if the values are none, there is no room even for an overflow, or the segment is
+ * damaged; that is counted. */
+void *smx__series_make(smx_family handle, const char *const values[], enum smx_type type,
+                       bool is_double);
 
 #endif

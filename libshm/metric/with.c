@@ -24,45 +24,49 @@ static inline bool same_words(const struct smx__record *record, const void *what
            smx__words_same(&k->words, (const uint64_t *)(series + 1));
 }
 
-/* The series of these values if it is there, shown, and found at once; or NULL. */
-SMX__HOT const struct smx__series *find(smx_family family, const char *const values[],
-                                        enum smx_type type, bool is_double)
+/* The cell of the series of these values if that is there, shown, and found at once; or NULL. */
+SMX__HOT void *find(smx_family family, const char *const values[], enum smx_type type,
+                    bool is_double)
 {
-    const struct smx__family *record = family.record;
+    const struct smx__known *known = smx__known(family);
     struct key key;
-    if (!smx__family_is(record, type, is_double) || !values || !family.segment->by_words)
+    if (!smx__family_is(family.record, type, is_double) || !values || !family.segment->by_words)
         return NULL;
-    const unsigned n = record->n_labels;
-    if (n > SMX_LABELS_MAX || !smx__words_of(&key.words, smx__wanted_seed(family), values, n) ||
-        values[n])
+    const unsigned n = known->family.n_labels;
+    if (!smx__words_of(&key.words, smx__wanted_seed(family), values, n) || values[n])
         return NULL;
     key.wanted = smx__wanted(family, key.words.hash, key.words.n * sizeof(uint64_t));
     const struct smx__key wanted = {key.words.hash, key.wanted.size, same_words, &key};
-    const struct smx__series *series =
-        (const struct smx__series *)(const void *)smx__registry_walk(family.segment, &wanted, 0);
+    const struct smx__series *series = (const struct smx__series *)(const void *)smx__registry_walk(
+        family.segment, &wanted, 0, NULL);
     if (!series || !smx__is_announced(__atomic_load_n(&series->state, __ATOMIC_RELAXED)))
         return NULL;
-    return series;
+    uint64_t cell = smx__series_cell(series);
+    if (__builtin_expect(smx__cell_number(cell, type) >=
+                             __atomic_load_n(&known->cell_limit, __ATOMIC_RELAXED),
+                         0))
+        return NULL;
+    return smx__at(family.segment, cell);
 }
 
-static inline smx_counter counter_of(smx_family family, const struct smx__series *series)
+static inline smx_counter counter_of(smx_family family, void *cell)
 {
     const struct smx_segment *segment = family.segment;
-    return (smx_counter){smx__at(segment, series->cell), segment->rows, segment->counter_mask};
+    return (smx_counter){cell, segment->rows, segment->counter_mask};
 }
 
 __attribute__((noinline)) static smx_counter counter_made(smx_family family,
                                                           const char *const values[])
 {
-    const struct smx__series *series = smx__series_make(family, values, SMX_COUNTER, false);
-    return series ? counter_of(family, series) : (smx_counter){NULL, 0, 0};
+    void *cell = smx__series_make(family, values, SMX_COUNTER, false);
+    return cell ? counter_of(family, cell) : (smx_counter){NULL, 0, 0};
 }
 
 smx_counter smx_counter_with(smx_family family, const char *const values[])
 {
-    const struct smx__series *series = find(family, values, SMX_COUNTER, false);
-    return __builtin_expect(series != NULL, 1) ? counter_of(family, series)
-                                               : counter_made(family, values);
+    void *cell = find(family, values, SMX_COUNTER, false);
+    return __builtin_expect(cell != NULL, 1) ? counter_of(family, cell)
+                                             : counter_made(family, values);
 }
 
 /* Whose value a gauge cell is: this process', or everybody's. */
@@ -72,61 +76,59 @@ static const struct smx_proc *proc_of(smx_family family)
     return record->mode == SMX_LAST ? smx__process_shared() : family.segment->proc;
 }
 
-static inline smx_gauge gauge_of(smx_family family, const struct smx__series *series)
+static inline smx_gauge gauge_of(smx_family family, void *cell)
 {
-    return (smx_gauge){smx__at(family.segment, series->cell), proc_of(family)};
+    return (smx_gauge){cell, proc_of(family)};
 }
 
 __attribute__((noinline)) static smx_gauge gauge_made(smx_family family, const char *const values[])
 {
-    const struct smx__series *series = smx__series_make(family, values, SMX_GAUGE, false);
-    return series ? gauge_of(family, series) : (smx_gauge){NULL, NULL};
+    void *cell = smx__series_make(family, values, SMX_GAUGE, false);
+    return cell ? gauge_of(family, cell) : (smx_gauge){NULL, NULL};
 }
 
 smx_gauge smx_gauge_with(smx_family family, const char *const values[])
 {
-    const struct smx__series *series = find(family, values, SMX_GAUGE, false);
-    return __builtin_expect(series != NULL, 1) ? gauge_of(family, series)
-                                               : gauge_made(family, values);
+    void *cell = find(family, values, SMX_GAUGE, false);
+    return __builtin_expect(cell != NULL, 1) ? gauge_of(family, cell) : gauge_made(family, values);
 }
 
-static inline smx_fgauge fgauge_of(smx_family family, const struct smx__series *series)
+static inline smx_fgauge fgauge_of(smx_family family, void *cell)
 {
-    return (smx_fgauge){smx__at(family.segment, series->cell), proc_of(family)};
+    return (smx_fgauge){cell, proc_of(family)};
 }
 
 __attribute__((noinline)) static smx_fgauge fgauge_made(smx_family family,
                                                         const char *const values[])
 {
-    const struct smx__series *series = smx__series_make(family, values, SMX_GAUGE, true);
-    return series ? fgauge_of(family, series) : (smx_fgauge){NULL, NULL};
+    void *cell = smx__series_make(family, values, SMX_GAUGE, true);
+    return cell ? fgauge_of(family, cell) : (smx_fgauge){NULL, NULL};
 }
 
 smx_fgauge smx_fgauge_with(smx_family family, const char *const values[])
 {
-    const struct smx__series *series = find(family, values, SMX_GAUGE, true);
-    return __builtin_expect(series != NULL, 1) ? fgauge_of(family, series)
-                                               : fgauge_made(family, values);
+    void *cell = find(family, values, SMX_GAUGE, true);
+    return __builtin_expect(cell != NULL, 1) ? fgauge_of(family, cell)
+                                             : fgauge_made(family, values);
 }
 
-static inline smx_histogram histogram_of(smx_family family, const struct smx__series *series)
+static inline smx_histogram histogram_of(smx_family family, void *cell)
 {
-    return (smx_histogram){smx__at(family.segment, series->cell),
-                           smx__family_hist(family.segment, family.record)};
+    return (smx_histogram){cell, smx__known(family)->hist};
 }
 
 __attribute__((noinline)) static smx_histogram histogram_made(smx_family family,
                                                               const char *const values[])
 {
-    const struct smx__series *series = smx__series_make(family, values, SMX_HISTOGRAM, false);
-    return series ? histogram_of(family, series) : (smx_histogram){NULL, NULL};
+    void *cell = smx__series_make(family, values, SMX_HISTOGRAM, false);
+    return cell ? histogram_of(family, cell) : (smx_histogram){NULL, NULL};
 }
 
 smx_histogram smx_histogram_with(smx_family family, const char *const values[])
 {
-    const struct smx__series *series = find(family, values, SMX_HISTOGRAM, false);
-    return __builtin_expect(series != NULL, 1) ? histogram_of(family, series)
-                                               : histogram_made(family, values);
+    void *cell = find(family, values, SMX_HISTOGRAM, false);
+    return __builtin_expect(cell != NULL, 1) ? histogram_of(family, cell)
+                                             : histogram_made(family, values);
 }
 
 /* A metric without labels: a description that has some is refused. */

@@ -16,7 +16,15 @@ struct smx__chunk {
 
 /* Under AddressSanitizer every piece is a chunk of its own and of its exact size, so that a step
  * past a record is seen. */
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define EXACT 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define EXACT 1
+#endif
+
+#if defined(EXACT)
 enum { FIRST_CHUNK = 0, LARGEST_CHUNK = 0, ALIGN = 1 };
 #else
 enum { FIRST_CHUNK = 4096, LARGEST_CHUNK = 256 * 1024, ALIGN = _Alignof(max_align_t) };

@@ -60,9 +60,9 @@ static bool block_of(const struct smx__registry *registry, uint32_t family, uint
     return b.end <= h->allocated;
 }
 
-uint64_t smx__cells_check(const struct smx__build *build)
+void smx__cells_check(const struct smx__build *build)
 {
-    uint64_t dropped = 0;
+    uint64_t *unsound = build->registry->unsound;
     struct smx__block last = {0};
     uint64_t last_cell = 0;
     for (size_t i = 0; i < build->n_by_cell; i++) {
@@ -73,13 +73,12 @@ uint64_t smx__cells_check(const struct smx__build *build)
                     block.kind != SMX__BLOCK_HISTOGRAM && c->cell != last_cell;
         if (!sound || (block.at < last.end && !same)) {
             c->dropped = true;
-            dropped++;
+            unsound[sound ? SMX_UNSOUND_OVERLAP : SMX_UNSOUND_CELL]++;
             continue;
         }
         last = block;
         last_cell = c->cell;
     }
-    return dropped;
 }
 
 static uint64_t words_of(const struct smx_family_info *family)

@@ -191,6 +191,12 @@ static bool has_sound_fields(const struct smx__family *f)
            f->exponential <= 1;
 }
 
+static int leave_out(const struct parser *p, enum smx_unsound reason)
+{
+    p->records->unsound[reason]++;
+    return 0;
+}
+
 int smx__family_parse(const struct smx__raw *raw, struct smx__records *records,
                       struct smx__cache *cache, const struct smx__header *header,
                       struct smx__arena *arena, struct smx_family_info *out,
@@ -206,7 +212,7 @@ int smx__family_parse(const struct smx__raw *raw, struct smx__records *records,
                        .shape = shape};
     memcpy(&p.record, raw->bytes, sizeof p.record);
     if (!has_sound_fields(&p.record))
-        return 0;
+        return leave_out(&p, SMX_UNSOUND_FAMILY);
     bool gauge = p.record.type == SMX_GAUGE;
     *shape = (struct smx__origin){.at = raw->at, .overflow = p.record.overflow};
     *out = (struct smx_family_info){
@@ -220,5 +226,9 @@ int smx__family_parse(const struct smx__raw *raw, struct smx__records *records,
         shape->mean = true;
     }
     int result = take_strings(&p);
-    return result == 1 && p.record.type == SMX_HISTOGRAM ? take_histogram(&p) : result;
+    if (result == 0)
+        return leave_out(&p, SMX_UNSOUND_TEXT);
+    if (result == 1 && p.record.type == SMX_HISTOGRAM)
+        result = take_histogram(&p);
+    return result == 0 ? leave_out(&p, SMX_UNSOUND_BUCKETS) : result;
 }

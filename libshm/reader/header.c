@@ -12,16 +12,36 @@
 
 /* What may lie in holes: the default budget. A live file is reserved as far as it is allocated
  * (invariant 1), but a copy of one may be sparse. */
-#define SPARSE_MAX (UINT64_C(64) << 20)
+#define SPARSE_MAX       (UINT64_C(64) << 20)
+#define BOUND_SPARSE_MAX (UINT64_C(4) << 20) /* for a reader of many segments */
 
 /* A few pages could claim gigabytes of holes, which cost their writer nothing and the reader the
  * time to read them and the memory to hold them. Asked after the header was read, since writers
  * reserve first and allocate then. */
-static bool claims_holes(const struct smx__source *file, const struct smx__header *h)
+static bool claims_holes(const struct smx__source *file, const struct smx__header *h,
+                         uint64_t sparse_max)
 {
     struct stat now;
-    return h->allocated > SPARSE_MAX &&
+    return h->allocated > sparse_max &&
            (fstat(file->fd, &now) != 0 || h->allocated / 512 > (uint64_t)now.st_blocks);
+}
+
+static int fail_holes(const char *path, struct smx_diag *diag)
+{
+    return smx__fail(diag, -EFBIG,
+                     "%s: more is allocated than the file takes; if it is a copy, make it with "
+                     "cp --sparse=never",
+                     path);
+}
+
+int smx__header_bound(const struct smx__source *file, const struct smx__header *header,
+                      uint64_t bound, const char *path, struct smx_diag *diag)
+{
+    if (header->allocated > bound)
+        return smx__fail(diag, -E2BIG,
+                         "%s: %llu bytes are allocated, and no more than %llu are read", path,
+                         (unsigned long long)header->allocated, (unsigned long long)bound);
+    return claims_holes(file, header, BOUND_SPARSE_MAX) ? fail_holes(path, diag) : 0;
 }
 
 int smx__header_read(struct smx__source *file, const char *path, struct smx__header *out,
@@ -51,12 +71,9 @@ int smx__header_read(struct smx__source *file, const char *path, struct smx__hea
         return smx__fail(diag, -EIO, "%s: truncated: shorter than its capacity", path);
     const char *rule = smx__header_broken_rule(&h);
     if (rule)
-        return smx__fail(diag, -EPROTO, "%s: damaged header: %s", path, rule);
-    if (claims_holes(file, &h))
-        return smx__fail(diag, -EPROTO,
-                         "%s: more is allocated than the file takes; if it is a copy, make it with "
-                         "cp --sparse=never",
-                         path);
+        return smx__fail(diag, -EBADMSG, "%s: damaged header: %s", path, rule);
+    if (claims_holes(file, &h, SPARSE_MAX))
+        return fail_holes(path, diag);
     *out = h;
     return 0;
 }

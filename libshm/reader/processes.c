@@ -3,10 +3,15 @@
  * processes.c - the process slots, and who lives: a slot is live while its state says so and
  * another process holds a write lock on its byte (invariant 5). Locks are asked for only where the
  * state says LIVE. A file that was copied has no locks: then nobody lives.
+ *
+ * The kernel finds a lock by going through the file's list of them. Anyone may place as many as he
+ * likes in a file of his own: 30,000 take a minute of questions. So there is an end of patience;
+ * who was not asked about by then is taken for dead, and counted.
  */
 #include "libshm/reader/reader.h"
 
 #include "libshm/names.h"
+#include "libshm/segment/clock.h"
 #include "libshm/segment/process.h"
 
 #include <errno.h>
@@ -14,21 +19,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Who asks. */
+/* Of CPU time, for the questions of one update. Those about 1,000 processes take a few. */
+#define PATIENCE_NS UINT64_C(100000000)
+
+/* Who asks, and since when. */
 struct asker {
     int fd;
     uint64_t pid_ns;
+    uint64_t began_ns;
+    uint64_t began_cpu_ns;
 };
+
+/* The cheaper clock first: it runs also while others have the CPU. */
+static bool is_patient(const struct asker *asker)
+{
+    return smx__clock_ns(CLOCK_MONOTONIC) - asker->began_ns < PATIENCE_NS ||
+           smx__clock_ns(CLOCK_THREAD_CPUTIME_ID) - asker->began_cpu_ns < PATIENCE_NS;
+}
 
 /* Whether the process that the slot names holds the slot's lock. Asked in the name of the open
  * file description: F_GETLK would not report the asker's own lock. The kernel tells a holder's pid
- * as the asker's namespace sees it, 0 if it does not. */
-static bool is_locked(const struct asker *asker, const struct smx__slot *slot, uint32_t index)
+ * as the asker's namespace sees it, 0 if it does not.
+ * Returns: 1, 0, or -EIO: where that cannot be known, gauges would be missing for no reason. */
+static int is_locked(const struct asker *asker, const struct smx__slot *slot, uint32_t index)
 {
     struct flock lock = {
         .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = SMX__LOCK_AT + index, .l_len = 1};
-    if (fcntl(asker->fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_WRLCK)
-        return false;
+    if (fcntl(asker->fd, F_OFD_GETLK, &lock) != 0)
+        return -EIO;
+    if (lock.l_type != F_WRLCK)
+        return 0;
     bool comparable = lock.l_pid > 0 && slot->pid_ns != 0 && slot->pid_ns == asker->pid_ns;
     return !comparable || (uint64_t)lock.l_pid == (slot->state & 0xffffffffu) >> 8;
 }
@@ -42,10 +62,9 @@ static bool is_as_before(struct smx__source *file, uint64_t at, uint64_t state)
            now == state;
 }
 
-static bool is_live(const struct asker *asker, const struct smx__slot *slot, uint32_t index)
+static bool is_claimed(const struct smx__slot *slot)
 {
-    return (slot->state & 0xff) == SMX__SLOT_LIVE && slot->state >> 32 >= SMX__FIRST_GENERATION &&
-           is_locked(asker, slot, index);
+    return (slot->state & 0xff) == SMX__SLOT_LIVE && slot->state >> 32 >= SMX__FIRST_GENERATION;
 }
 
 /* A role that is being written while it is read may be no text for a moment. */
@@ -93,20 +112,30 @@ static int reserve(struct smx__processes *processes, size_t n)
 int smx__processes_read(struct smx__processes *processes, struct smx__source *file,
                         const struct smx__header *header)
 {
-    struct asker asker = {.fd = file->fd, .pid_ns = smx__pid_namespace()};
+    struct asker asker = {.fd = file->fd,
+                          .pid_ns = smx__pid_namespace(),
+                          .began_ns = smx__clock_ns(CLOCK_MONOTONIC),
+                          .began_cpu_ns = smx__clock_ns(CLOCK_THREAD_CPUTIME_ID)};
     uint32_t slots = header->slots_used < header->slots ? header->slots_used : header->slots;
     uint64_t end = header->slots_at + (uint64_t)slots * sizeof(struct smx__slot);
     int result = reserve(processes, slots);
     processes->n = 0;
     processes->n_live = 0;
+    processes->n_unasked = 0;
     for (uint32_t i = 0; result == 0 && i < slots; i++) {
         uint64_t at = header->slots_at + (uint64_t)i * sizeof(struct smx__slot);
         const struct smx__slot *slot = smx__source_view(file, at, sizeof *slot, end);
-        if (!slot)
+        if (!slot) {
             result = -EIO;
-        else if (slot->state != 0)
-            add_process(processes, slot, i,
-                        is_live(&asker, slot, i) && is_as_before(file, at, slot->state));
+        } else if (slot->state != 0) {
+            bool asked = is_claimed(slot) && is_patient(&asker);
+            int live = asked ? is_locked(&asker, slot, i) : 0;
+            processes->n_unasked += is_claimed(slot) && !asked;
+            if (live < 0)
+                result = live;
+            else
+                add_process(processes, slot, i, live && is_as_before(file, at, slot->state));
+        }
     }
     return result;
 }

@@ -33,6 +33,7 @@ struct smx_reader {
     unsigned shown; /* the side that the snapshot is in */
     uint64_t epoch;
     uint64_t capacity; /* as of the last good header */
+    uint64_t bound;    /* of what is allocated; 0: none */
     struct smx_segment_info info;
 };
 
@@ -79,6 +80,11 @@ void smx_reader_close(smx_reader *reader)
     free(reader);
 }
 
+void smx_reader_bound(smx_reader *reader, uint64_t max_bytes)
+{
+    reader->bound = max_bytes;
+}
+
 static int reserve_words(struct side *side, uint64_t n)
 {
     if (n <= side->words_room)
@@ -104,9 +110,18 @@ static int read_numbers(struct smx_reader *reader, struct side *side,
     return result;
 }
 
+static uint64_t errors_of(const struct smx__registry *registry)
+{
+    uint64_t errors = 0;
+    for (unsigned i = 0; i < SMX_UNSOUND_COUNT; i++)
+        errors += registry->unsound[i];
+    return errors;
+}
+
 static void fill_info(struct smx_reader *reader, const struct smx__header *h, const struct stat *st)
 {
     const struct smx__registry *registry = reader->registry;
+    const size_t unasked = reader->side[reader->shown].processes.n_unasked;
     reader->info = (struct smx_segment_info){
         .path = reader->path,
         .app = registry->app,
@@ -125,7 +140,7 @@ static void fill_info(struct smx_reader *reader, const struct smx__header *h, co
         .allocated_bytes = h->allocated,
         .reserved_bytes = (uint64_t)st->st_blocks * 512,
         .created_ns = h->created_ns,
-        .errors = registry->errors,
+        .errors = errors_of(registry) + unasked,
         .n_families = registry->n_families,
         .n_series = registry->n_series,
         .n_live = reader->side[reader->shown].processes.n_live,
@@ -136,6 +151,8 @@ static void fill_info(struct smx_reader *reader, const struct smx__header *h, co
     };
     _Static_assert((int)SMX_LOST_COUNT <= (int)SMX__MAX_LOST, "more reasons than words");
     memcpy(reader->info.lost, h->lost, sizeof reader->info.lost);
+    memcpy(reader->info.unsound, registry->unsound, sizeof reader->info.unsound);
+    reader->info.unsound[SMX_UNSOUND_PROCESS] = unasked;
 }
 
 /* Make what was read the snapshot. */
@@ -158,6 +175,8 @@ static int read_header(struct smx_reader *reader, struct smx__header *header, st
 {
     *st = (struct stat){0};
     int result = smx__header_read(&reader->file, reader->path, header, st, diag);
+    if (result == 0 && reader->bound)
+        result = smx__header_bound(&reader->file, header, reader->bound, reader->path, diag);
     if (result == -EPROTO && (uint64_t)st->st_size < reader->capacity)
         return smx__fail(diag, -EIO, "%s: the file was truncated", reader->path);
     return result;
@@ -165,13 +184,13 @@ static int read_header(struct smx_reader *reader, struct smx__header *header, st
 
 /* Read the names. A record that is published meanwhile may lie beyond what the header had as
  * allocated, or in a block that was read before it was written, and then looks unsound: what has
- * errors is read again, with a new header, as long as there is movement. Bounded, for whoever
- * damages a file may keep it moving. */
+ * errors is read again, with a new header, as long as there is movement in that or in what was
+ * found. Bounded, for whoever damages a file may keep it moving. */
 static int read_registry(struct smx_reader *reader, struct smx__header *header, struct stat *st,
                          struct smx__registry **out, struct smx_diag *diag)
 {
-    uint64_t errors = 0;
-    size_t n_series = 0;
+    uint64_t errors_before = 0;
+    size_t n_before = 0;
     for (int tries = 0;; tries++) {
         struct smx__registry *registry;
         struct smx__header next;
@@ -180,16 +199,17 @@ static int read_registry(struct smx_reader *reader, struct smx__header *header, 
             (void)smx__fail(diag, result, "%s: %s", reader->path, smx_strerror(result));
             return result;
         }
-        if (registry->errors == 0 || tries == REREADS) {
+        const uint64_t errors = errors_of(registry);
+        if (errors == 0 || tries == REREADS) {
             *out = registry;
             return 0;
         }
         result = read_header(reader, &next, st, diag);
         /* Once in any case: a record is seen before `published` moves. */
-        bool moved = tries == 0 || registry->errors != errors || registry->n_series != n_series ||
+        bool moved = tries == 0 || errors != errors_before || registry->n_series != n_before ||
                      next.allocated != header->allocated || smx__header_moved(&next, header);
-        errors = registry->errors;
-        n_series = registry->n_series;
+        errors_before = errors;
+        n_before = registry->n_series;
         if (result == 0 && !moved) {
             *out = registry;
             return 0;

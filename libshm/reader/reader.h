@@ -86,9 +86,13 @@ int smx__cache_copy(struct smx__cache *cache, uint64_t at, void *to, size_t size
 
 /* header.c */
 
-/* Read and check the header. Returns 0, -EPROTO, -EPROTONOSUPPORT, -EIO. */
+/* Read and check the header. Returns 0, -EPROTO, -EPROTONOSUPPORT, -EBADMSG, -EIO, -EFBIG. */
 int smx__header_read(struct smx__source *file, const char *path, struct smx__header *out,
                      struct stat *st, struct smx_diag *diag);
+
+/* Whether so much is allocated, and there. Returns 0, -E2BIG, -EFBIG. */
+int smx__header_bound(const struct smx__source *file, const struct smx__header *header,
+                      uint64_t bound, const char *path, struct smx_diag *diag);
 
 /* Whether what the registry was built from has changed: everything but usage and losses. */
 bool smx__header_moved(const struct smx__header *a, const struct smx__header *b);
@@ -111,12 +115,13 @@ struct smx__records {
     size_t room;
     uint64_t *seen;  /* a bit for every ref */
     uint64_t budget; /* bytes that records may still claim; bounds memory and time */
-    uint64_t errors;
+    uint64_t *unsound;
 };
 
-/* Copy every record that the hash table leads to. Returns 0, -EIO, -ENOMEM. */
+/* Copy every record that the hash table leads to; what cannot be one is counted in unsound[], by
+ * enum smx_unsound. Returns 0, -EIO, -ENOMEM. */
 int smx__records_walk(struct smx__records *records, struct smx__cache *cache,
-                      const struct smx__header *header);
+                      const struct smx__header *header, uint64_t *unsound);
 /* Copy one record that no chain leads to, unless it was copied already. Returns as above. */
 int smx__records_add(struct smx__records *records, struct smx__cache *cache, uint64_t at);
 /* Put what was added where it belongs. Returns 0 or -ENOMEM. */
@@ -133,7 +138,7 @@ struct smx__origin {
     bool mean;         /* gauges of integers that become their mean, a double */
 };
 
-/* Turn a record into a family. Returns 1, 0 if it is unsound, -EIO, -ENOMEM. */
+/* Turn a record into a family. Returns 1, 0 if it is unsound (it is counted), -EIO, -ENOMEM. */
 int smx__family_parse(const struct smx__raw *raw, struct smx__records *records,
                       struct smx__cache *cache, const struct smx__header *header,
                       struct smx__arena *arena, struct smx_family_info *out,
@@ -189,7 +194,7 @@ struct smx__registry {
     size_t n_blocks;
     uint64_t n_words; /* of one snapshot's values */
     size_t n_each;    /* gauges of mode `each` */
-    uint64_t errors;
+    uint64_t unsound[SMX_UNSOUND_COUNT];
 };
 
 /* Read the registry. Returns 0, -EIO, -ENOMEM. */
@@ -237,8 +242,8 @@ int smx__series_fill(struct smx__build *build);
 /* cells.c */
 
 /* Drop candidates, which come in the order of their cells, whose cells are out of bounds or
- * another's. Returns how many it dropped. */
-uint64_t smx__cells_check(const struct smx__build *build);
+ * another's. */
+void smx__cells_check(const struct smx__build *build);
 
 /* Make the blocks of the registry's places, which are ascending and were checked, and give every
  * place its words. Returns 0 or -ENOMEM. */
@@ -255,6 +260,7 @@ struct smx__processes {
     size_t n;
     struct smx__live *live; /* ascending by row */
     size_t n_live;
+    size_t n_unasked;
     size_t room; /* of both */
 };
 

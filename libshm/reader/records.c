@@ -51,7 +51,7 @@ static int walk_chain(struct smx__records *records, struct smx__cache *cache, ui
     struct smx__record head;
     for (uint64_t at = (uint64_t)first * 8; at != 0; at = (uint64_t)head.next * 8) {
         if (!in_place(cache, at) || *word_of(records, at) & bit_of(at)) {
-            records->errors++;
+            records->unsound[SMX_UNSOUND_CHAIN]++;
             return 0;
         }
         *word_of(records, at) |= bit_of(at);
@@ -79,16 +79,18 @@ static int walk_chains(struct smx__records *records, struct smx__cache *cache,
     return 0;
 }
 
-/* Whether a record of this size may be copied; takes it off the budget. */
+/* Whether a record of this size may be copied; takes it off the budget, or counts why not. */
 static bool afford(struct smx__records *records, const struct smx__cache *cache, uint64_t at,
                    const struct smx__record *head)
 {
     size_t least = head->kind == SMX__RECORD_FAMILY   ? sizeof(struct smx__family)
                    : head->kind == SMX__RECORD_SERIES ? sizeof(struct smx__series)
                                                       : sizeof *head;
-    if (head->size < least || head->size % 8 || head->size > cache->limit - at ||
-        head->size > records->budget)
+    bool possible = head->size >= least && head->size % 8 == 0 && head->size <= cache->limit - at;
+    if (!possible || head->size > records->budget) {
+        records->unsound[possible ? SMX_UNSOUND_OVERSIZE : SMX_UNSOUND_RECORD]++;
         return false;
+    }
     records->budget -= head->size;
     return true;
 }
@@ -100,10 +102,8 @@ static int copy_record(struct smx__records *records, struct smx__cache *cache, u
     int result = smx__cache_copy(cache, at, &head, sizeof head);
     if (result != 0)
         return result;
-    if (!afford(records, cache, at, &head)) {
-        records->errors++;
+    if (!afford(records, cache, at, &head))
         return 0;
-    }
     unsigned char *bytes = smx__arena_take(&records->arena, head.size);
     if (!bytes || !grow(records))
         return -ENOMEM;
@@ -118,9 +118,9 @@ static int copy_record(struct smx__records *records, struct smx__cache *cache, u
 }
 
 int smx__records_walk(struct smx__records *records, struct smx__cache *cache,
-                      const struct smx__header *header)
+                      const struct smx__header *header, uint64_t *unsound)
 {
-    *records = (struct smx__records){.budget = cache->limit};
+    *records = (struct smx__records){.budget = cache->limit, .unsound = unsound};
     uint64_t n_words = cache->limit / 512 + 1;
     records->seen = calloc(n_words, sizeof *records->seen);
     int result = records->seen ? walk_chains(records, cache, header) : -ENOMEM;
@@ -134,7 +134,7 @@ int smx__records_walk(struct smx__records *records, struct smx__cache *cache,
 int smx__records_add(struct smx__records *records, struct smx__cache *cache, uint64_t at)
 {
     if (!in_place(cache, at)) {
-        records->errors++;
+        records->unsound[SMX_UNSOUND_CHAIN]++;
         return 0;
     }
     if (*word_of(records, at) & bit_of(at))

@@ -17,7 +17,7 @@ static int take_constant_labels(struct smx__registry *r)
     const unsigned char *at = r->header.labels;
     const unsigned char *end = at + r->header.labels_len;
     if (r->header.labels_len > SMX__LABELS_SIZE) {
-        r->errors++;
+        r->unsound[SMX_UNSOUND_CONSTANT]++;
         return 0;
     }
     /* A pair takes at least five bytes. */
@@ -34,7 +34,7 @@ static int take_constant_labels(struct smx__registry *r)
             whole = r->labels[i].name.length != name_length ||
                     memcmp(r->labels[i].name.at, name, name_length) != 0;
         if (!whole) {
-            r->errors++;
+            r->unsound[SMX_UNSOUND_CONSTANT]++;
             return 0;
         }
         struct smx_label *label = &r->labels[r->n_labels];
@@ -88,7 +88,7 @@ static int drop_duplicate_families(struct smx__registry *r)
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
         if (twice[i]) {
-            r->errors++;
+            r->unsound[SMX_UNSOUND_DUPLICATE]++;
             continue;
         }
         r->families[kept] = r->families[i];
@@ -118,7 +118,6 @@ static int take_families(struct smx__build *b)
         if (result < 0)
             return result;
         r->n_families += result == 1;
-        r->errors += result == 0;
     }
     return drop_duplicate_families(r);
 }
@@ -140,7 +139,8 @@ static int build(struct smx__build *b)
 {
     int result = take_header(b->registry);
     if (result == 0)
-        result = smx__records_walk(&b->records, &b->cache, &b->registry->header);
+        result =
+            smx__records_walk(&b->records, &b->cache, &b->registry->header, b->registry->unsound);
     if (result == 0)
         result = take_families(b);
     if (result == 0)
@@ -162,7 +162,6 @@ int smx__registry_read(struct smx__registry **out, struct smx__source *file,
     int result = smx__cache_init(&b.cache, file, header->allocated);
     if (result == 0)
         result = build(&b);
-    b.registry->errors += b.records.errors;
     smx__cache_fini(&b.cache);
     smx__records_free(&b.records);
     free(b.candidates);

@@ -70,22 +70,27 @@ static bool hash_values(const struct smx__raw *raw, size_t n, uint64_t *key)
     return true;
 }
 
-/* Check one record of a series. Returns 1, 0 when hidden, -1 when unsound. */
-static int check_series(const struct smx__registry *r, const struct smx__raw *raw,
+/* Check one record of a series. Returns 1, 0 when it is hidden, or unsound and counted. */
+static int check_series(struct smx__registry *r, const struct smx__raw *raw,
                         struct smx__candidate *out)
 {
     struct smx__series series;
     memcpy(&series, raw->bytes, sizeof series);
     size_t family = find_family(r, (uint64_t)series.family * 8);
-    if (family == r->n_families)
-        return -1;
+    if (family == r->n_families) {
+        r->unsound[SMX_UNSOUND_ORPHAN]++;
+        return 0;
+    }
     if (series.state & SMX__HIDDEN)
         return 0;
     *out = (struct smx__candidate){.raw = raw,
                                    .cell = series.cell,
                                    .family = (uint32_t)family,
                                    .overflow = r->shapes[family].overflow == raw->at};
-    return out->overflow || hash_values(raw, r->families[family].n_labels, &out->key) ? 1 : -1;
+    if (out->overflow || hash_values(raw, r->families[family].n_labels, &out->key))
+        return 1;
+    r->unsound[SMX_UNSOUND_TEXT]++;
+    return 0;
 }
 
 static int take_candidates(struct smx__build *b)
@@ -99,9 +104,8 @@ static int take_candidates(struct smx__build *b)
         if (raw->kind == SMX__RECORD_SERIES) {
             int result = check_series(r, raw, &b->candidates[b->n]);
             b->n += result == 1;
-            r->errors += result < 0;
         } else if (raw->kind != SMX__RECORD_FAMILY && r->header.minor <= SMX__MINOR) {
-            r->errors++;
+            r->unsound[SMX_UNSOUND_RECORD]++;
         }
     }
     return 0;
@@ -136,7 +140,7 @@ static void drop_duplicate_series(struct smx__build *b, struct smx__order *order
     for (size_t i = 1; i < b->n; i++) {
         if (order[i].number == order[i - 1].number && order[i].tie == order[i - 1].tie) {
             b->candidates[order[i].candidate].dropped = true;
-            b->registry->errors++;
+            b->registry->unsound[SMX_UNSOUND_DUPLICATE]++;
         }
     }
 }
@@ -156,7 +160,7 @@ int smx__series_select(struct smx__build *b)
             b->by_cell[b->n_by_cell++] =
                 (struct smx__order){.number = b->candidates[i].cell, .candidate = (uint32_t)i};
     sort(b->by_cell, b->n_by_cell);
-    b->registry->errors += smx__cells_check(b);
+    smx__cells_check(b);
     return 0;
 }
 

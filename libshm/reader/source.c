@@ -17,12 +17,15 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The cache may hold the whole registry, up to 128 MiB of it, while it is read. Small blocks: among
- * histograms, records lie apart by many pages. */
-enum { BLOCK_SIZE = 4 * 1024, MAX_BLOCKS = 32768 };
+/* The cache may hold the whole registry while it is read, so that whatever the order of the records
+ * no byte is read twice: of two blocks in one place, chains could ask in turn, a million times.
+ * Small blocks: among histograms, records lie apart by many pages. */
+enum { BLOCK_SIZE = 4 * 1024 };
+
+/* In one read. */
+enum { MAX_SIGNALS = 100 };
 
 struct smx__cache_block {
-    uint64_t number;
     unsigned char *bytes; /* NULL: empty */
     size_t length;
 };
@@ -45,12 +48,12 @@ static int check_type(const struct stat *st, const char *path, struct smx_diag *
 /* The descriptor to read a file by: the writer's in this process, or a new one. */
 static int open_shared(const char *path, struct stat *st)
 {
-    if (lstat(path, st) == 0) {
-        int fd = smx__process_fd(st->st_dev, st->st_ino);
-        if (fd >= 0)
-            return fd;
-    }
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    if (lstat(path, st) != 0)
+        return -errno;
+    int fd = smx__process_fd(st->st_dev, st->st_ino);
+    if (fd >= 0)
+        return fd;
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return -errno;
     if (fstat(fd, st) != 0) {
@@ -90,11 +93,11 @@ void smx__source_close(struct smx__source *file)
 int smx__source_read(struct smx__source *file, uint64_t at, void *to, size_t size)
 {
     unsigned char *out = to;
-    while (size) {
+    for (int signals = 0; size;) {
         if (at > INT64_MAX)
             return -EIO;
         ssize_t n = pread(file->fd, out, size, (off_t)at);
-        if (n < 0 && errno == EINTR)
+        if (n < 0 && errno == EINTR && ++signals < MAX_SIGNALS)
             continue;
         if (n <= 0)
             return -EIO;
@@ -130,9 +133,8 @@ void smx__source_forget(struct smx__source *file)
 
 int smx__cache_init(struct smx__cache *cache, struct smx__source *file, uint64_t limit)
 {
-    uint64_t n = limit / BLOCK_SIZE + 1;
     *cache = (struct smx__cache){
-        .file = file, .limit = limit, .n_blocks = n < MAX_BLOCKS ? (size_t)n : MAX_BLOCKS};
+        .file = file, .limit = limit, .n_blocks = (size_t)(limit / BLOCK_SIZE) + 1};
     cache->blocks = calloc(cache->n_blocks, sizeof *cache->blocks);
     return cache->blocks ? 0 : -ENOMEM;
 }
@@ -148,9 +150,11 @@ void smx__cache_fini(struct smx__cache *cache)
 /* Find or read a block. Returns 0, -EIO, -ENOMEM. */
 static int cache_block(struct smx__cache *cache, uint64_t number, struct smx__cache_block **out)
 {
-    struct smx__cache_block *block = &cache->blocks[number % cache->n_blocks];
+    if (number >= cache->n_blocks)
+        return -EIO;
+    struct smx__cache_block *block = &cache->blocks[number];
     *out = block;
-    if (block->length && block->number == number)
+    if (block->length)
         return 0;
     if (!block->bytes)
         block->bytes = malloc(BLOCK_SIZE);
@@ -158,11 +162,9 @@ static int cache_block(struct smx__cache *cache, uint64_t number, struct smx__ca
         return -ENOMEM;
     uint64_t left = cache->limit - number * BLOCK_SIZE;
     size_t length = left < BLOCK_SIZE ? (size_t)left : BLOCK_SIZE;
-    block->length = 0;
     int result = smx__source_read(cache->file, number * BLOCK_SIZE, block->bytes, length);
     if (result != 0)
         return result;
-    block->number = number;
     block->length = length;
     return 0;
 }

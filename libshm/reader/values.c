@@ -156,7 +156,8 @@ static struct gauge start_gauge(struct pass *p, const struct smx__place *place)
     const struct smx_family_info *family = &p->registry->families[place->family];
     bool mean = p->registry->shapes[place->family].mean;
     struct gauge g = {.mode = family->mode, .is_double = family->is_double && !mean, .mean = mean};
-    if (g.mode == SMX_EACH) {
+    /* Where nobody lives there is no list either. */
+    if (g.mode == SMX_EACH && p->processes->n_live) {
         g.each = p->values->each + p->n_each;
         p->n_each += p->processes->n_live;
     }
@@ -169,7 +170,7 @@ static void finish_gauge(struct pass *p, const struct smx__place *place, const s
     double real = g->mode == SMX_AVG && g->n ? g->real / (double)g->n : g->real;
     words[0] = g->n;
     if (g->mode == SMX_EACH)
-        words[1] = (uint64_t)(g->each - p->values->each);
+        words[1] = g->n ? (uint64_t)(g->each - p->values->each) : 0;
     else
         words[1] = g->is_double || g->mean ? to_bits(real) : g->integer;
 }
@@ -266,7 +267,8 @@ static void show_gauge(const struct smx__values *values, const uint64_t *words,
 {
     series->present = words[0] != 0;
     if (family->mode == SMX_EACH)
-        series->each = (struct smx_each_list){.at = values->each + words[1], .n = (size_t)words[0]};
+        series->each = (struct smx_each_list){.at = words[0] ? values->each + words[1] : NULL,
+                                              .n = (size_t)words[0]};
     else if (family->is_double)
         series->real = words[0] ? to_double(words[1]) : 0;
     else

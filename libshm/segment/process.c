@@ -22,6 +22,14 @@
 
 enum { WITNESS = SMX__MAX_SEGMENTS };
 
+/* Memory that smx__process_memory() hands out, and how it is had from the kernel. */
+enum { CHUNK_BYTES = 64 * 1024, LINE_BYTES = 64 };
+
+struct chunk {
+    uint64_t size;
+    uint64_t used; /* may pass the size */
+};
+
 /* Guarded by `lock`, but for readers of entries below `count`. */
 static struct {
     struct smx_segment segments[SMX__MAX_SEGMENTS];
@@ -31,6 +39,7 @@ static struct {
     uint32_t lock;
     uint32_t cpus; /* configured */
     bool hooked;
+    struct chunk *chunk;      /* atomic: what memory comes from next */
     struct smx__moment first; /* what the time stamp counter is measured from */
 } process;
 
@@ -196,6 +205,38 @@ struct smx_segment *smx__process_at(const void *address)
             return segment;
     }
     return NULL;
+}
+
+/* A chunk whose first piece is taken. */
+static struct chunk *new_chunk(uint64_t piece)
+{
+    uint64_t size = piece + LINE_BYTES > CHUNK_BYTES ? piece + LINE_BYTES : CHUNK_BYTES;
+    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED)
+        return NULL;
+    struct chunk *chunk = at;
+    *chunk = (struct chunk){.size = size, .used = LINE_BYTES + piece};
+    return chunk;
+}
+
+void *smx__process_memory(size_t size)
+{
+    uint64_t piece = (size + LINE_BYTES - 1) & ~(uint64_t)(LINE_BYTES - 1);
+    /* Acquire: pairs with the release below; the chunk's size is there. */
+    struct chunk *chunk = __atomic_load_n(&process.chunk, __ATOMIC_ACQUIRE);
+    if (chunk && piece <= CHUNK_BYTES) {
+        uint64_t at = __atomic_fetch_add(&chunk->used, piece, __ATOMIC_RELAXED);
+        if (at + piece <= chunk->size)
+            return (char *)chunk + at;
+    }
+    struct chunk *fresh = new_chunk(piece);
+    if (!fresh)
+        return NULL;
+    /* Who loses has a chunk for itself; so has who needs a large one. */
+    if (fresh->size == CHUNK_BYTES)
+        (void)__atomic_compare_exchange_n(&process.chunk, &chunk, fresh, false, __ATOMIC_RELEASE,
+                                          __ATOMIC_RELAXED);
+    return (char *)fresh + LINE_BYTES;
 }
 
 const struct smx_proc *smx__process_shared(void)

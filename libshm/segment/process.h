@@ -15,7 +15,15 @@
 /* Segments that one process can have open. */
 enum { SMX__MAX_SEGMENTS = 64 };
 
-/* One open segment. Filled by segment.c, then constant but for `role` and `closed`; never freed. */
+/* Chains of the families that a process knows of a segment; a power of two. */
+enum { SMX__KNOWN_CHAINS = 64 };
+
+/* What a lookup that hits reads of a record, at most. */
+enum { SMX__HOT_BYTES = 512 };
+
+/* One open segment. Filled by segment.c, then constant but for `role`, `closed`, `known`, and what
+ * space.c knows of reservations; never freed. Whatever lies in the mapping may be changed by
+ * anybody at any time: an address must be made of what is here, or be checked by smx__reach(). */
 struct smx_segment {
     struct smx__header *header; /* the mapping */
     uint64_t length;            /* of the mapping */
@@ -24,16 +32,26 @@ struct smx_segment {
     uint32_t bucket_mask;
     uint32_t counter_mask;
     uint16_t rows;
+    uint16_t hist_mask;
+    uint32_t chain_limit; /* records of a chain, at most */
     uint64_t seed;
-    bool by_words;         /* strings may be read up to seven bytes behind their end */
+    uint64_t max_bytes;
+    struct smx__slot *slot_table;
+    uint32_t slots;
+    uint64_t reserved; /* atomic: bytes known to be reserved, by a fallocate(2) of this process */
+    uint32_t last_ref; /* atomic: of a record whose first SMX__HOT_BYTES are among them */
+    bool by_words;     /* strings may be read up to seven bytes behind their end */
     struct smx_proc *proc; /* our entry on the wiped page */
     int fd;                /* ours for ever: closing any descriptor of it drops our locks */
     uint32_t closed;
+    uint64_t refused_bytes; /* the last reservation that failed, */
+    uint64_t retry_ns;      /* and when (CLOCK_MONOTONIC_COARSE) so much may be tried again */
     dev_t device;
     ino_t inode;
     char role[32];
     char prefix[64];
     char path[PATH_MAX];
+    const struct smx__known *known[SMX__KNOWN_CHAINS]; /* atomic: families, see metric/known.h */
 };
 
 /* Serialise openers of this process: true, or false after half a second.
@@ -65,6 +83,10 @@ struct smx_segment *smx__process_at(const void *address);
 
 /* The proc entry of gauges whose one cell all processes share. */
 const struct smx_proc *smx__process_shared(void);
+
+/* Zeroed memory of this process, at a multiple of 64, for ever; NULL if there is none. Lock-free,
+ * and not from the heap, whose lock a child of a raw clone(2) may find taken. */
+void *smx__process_memory(size_t size);
 
 /* For rseq.c, under the lock: set smx_rseq_offset, and what is to run with the argument of
  * smx__process_at_thread_end() in a thread that ends; NULL nothing. Once; returns 0 or -ENOMEM. */

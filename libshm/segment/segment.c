@@ -11,6 +11,7 @@
  * process' and goes with it; the hold is all processes' that share a mapping, so that the segment
  * stays between a parent's end and its child's claim, and for those who have no slot.
  */
+#include "libshm/crash.h"
 #include "libshm/diag.h"
 #include "libshm/segment/clock.h"
 #include "libshm/segment/directory.h"
@@ -59,7 +60,16 @@ static bool may_read_words(void)
 #endif
 }
 
-/* Enter a mapped file into the process' table and claim a slot in it. */
+/* How many records a chain can have that is none too many: 64 times as many as all that fit into
+ * the budget give on average. A longer one is a circle. */
+static uint32_t chain_limit(const struct smx__header *h)
+{
+    uint64_t most = h->max_bytes / sizeof(struct smx__series) / h->n_buckets;
+    return most < 1u << 20 ? 1024 + 64 * (uint32_t)most : UINT32_MAX;
+}
+
+/* Enter a mapped file into the process' table and claim a slot in it. `checked` is a copy of the
+ * header that nobody else can write to. */
 static int adopt(const struct opening *o, const struct smx__file *file,
                  const struct smx__header *checked, struct smx_segment **out)
 {
@@ -74,9 +84,15 @@ static int adopt(const struct opening *o, const struct smx__file *file,
     segment->length = file->length;
     segment->buckets = (uint32_t *)((char *)file->header + checked->buckets_at);
     segment->bucket_mask = checked->n_buckets - 1;
+    segment->chain_limit = chain_limit(checked);
     segment->counter_mask = checked->counter_stripes - 1u;
+    segment->hist_mask = (uint16_t)(checked->hist_stripes - 1u);
     segment->rows = checked->rows;
     segment->seed = checked->hash_seed;
+    segment->max_bytes = checked->max_bytes;
+    segment->slot_table = (struct smx__slot *)(void *)((char *)file->header + checked->slots_at);
+    segment->slots = checked->slots;
+    smx__reserve_note(segment, checked->reserved_to);
     segment->by_words = may_read_words();
     segment->fd = file->fd;
     segment->device = st.st_dev;
@@ -85,8 +101,11 @@ static int adopt(const struct opening *o, const struct smx__file *file,
     if (o->options->name_prefix)
         memcpy(segment->prefix, o->options->name_prefix, strlen(o->options->name_prefix) + 1);
     set_role(segment, o->options->role);
+    SMX__CRASH_POINT("adopt.entered");
     smx__segment_hold(segment->fd, o->shape.seed);
+    SMX__CRASH_POINT("adopt.held");
     smx__slot_claim(segment);
+    SMX__CRASH_POINT("adopt.claimed");
     *out = segment;
     return 0;
 }
@@ -107,7 +126,8 @@ static int create(const struct opening *o, bool replace, struct smx_segment **ou
     int error = smx__file_make(o->directory, o->name, &o->shape, &file, o->diag);
     if (error)
         return error;
-    error = adopt(o, &file, file.header, &segment);
+    const struct smx__header made = *file.header; /* it has no name yet: nobody else has it */
+    error = adopt(o, &file, &made, &segment);
     if (!error) {
         error = smx__file_publish(o->directory, o->name, replace, &file);
         /* Where a reader's lock kept us from the opener's lock, another may have replaced it. */
@@ -123,7 +143,9 @@ static int create(const struct opening *o, bool replace, struct smx_segment **ou
         smx__file_discard(o->directory, &file);
         return error == -EEXIST ? -EAGAIN : error;
     }
+    SMX__CRASH_POINT("create.published");
     smx__process_commit();
+    SMX__CRASH_POINT("create.done");
     *out = segment;
     return 0;
 }
@@ -152,24 +174,33 @@ static bool same_boot(const struct smx__header *h)
            memcmp(h->boot_id, unknown, sizeof id) == 0;
 }
 
-/* SMX_RESERVE_NOW for a segment that somebody else made. */
-static int reserve_now(const struct opening *o, struct smx__header *h, int fd)
+static int cannot_reserve(const struct opening *o, int error, uint64_t bytes)
 {
-    int error = (o->options->flags & SMX_RESERVE_NOW) != 0 ? smx__reserve_all(h, fd) : 0;
-    return error ? smx__fail(o->diag, error, "%s: %llu bytes cannot be reserved: %s", o->path,
-                             (unsigned long long)h->max_bytes, smx_strerror(error))
-                 : 0;
+    return smx__fail(o->diag, error, "%s: %llu bytes cannot be reserved: %s", o->path,
+                     (unsigned long long)bytes, smx_strerror(error));
 }
 
-static int attach(const struct opening *o, int fd, const struct smx__header *h,
-                  struct smx_segment **out)
+/* Have reserved what the header says is, or with SMX_RESERVE_NOW all; then we know that it is. */
+static int reserve_known(const struct opening *o, int fd, struct smx__header *h)
+{
+    bool all = (o->options->flags & SMX_RESERVE_NOW) != 0 || h->reserved_to > h->max_bytes;
+    if (all)
+        h->reserved_to = h->max_bytes;
+    else if (h->reserved_to < h->allocated)
+        h->reserved_to = h->allocated;
+    int error = smx__reserve(fd, 0, h->reserved_to);
+    return error ? cannot_reserve(o, error, h->reserved_to) : 0;
+}
+
+static int attach(const struct opening *o, int fd, struct smx__header *h, struct smx_segment **out)
 {
     struct smx__file file;
     int error = smx__file_map(fd, h->capacity, &file);
     if (error)
         return smx__fail(o->diag, error, "%s: %llu bytes of address space: %s", o->path,
                          (unsigned long long)h->capacity, smx_strerror(error));
-    error = reserve_now(o, file.header, fd);
+    SMX__CRASH_POINT("attach.mapped");
+    error = reserve_known(o, fd, h);
     if (!error)
         error = adopt(o, &file, h, out);
     if (error) {
@@ -177,6 +208,7 @@ static int attach(const struct opening *o, int fd, const struct smx__header *h,
         return error;
     }
     smx__process_commit();
+    SMX__CRASH_POINT("attach.done");
     return 0;
 }
 
@@ -212,20 +244,23 @@ static int enter(const struct opening *o, int fd, bool *keep, struct smx_segment
         return error == -EAGAIN ? error
                                 : smx__fail(o->diag, error, "%s: record locks do not work here: %s",
                                             o->path, smx_strerror(error));
+    SMX__CRASH_POINT("open.locked");
     bool same = fstat(fd, &opened) == 0 &&
                 fstatat(o->directory, o->name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
                 now.st_ino == opened.st_ino && now.st_dev == opened.st_dev;
     error = same ? judge(o, fd, keep, out) : -EAGAIN;
     (void)smx__lock_byte(fd, SMX__LOCK_OPEN, F_UNLCK);
+    SMX__CRASH_POINT("open.unlocked");
     return error;
 }
 
 static int reuse(const struct opening *o, struct smx_segment *segment, struct smx_segment **out)
 {
-    int error = reserve_now(o, segment->header, segment->fd);
+    int error = (o->options->flags & SMX_RESERVE_NOW) != 0 ? smx__reserve_all(segment) : 0;
     if (error)
-        return error;
+        return cannot_reserve(o, error, segment->max_bytes);
     __atomic_store_n(&segment->closed, 0, __ATOMIC_RELAXED);
+    SMX__CRASH_POINT("open.again");
     smx__slot_claim(segment);
     *out = segment;
     return 0;
@@ -359,10 +394,6 @@ void smx_set_role(smx_segment *segment, const char *role)
     if (!segment)
         return;
     set_role(segment, role);
-    int saved = errno;
-    /* What we take for our slot may be another's by now. */
-    smx__slot_keep(segment);
-    errno = saved;
     struct smx__slot *slot = smx__slot_own(segment);
     if (slot)
         memcpy(slot->role, segment->role, sizeof slot->role);
@@ -379,6 +410,7 @@ void smx_heartbeat(smx_segment *segment)
     if (!slot)
         return;
     __atomic_store_n(&slot->heartbeat, smx__clock_ns(CLOCK_REALTIME), __ATOMIC_RELAXED);
+    SMX__CRASH_POINT("heartbeat.written");
 }
 
 int smx_worker(smx_segment *segment)

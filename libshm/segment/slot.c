@@ -11,6 +11,8 @@
  */
 #include "libshm/segment/slot.h"
 
+#include "libshm/crash.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -39,7 +41,7 @@ static uint64_t state_phase(uint64_t state)
 
 static struct smx__slot *slot_table(const struct smx_segment *segment)
 {
-    return (struct smx__slot *)(void *)((char *)segment->header + segment->header->slots_at);
+    return segment->slot_table;
 }
 
 int smx__lock_byte(int fd, int64_t at, int type)
@@ -57,14 +59,15 @@ int smx__lock_byte(int fd, int64_t at, int type)
 /* Whether a write lock lies in [at, at + length), and whose. Asked in the name of the open file
  * description, to which the record locks of every process are foreign, also our own: F_GETLK would
  * call a slot free that this process, or another copy of libshm in it, has. Asked for a read lock:
- * so that only write locks are in the way. */
+ * so that only write locks are in the way. Where that cannot be known, somebody is taken to live,
+ * of pid 0: or else his slot would be taken from him. */
 static bool is_locked(int fd, int64_t at, int64_t length, pid_t *pid)
 {
     struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = length};
-    if (fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_WRLCK)
-        return false;
+    if (fcntl(fd, F_OFD_GETLK, &lock) != 0)
+        lock = (struct flock){.l_type = F_WRLCK};
     *pid = lock.l_pid;
-    return true;
+    return lock.l_type == F_WRLCK;
 }
 
 bool smx__lock_is_held(int fd, int64_t at)
@@ -132,22 +135,29 @@ static void regain(struct smx_segment *segment)
     if (!slot)
         return;
     int64_t at = SMX__LOCK_AT + (slot - slot_table(segment));
-    bool locked = smx__lock_byte(segment->fd, at, F_WRLCK) == 0;
+    /* Where locks are not to be asked for any more (a sandbox), those that there are stand. */
+    int error = smx__lock_byte(segment->fd, at, F_WRLCK);
+    SMX__CRASH_POINT("slot.regaining");
     /* Acquire: pairs with the CAS of whoever claims: it comes before the claimer's try to lock. */
     uint64_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
-    if (locked && state >> 32 == word >> 32 && state_phase(state) == SMX__SLOT_LIVE)
+    if (error != -EAGAIN && state >> 32 == word >> 32 && state_phase(state) == SMX__SLOT_LIVE)
         return;
     /* Not if another thread has closed the segment meanwhile, and perhaps claimed again. */
     if (__atomic_compare_exchange_n(&segment->proc->word, &word, 0, false, __ATOMIC_RELAXED,
                                     __ATOMIC_RELAXED) &&
-        locked)
+        !error)
         (void)smx__lock_byte(segment->fd, at, F_UNLCK);
 }
 
 bool smx__fd_check(struct smx_segment *segment)
 {
     struct stat st;
-    if (fstat(segment->fd, &st) == 0 && st.st_ino == segment->inode && st.st_dev == segment->device)
+    bool known = fstat(segment->fd, &st) == 0;
+    if (known && st.st_ino == segment->inode && st.st_dev == segment->device)
+        return true;
+    /* Not closed, and no more to be known (a sandbox): then the locks stand, and must not be
+     * dropped by a second descriptor. */
+    if (!known && errno != EBADF)
         return true;
     int fd = open(segment->path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
@@ -189,12 +199,13 @@ struct claimer {
 /* Let readers look at slots up to this one. */
 static void uncover(struct smx__header *h, uint32_t index)
 {
-    /* Relaxed: a reader that sees the word too late sees the slot a scrape later. Bounded: each
-     * failure is another's success, and there are no more than slots. */
+    /* Relaxed: a reader that sees the word too late sees the slot a scrape later. Each failure is
+     * another's success, and there are no more of them than slots. */
     uint32_t used = __atomic_load_n(&h->slots_used, __ATOMIC_RELAXED);
-    while (used <= index && !__atomic_compare_exchange_n(&h->slots_used, &used, index + 1, false,
-                                                         __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        continue;
+    for (int tries = 0; used <= index && tries < SMX__MAX_SLOTS; tries++)
+        if (__atomic_compare_exchange_n(&h->slots_used, &used, index + 1, false, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED))
+            return;
 }
 
 static uint32_t next_generation(uint64_t state)
@@ -237,24 +248,30 @@ static bool take(struct smx_segment *segment, uint32_t index, const struct claim
         return false;
     uint32_t generation = next_generation(seen);
     uncover(segment->header, index);
+    SMX__CRASH_POINT("slot.uncovered");
     uint64_t claiming = state_word(generation, me->pid, SMX__SLOT_CLAIMING);
     if (!__atomic_compare_exchange_n(&slot->state, &seen, claiming, false, __ATOMIC_ACQUIRE,
                                      __ATOMIC_RELAXED))
         return false;
+    SMX__CRASH_POINT("slot.claiming");
     if (smx__lock_byte(segment->fd, SMX__LOCK_AT + index, F_WRLCK) != 0) {
+        SMX__CRASH_POINT("slot.refused");
         /* Somebody was faster, or reads lock it: leave no claim that bears our pid. */
         (void)__atomic_compare_exchange_n(&slot->state, &claiming,
                                           state_word(generation, 0, SMX__SLOT_FREE), false,
                                           __ATOMIC_RELAXED, __ATOMIC_RELAXED);
         return false;
     }
+    SMX__CRASH_POINT("slot.locked");
     slot->pid_ns = me->pid_ns;
     slot->start = start_time();
     slot->heartbeat = 0;
     memcpy(slot->role, segment->role, sizeof slot->role);
+    SMX__CRASH_POINT("slot.filled");
     generation = occupy(slot, claiming, me);
     if (!generation)
         return false;
+    SMX__CRASH_POINT("slot.live");
     /* Relaxed: the word is only read by this process, as a value on its own. */
     __atomic_store_n(&segment->proc->word, (uint64_t)generation << 32 | (index + 1),
                      __ATOMIC_RELAXED);
@@ -277,7 +294,7 @@ static bool looks_live(const struct smx__slot *slot, const struct claimer *me)
 static bool take_any(struct smx_segment *segment)
 {
     const struct claimer me = {.pid = (uint64_t)getpid(), .pid_ns = smx__pid_namespace()};
-    uint32_t slots = segment->header->slots;
+    uint32_t slots = segment->slots;
     for (uint32_t i = 0; i < slots; i++)
         if ((i < EXACT || !looks_live(&slot_table(segment)[i], &me)) && take(segment, i, &me))
             return true;
@@ -296,8 +313,8 @@ void smx__slot_claim(struct smx_segment *segment)
     if (!__atomic_compare_exchange_n(&segment->proc->busy, &idle, 1, false, __ATOMIC_ACQUIRE,
                                      __ATOMIC_RELAXED))
         return;
-    if (__atomic_load_n(&segment->proc->word, __ATOMIC_RELAXED) == 0 &&
-        !(smx__fd_check(segment) && take_any(segment))) {
+    uint64_t word = __atomic_load_n(&segment->proc->word, __ATOMIC_RELAXED);
+    if ((uint32_t)word == 0 && !(smx__fd_check(segment) && take_any(segment)) && word == 0) {
         __atomic_fetch_add(&segment->header->lost[SMX_LOST_SLOTS], 1, __ATOMIC_RELAXED);
         __atomic_store_n(&segment->proc->word, SMX__SPILL_WORD, __ATOMIC_RELAXED);
     }
@@ -315,7 +332,7 @@ void smx__slot_keep(struct smx_segment *segment)
     if (!smx__fd_check(segment))
         return;
     regain(segment);
-    if (__atomic_load_n(&segment->proc->word, __ATOMIC_RELAXED) == 0)
+    if (!smx__slot_own(segment))
         smx__slot_claim(segment);
 }
 
@@ -325,6 +342,7 @@ void smx__slot_release(struct smx_segment *segment)
     struct smx__slot *slot = smx__slot_own(segment);
     __atomic_store_n(&segment->closed, 1, __ATOMIC_RELAXED);
     __atomic_store_n(&segment->proc->word, 0, __ATOMIC_RELAXED);
+    SMX__CRASH_POINT("close.begun");
     if (!slot || !smx__fd_check(segment))
         return;
     uint64_t seen = __atomic_load_n(&slot->state, __ATOMIC_RELAXED);
@@ -334,5 +352,7 @@ void smx__slot_release(struct smx_segment *segment)
     __atomic_compare_exchange_n(&slot->state, &seen,
                                 state_word((uint32_t)(seen >> 32), 0, SMX__SLOT_FREE), false,
                                 __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+    SMX__CRASH_POINT("close.freed");
     (void)smx__lock_byte(segment->fd, SMX__LOCK_AT + (slot - slot_table(segment)), F_UNLCK);
+    SMX__CRASH_POINT("close.done");
 }

@@ -4,6 +4,8 @@
  */
 #include "support/cells.h"
 
+#include "libshm/metric/known.h"
+
 #include <fcntl.h>
 
 static const struct smx__slot *slot_at(const smx_segment *segment, uint32_t index)
@@ -20,6 +22,11 @@ static bool is_live(const smx_segment *segment, uint32_t index)
         .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = SMX__LOCK_AT + index, .l_len = 1};
     return (state & 0xff) == SMX__SLOT_LIVE && fcntl(segment->fd, F_OFD_GETLK, &lock) == 0 &&
            lock.l_type == F_WRLCK;
+}
+
+const struct smx__family *cells_family(smx_family family)
+{
+    return smx__at(family.segment, smx__known(family)->at);
 }
 
 uint64_t cells_lost(const smx_segment *segment, enum smx_lost reason)

@@ -8,6 +8,9 @@
 
 #include "libshm/segment/process.h"
 
+/* A family's record in the segment; its handle leads to this process' copy. */
+const struct smx__family *cells_family(smx_family family);
+
 /* Losses counted so far for one reason. */
 uint64_t cells_lost(const smx_segment *segment, enum smx_lost reason);
 

@@ -62,6 +62,11 @@ static json_t *segment_object(struct json *json, const struct smx_segment_info *
     json_put(json, segment, "families", json_integer((json_int_t)info->n_families));
     json_put(json, segment, "series", json_integer((json_int_t)info->n_series));
     json_put(json, segment, "errors", json_from_count(info->errors));
+    json_t *unsound = json_object();
+    for (unsigned i = 0; i < SMX_UNSOUND_COUNT; i++)
+        if (info->unsound[i])
+            json_put(json, unsound, smx_unsound_name(i), json_from_count(info->unsound[i]));
+    json_put(json, segment, "unsound", unsound);
     return segment;
 }
 

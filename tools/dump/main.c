@@ -98,8 +98,10 @@ static int write_snapshot(smx_reader *reader, const struct dump_options *options
         result = text_write(stdout, reader, options);
     if (result < 0)
         plain_error(smx_strerror(result), "cannot write the dump: ");
-    if (info->errors > 0)
-        plain_error(info->path, "records left out as unsound: %ju of ", (uintmax_t)info->errors);
+    for (unsigned i = 0; i < SMX_UNSOUND_COUNT; i++)
+        if (info->unsound[i])
+            plain_error(info->path, "records left out as unsound (%s): %ju of ",
+                        smx_unsound_name(i), (uintmax_t)info->unsound[i]);
     return result < 0 || wrong > 0 || info->errors > 0 ? EXIT_DAMAGED : EXIT_FINE;
 }
 

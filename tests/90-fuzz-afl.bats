@@ -1,0 +1,22 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# 90-fuzz-afl.bats - AFL++ on every harness for $SMX_FUZZ_SECONDS, from the same corpus as libFuzzer.
+# It builds them itself, in build/afl. A script of its own, for a script has five minutes.
+
+setup() {
+    fuzz=$BATS_TEST_DIRNAME/fuzz
+}
+
+@test "every harness takes every file of the corpus in AFL++'s build, too" {
+    run "$fuzz/run" replay afl
+    echo "$output"
+    [[ $status -eq 0 && ${#lines[@]} -eq 5 ]]
+}
+
+@test "AFL++ finds nothing" {
+    [[ ${SMX_FUZZ_SECONDS:-} != 0 ]] || skip "SMX_FUZZ_SECONDS is 0"
+    run "$fuzz/run" afl
+    sed 's/^/# /' <<<"$output" >&3
+    [[ $status -eq 0 && ${#lines[@]} -eq 5 ]]
+}
