@@ -107,9 +107,9 @@ static void a_late_mark_does_not_hide_a_removal_from_readers(void **state)
     (void)numbered(family, 1);
     assert_int_equal(smx_reader_open(smx_path(own), &reader, NULL), 0);
     assert_int_equal(smx_reader_update(reader, NULL), 0);
-    struct smx__series *series =
-        (struct smx__series *)(void *)((char *)own->header +
-                                       smx_reader_family(reader, 0)->series[0].id);
+    const struct smx_series_info *shown = &smx_reader_family(reader, 0)->series[1];
+    assert_false(shown->overflow);
+    struct smx__series *series = (struct smx__series *)(void *)((char *)own->header + shown->id);
     uint32_t announced = series->state & ~SMX__FLAGS;
     assert_int_equal(smx_series_remove(family, SMX_VALUES("1")), 0);
     assert_int_equal(smx_reader_update(reader, NULL), 0);
