@@ -206,7 +206,7 @@ static void forget_unseen(struct segments *segments)
     segments->n = kept;
 }
 
-static void scan(struct segments *segments)
+void segments_scan(struct segments *segments)
 {
     for (size_t i = 0; i < segments->n; i++)
         segments->list[i].seen = false;
@@ -321,7 +321,7 @@ static void choose(struct segments *segments)
 
 void segments_update(struct segments *segments)
 {
-    scan(segments);
+    segments_scan(segments);
     for (size_t i = 0; i < segments->n; i++)
         read_segment(segments, &segments->list[i]);
     choose(segments);
