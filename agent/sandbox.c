@@ -169,7 +169,7 @@ static const int plain_calls[] = {
 #if defined(__SANITIZE_ADDRESS__)
     /* The sanitizer looks for leaks from a process of its own that traces this one. */
     SCMP_SYS(clone), SCMP_SYS(ptrace), SCMP_SYS(wait4), SCMP_SYS(prctl), SCMP_SYS(sigaltstack),
-    SCMP_SYS(sched_yield),
+    SCMP_SYS(sched_yield), SCMP_SYS(getppid), SCMP_SYS(getdents),
 #endif
     SCMP_SYS(exit_group)};
 
@@ -197,6 +197,8 @@ static int allow_by_argument(scmp_filter_ctx filter)
     static const int fcntls[] = {F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_OFD_GETLK};
     const scmp_datum_t writing = O_ACCMODE | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY);
     int rc = allow_if(filter, SCMP_SYS(openat), 2, writing, O_RDONLY);
+    if (rc == 0)
+        rc = allow_if(filter, SCMP_SYS(open), 1, writing, O_RDONLY);
     for (size_t i = 0; i < sizeof fcntls / sizeof fcntls[0] && rc == 0; i++)
         rc = allow_if(filter, SCMP_SYS(fcntl), 1, WHOLE_INT, (scmp_datum_t)fcntls[i]);
     if (rc == 0)
