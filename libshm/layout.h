@@ -37,6 +37,7 @@
  *   1024    8     allocated         A       CAS, release: bytes handed out, below reserved_to
  *   1032    8     reserved_to       A       CAS, release: bytes reserved by fallocate; only grows
  *   1088    8     published         A       add, release: families, series, changes of state
+ *   1096    4     slots_used        A       CAS to more: slots at or above it were never claimed
  *   1152    128   lost[16]          A       relaxed adds: refused, by reason
  *   1280    32    next_cell[4]      A       CAS: offset of the next free cell by enum smx__cells; a
  *                                           multiple of the row size: the extent is used up
@@ -132,7 +133,8 @@ struct smx__header {
     uint64_t reserved_to;
     uint64_t reserved3[6];
     uint64_t published;
-    uint64_t reserved4[7];
+    uint32_t slots_used;
+    uint32_t reserved4[13];
     uint64_t lost[SMX__MAX_LOST];
     uint64_t next_cell[4];
     uint64_t reserved5[92];
@@ -186,7 +188,8 @@ struct smx__series {
     uint32_t state;            /* A: relaxed; `published` moves with release after it */
     uint64_t cell;             /* offset of row 0's cell */
     uint64_t baseline;         /* reserved for reset: 0 */
-    /* then n_labels times (len u16, bytes); none for the overflow series */
+    /* then n_labels values, each with a NUL and zeros up to a multiple of 8; none for the overflow
+     * series */
 };
 
 /* state of a slot: generation << 32 | pid << 8 | phase. Pids fit 22 bits (PID_MAX_LIMIT). A gauge
@@ -243,6 +246,7 @@ SMX__AT(smx__header, instance, 384);
 SMX__AT(smx__header, allocated, 1024);
 SMX__AT(smx__header, reserved_to, 1032);
 SMX__AT(smx__header, published, 1088);
+SMX__AT(smx__header, slots_used, 1096);
 SMX__AT(smx__header, lost, 1152);
 SMX__AT(smx__header, next_cell, 1280);
 SMX__AT(smx__header, labels_len, 2048);

@@ -214,6 +214,23 @@ static void test_impostors(void **state)
     assert_int_equal(smx_reader_info(reader)->n_live, 1);
 }
 
+static void test_slots_used(void **state)
+{
+    size_t n;
+    (void)state;
+    start_children();
+    segwriter_put(writer, 1096, 4, 3);
+    take();
+    smx_reader_processes(reader, &n);
+    assert_int_equal(n, 3);
+    assert_int_equal(smx_reader_info(reader)->n_live, 2);
+    segwriter_put(writer, 1096, 4, UINT32_MAX);
+    take();
+    smx_reader_processes(reader, &n);
+    assert_int_equal(n, 4);
+    assert_int_equal(smx_reader_info(reader)->n_live, 3);
+}
+
 static void test_integer_modes(void **state)
 {
     static const int64_t values[CHILDREN] = {-4, 10, 3};
@@ -322,6 +339,7 @@ int main(void)
         TEST(test_killed, "a process killed by SIGKILL is dead at the next update"),
         TEST(test_phases, "a slot is live only in phase LIVE"),
         TEST(test_impostors, "read locks and other processes' locks make nobody live"),
+        TEST(test_slots_used, "slots at or above slots_used are not read, nor any past the table"),
         TEST(test_integer_modes, "integer gauges combine by mode, with the spill row"),
         TEST(test_double_modes, "double gauges combine by mode"),
         TEST(test_each, "mode each lists live processes, not the spill row"),

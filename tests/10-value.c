@@ -73,16 +73,49 @@ static void words_and_bytes_give_one_hash(void **state)
     (void)state;
     for (size_t length = 0; length <= LONGEST; length++) {
         char text[LONGEST + 64] = "";
-        struct smx__value bytes, words;
+        const char *const values[] = {text, "end"};
+        struct smx__words words;
         fill(text, length, length);
         memset(text + length + 1, '\x80', sizeof text - length - 1);
-        uint64_t slow = smx__hash(7, text, 0, &bytes);
-        uint64_t fast = smx__hash(7, text, SMX__PAGE - 7, &words);
-        assert_true(slow == fast);
-        assert_int_equal(bytes.length, length);
-        assert_int_equal(words.length, length);
-        assert_true(bytes.tail == words.tail);
+        assert_true(smx__words_of(&words, 7, values, 2));
+        assert_int_equal(words.n, length / 8 + 2);
+        assert_memory_equal(words.word, text, length + 1);
+        assert_int_equal(words.hash, smx__mixed(smx__mix_string(smx__mix_string(7, text), "end")));
     }
+}
+
+static void as_many_words_as_are_kept_are_kept(void **state)
+{
+    enum { LONG_WORDS = SMX__KEY_WORDS - SMX_LABELS_MAX };
+    char text[(LONG_WORDS + 2) * 8] = "";
+    const char *values[SMX_LABELS_MAX];
+    struct smx__words words;
+    (void)state;
+    for (unsigned i = 0; i < SMX_LABELS_MAX; i++)
+        values[i] = i == 0 ? text : "";
+    memset(text, 'w', (size_t)LONG_WORDS * 8);
+    assert_true(smx__words_of(&words, 7, values, SMX_LABELS_MAX));
+    assert_int_equal(words.n, SMX__KEY_WORDS);
+    memset(text, 'w', (size_t)LONG_WORDS * 8 + 8);
+    assert_false(smx__words_of(&words, 7, values, SMX_LABELS_MAX));
+}
+
+/* The words that are kept end long before these values do. */
+static void long_values_that_differ_at_their_end_are_others(void **state)
+{
+    enum { LENGTH = 1000 };
+    static char one[LENGTH + 1], two[LENGTH + 1];
+    (void)state;
+    memset(one, 'l', LENGTH);
+    memset(two, 'l', LENGTH);
+    two[LENGTH - 1] = 'k';
+    const uint64_t *first = smx_counter_with(family, SMX_VALUES(one, one)).base;
+    assert_non_null(first);
+    assert_ptr_equal(smx_counter_with(family, SMX_VALUES(one, one)).base, first);
+    assert_ptr_not_equal(smx_counter_with(family, SMX_VALUES(two, one)).base, first);
+    assert_ptr_not_equal(smx_counter_with(family, SMX_VALUES(one, two)).base, first);
+    assert_ptr_not_equal(smx_counter_with(family, SMX_VALUES(two, one)).base,
+                         smx_counter_with(family, SMX_VALUES(one, two)).base);
 }
 
 static bool set_up(void)
@@ -107,6 +140,8 @@ int main(void)
         cmocka_unit_test(a_value_is_the_same_wherever_it_lies),
         cmocka_unit_test(a_value_that_differs_in_one_byte_is_another),
         cmocka_unit_test(words_and_bytes_give_one_hash),
+        cmocka_unit_test(as_many_words_as_are_kept_are_kept),
+        cmocka_unit_test(long_values_that_differ_at_their_end_are_others),
     };
     int status = RUN_TESTS(tests);
     scratch_remove(directory);

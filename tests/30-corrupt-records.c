@@ -145,7 +145,7 @@ static void test_long_claims(void **state)
     segwriter_put(writer, name + 52, 2, 80);
     segwriter_put(writer, help + 56, 4, UINT32_MAX);
     segwriter_put(writer, label + 20, 1, 2);
-    segwriter_put(writer, value + 40, 2, 8);
+    segwriter_put(writer, value + 40, 8, UINT64_C(0x3837363534333231));
     expect(1, 0, 4);
 }
 
@@ -265,10 +265,10 @@ static void test_values_that_are_no_text(void **state)
     uint64_t family = counters("a_total");
     series(family, "\xff");
     series(family, "\xed\xa0\x80");
-    uint64_t x = series(family, "nul");
-    segwriter_put(writer, x + 43, 1, 0);
-    uint64_t y = series(family, "short");
-    segwriter_put(writer, y + 40, 2, 600);
+    uint64_t behind = series(family, "nul");
+    segwriter_put(writer, behind + 44, 1, 'x');
+    uint64_t endless = series(family, "1234567");
+    segwriter_put(writer, endless + 47, 1, '8');
     series(family, "\xf0\x9f\x90\x9f");
     expect(1, 1, 4);
 }

@@ -18,7 +18,7 @@ static bool same_name(const struct smx__record *record, const void *what)
 {
     const struct smx__family *family = (const struct smx__family *)(const void *)record;
     const struct smx__draft *d = what;
-    return family->name_len == d->family.name_len &&
+    return record->kind == SMX__RECORD_FAMILY && family->name_len == d->family.name_len &&
            memcmp(family + 1, d->name, family->name_len) == 0;
 }
 
@@ -208,11 +208,9 @@ static int write_family(struct smx_segment *segment, struct smx__draft *d, uint3
 static int enter(struct smx_segment *segment, struct smx__draft *d, const struct smx__family **out,
                  struct smx_diag *diag)
 {
-    struct smx__value name;
-    uint64_t wide = smx__hash(segment->header->hash_seed, d->name, 0, &name);
     struct smx__key key = {
-        .hash = (uint32_t)(wide ^ wide >> 32),
-        .kind = SMX__RECORD_FAMILY,
+        .hash = smx__mixed(smx__mix_string(segment->seed, d->name)),
+        .size = sizeof(struct smx__family) + d->family.name_len,
         .same = same_name,
         .what = d,
     };

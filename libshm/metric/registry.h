@@ -8,10 +8,10 @@
 
 #include "libshm/segment/space.h"
 
-/* What is looked for. `same` is asked about records of this hash and kind. */
+/* What is looked for. `same` is asked about records of this hash, and may read `size` bytes. */
 struct smx__key {
     uint32_t hash;
-    uint16_t kind;
+    uint64_t size;
     bool (*same)(const struct smx__record *record, const void *what);
     const void *what;
 };
@@ -22,8 +22,8 @@ struct smx__key {
 __attribute__((always_inline)) static inline struct smx__record *
 smx__registry_walk(const struct smx_segment *segment, const struct smx__key *key, uint32_t mine)
 {
-    struct smx__header *h = segment->header;
-    uint32_t *link = (uint32_t *)smx__at(segment, h->buckets_at) + (key->hash & (h->n_buckets - 1));
+    const uint64_t last = segment->length - key->size;
+    uint32_t *link = segment->buckets + (key->hash & segment->bucket_mask);
     for (uint32_t length = 0; length < 1u << 20; length++) {
         /* Acquire: pairs with the release below; the record behind the ref is complete. */
         uint32_t ref = __atomic_load_n(link, __ATOMIC_ACQUIRE);
@@ -33,10 +33,10 @@ smx__registry_walk(const struct smx_segment *segment, const struct smx__key *key
         if (!ref && __atomic_compare_exchange_n(link, &ref, mine, false, __ATOMIC_RELEASE,
                                                 __ATOMIC_ACQUIRE))
             return (struct smx__record *)smx__at(segment, (uint64_t)mine << 3);
-        if (((uint64_t)ref << 3) > segment->length - sizeof(struct smx__series))
+        if ((uint64_t)ref << 3 > last)
             return NULL;
         struct smx__record *record = (struct smx__record *)smx__at(segment, (uint64_t)ref << 3);
-        if (record->hash == key->hash && record->kind == key->kind && key->same(record, key->what))
+        if (record->hash == key->hash && key->same(record, key->what))
             return record;
         link = &record->next;
     }

@@ -1,89 +1,76 @@
 /* SPDX-License-Identifier: MIT
  *
- * series.c - finds and creates series. The way of a lookup that hits is a hot path: hash the label
- * values, walk a chain, compare; it writes nothing and, while values are shorter than eight bytes,
- * calls nothing.
+ * series.c - creates, shows and hides series, lock-free. Called by with.c for what its hot path did
+ * not find.
  */
-#include "libshm/diag.h"
+#include "libshm/metric/series.h"
+
 #include "libshm/metric/family.h"
+#include "libshm/metric/find.h"
 #include "libshm/names.h"
-#include "libshm/metric/registry.h"
-#include "libshm/metric/value.h"
 
 #include <errno.h>
 
-/* The parts of a lookup become one function, which knows its type and whom to compare with. */
-#define HOT __attribute__((always_inline)) static inline
-
 /* The values asked for. */
-struct wanted {
-    uint32_t family; /* ref */
-    uint32_t hash;
+struct asked {
+    struct smx__wanted wanted;
     unsigned n;
     const char *const *strings;
-    struct smx__value value[SMX_LABELS_MAX];
 };
 
-static inline bool same_values(const struct smx__record *record, const void *what)
+/* Measure and hash the values; false if they are not as many strings as there are labels, and a
+ * NULL. By bytes: with.c's way may have failed for a string that it cannot read by words. */
+static bool prepare(smx_family family, const char *const values[], struct asked *out)
 {
-    const struct smx__series *series = (const struct smx__series *)(const void *)record;
-    const struct wanted *w = what;
-    if (series->family != w->family)
-        return false;
-    const char *at = (const char *)(series + 1);
-    for (unsigned i = 0; i < w->n; i++) {
-        uint16_t length;
-        memcpy(&length, at, sizeof length);
-        at += sizeof length;
-        if (length != w->value[i].length || !smx__has_value(at, w->strings[i], &w->value[i]))
+    static const char *const none[] = {NULL};
+    const struct smx__family *record = family.record;
+    uint64_t hash = smx__wanted_seed(family), size = 0;
+    *out = (struct asked){.n = record->n_labels, .strings = values ? values : none};
+    for (unsigned i = 0; i < out->n; i++) {
+        if (!out->strings[i])
             return false;
-        at += length;
+        size += smx__padded(out->strings[i]);
+        hash = smx__mix_string(hash, out->strings[i]);
     }
-    return true;
+    out->wanted = smx__wanted(family, smx__mixed(hash), size);
+    return !out->strings[out->n];
+}
+
+static bool same_values(const struct smx__record *record, const void *what)
+{
+    const struct asked *a = what;
+    const char *at = (const char *)record + sizeof(struct smx__series);
+    bool same = smx__wanted_shape(&a->wanted, record);
+    for (unsigned i = 0; same && i < a->n; i++) {
+        /* No further than the record goes, whose size is that of all values. */
+        same = strcmp(at, a->strings[i]) == 0;
+        at += smx__padded(a->strings[i]);
+    }
+    return same;
 }
 
 /* Walk the chain of the values, as smx__registry_walk() does. */
-HOT struct smx__series *walk(const struct smx_segment *segment, const struct wanted *w,
-                             uint32_t mine)
+static struct smx__series *walk(const struct smx_segment *segment, const struct asked *a,
+                                uint32_t mine)
 {
-    const struct smx__key key = {
-        .hash = w->hash, .kind = SMX__RECORD_SERIES, .same = same_values, .what = w};
+    const struct smx__key key = {a->wanted.hash, a->wanted.size, same_values, a};
     return (struct smx__series *)(void *)smx__registry_walk(segment, &key, mine);
 }
 
-/* Measure and hash the values; false if they are not n strings and a NULL. */
-HOT bool prepare(const struct smx_segment *segment, const struct smx__family *family,
-                 const char *const values[], struct wanted *w)
+static bool valid_values(const struct asked *a)
 {
-    const uint32_t limit = smx__word_limit();
-    w->family = smx__ref((uint64_t)((const char *)family - (const char *)segment->header));
-    w->strings = values;
-    w->n = family->n_labels;
-    uint64_t h = segment->header->hash_seed ^ (uint64_t)w->family * UINT64_C(0x9e3779b97f4a7c15);
-    for (unsigned i = 0; i < w->n; i++) {
-        if (!values || !values[i])
+    for (unsigned i = 0; i < a->n; i++) {
+        size_t length = strlen(a->strings[i]);
+        if (length > SMX_STRING_MAX || !smx__is_utf8(a->strings[i], length))
             return false;
-        h = smx__hash(h, values[i], limit, &w->value[i]);
     }
-    w->hash = (uint32_t)(h ^ h >> 32);
-    return !values || !values[w->n];
-}
-
-static bool valid_values(const struct wanted *w)
-{
-    for (unsigned i = 0; i < w->n; i++)
-        if (w->value[i].length > SMX_STRING_MAX || !smx__is_utf8(w->strings[i], w->value[i].length))
-            return false;
     return true;
 }
 
 static int write_series(struct smx_segment *segment, const struct smx__family *family,
-                        const struct wanted *w, uint64_t *at)
+                        const struct asked *w, uint64_t *at)
 {
-    uint64_t size = sizeof(struct smx__series);
-    for (unsigned i = 0; i < w->n; i++)
-        size += 2 + w->value[i].length;
-    size = (size + 7) & ~UINT64_C(7);
+    const uint64_t size = w->wanted.size;
     uint64_t cell;
     int error = smx__allocate(segment, size, 8, at);
     if (error)
@@ -97,14 +84,12 @@ static int write_series(struct smx_segment *segment, const struct smx__family *f
     struct smx__series *series = smx__at(segment, *at);
     char *text = (char *)(series + 1);
     for (unsigned i = 0; i < w->n; i++) {
-        uint16_t length = (uint16_t)w->value[i].length;
-        memcpy(text, &length, sizeof length);
-        memcpy(text + 2, w->strings[i], length);
-        text += 2 + length;
+        memcpy(text, w->strings[i], strlen(w->strings[i]));
+        text += smx__padded(w->strings[i]);
     }
-    series->record =
-        (struct smx__record){.hash = w->hash, .kind = SMX__RECORD_SERIES, .size = (uint32_t)size};
-    series->family = w->family;
+    series->record = (struct smx__record){
+        .hash = w->wanted.hash, .kind = SMX__RECORD_SERIES, .size = (uint32_t)size};
+    series->family = w->wanted.family;
     series->cell = cell;
     return 0;
 }
@@ -118,7 +103,7 @@ static const struct smx__series *overflow(const struct smx_segment *segment,
 
 /* Create the series, or find the one that another was faster with. */
 static const struct smx__series *create(struct smx_segment *segment, struct smx__family *family,
-                                        const struct wanted *w)
+                                        const struct asked *w)
 {
     if (!valid_values(w)) {
         smx__lose(segment, SMX_LOST_INVALID);
@@ -155,46 +140,31 @@ static void show(const struct smx_segment *segment, struct smx__series *series)
     smx__announce(segment);
 }
 
-/* What a lookup has left to do that did not find a series, or one that is not shown. */
-__attribute__((noinline)) static const struct smx__series *make(struct smx_segment *segment,
-                                                                const struct smx__family *family,
-                                                                const struct wanted *w,
-                                                                struct smx__series *series)
+const struct smx__series *smx__series_make(smx_family handle, const char *const values[],
+                                           enum smx_type type, bool is_double)
 {
-    const struct smx__series *made = series;
+    struct asked w;
+    if (!smx__family_is(handle.record, type, is_double))
+        return NULL;
+    if (!prepare(handle, values, &w)) {
+        smx__lose(handle.segment, SMX_LOST_INVALID);
+        return NULL;
+    }
+    const struct smx__series *series = walk(handle.segment, &w, 0);
     if (!series) {
         int saved = errno;
-        made = create(segment, (struct smx__family *)(uintptr_t)family, w);
+        series = create(handle.segment, (struct smx__family *)(uintptr_t)handle.record, &w);
         errno = saved;
     }
-    if (made && __atomic_load_n(&made->state, __ATOMIC_RELAXED) != SMX__ANNOUNCED)
-        show(segment, (struct smx__series *)(uintptr_t)made);
-    return made;
-}
-
-/* The series of these values in a family of this type, or NULL. */
-HOT const struct smx__series *series_with(smx_segment *segment, const struct smx__family *family,
-                                          const char *const values[], enum smx_type type,
-                                          bool is_double)
-{
-    struct wanted w;
-    if (!family || family->type != type || family->is_double != is_double)
-        return NULL;
-    if (!prepare(segment, family, values, &w)) {
-        smx__lose(segment, SMX_LOST_INVALID);
-        return NULL;
-    }
-    struct smx__series *series = walk(segment, &w, 0);
-    if (series && __atomic_load_n(&series->state, __ATOMIC_RELAXED) == SMX__ANNOUNCED)
-        return series;
-    return make(segment, family, &w, series);
+    if (series && __atomic_load_n(&series->state, __ATOMIC_RELAXED) != SMX__ANNOUNCED)
+        show(handle.segment, (struct smx__series *)(uintptr_t)series);
+    return series;
 }
 
 int smx_series_remove(smx_family handle, const char *const values[])
 {
-    const struct smx__family *family = handle.record;
-    struct wanted w;
-    if (!family || !prepare(handle.segment, family, values, &w))
+    struct asked w;
+    if (!handle.record || !prepare(handle, values, &w))
         return -EINVAL;
     struct smx__series *series = walk(handle.segment, &w, 0);
     if (!series)
@@ -203,95 +173,4 @@ int smx_series_remove(smx_family handle, const char *const values[])
     __atomic_fetch_or(&series->state, SMX__HIDDEN, __ATOMIC_RELAXED);
     smx__announce(handle.segment);
     return 0;
-}
-
-smx_counter smx_counter_with(smx_family family, const char *const values[])
-{
-    const struct smx__series *series =
-        series_with(family.segment, family.record, values, SMX_COUNTER, false);
-    if (!series)
-        return (smx_counter){NULL, 0, 0};
-    const struct smx__header *h = family.segment->header;
-    return (smx_counter){smx__at(family.segment, series->cell), h->rows, h->counter_stripes - 1u};
-}
-
-/* Whose value a gauge cell is: this process', or everybody's. */
-static const struct smx_proc *proc_of(smx_family family)
-{
-    const struct smx__family *record = family.record;
-    return record->mode == SMX_LAST ? smx__process_shared() : family.segment->proc;
-}
-
-smx_gauge smx_gauge_with(smx_family family, const char *const values[])
-{
-    const struct smx__series *series =
-        series_with(family.segment, family.record, values, SMX_GAUGE, false);
-    if (!series)
-        return (smx_gauge){NULL, NULL};
-    return (smx_gauge){smx__at(family.segment, series->cell), proc_of(family)};
-}
-
-smx_fgauge smx_fgauge_with(smx_family family, const char *const values[])
-{
-    const struct smx__series *series =
-        series_with(family.segment, family.record, values, SMX_GAUGE, true);
-    if (!series)
-        return (smx_fgauge){NULL, NULL};
-    return (smx_fgauge){smx__at(family.segment, series->cell), proc_of(family)};
-}
-
-smx_histogram smx_histogram_with(smx_family family, const char *const values[])
-{
-    const struct smx__series *series =
-        series_with(family.segment, family.record, values, SMX_HISTOGRAM, false);
-    if (!series)
-        return (smx_histogram){NULL, NULL};
-    return (smx_histogram){smx__at(family.segment, series->cell),
-                           smx__family_hist(family.segment, family.record)};
-}
-
-/* A metric without labels: a description that has some is refused. */
-static bool plain(smx_segment *segment, const struct smx_metric *metric, struct smx_diag *diag)
-{
-    if (!metric || !metric->labels[0])
-        return true;
-    if (segment)
-        smx__lose(segment, SMX_LOST_INVALID);
-    (void)smx__fail(diag, -EINVAL, "metric %.100s: has labels; register the family and use _with()",
-                    metric->name ? metric->name : "");
-    return false;
-}
-
-static const char *const no_values[] = {NULL};
-
-smx_counter smx_counter_new(smx_segment *segment, const struct smx_metric *metric,
-                            struct smx_diag *diag)
-{
-    if (!plain(segment, metric, diag))
-        return (smx_counter){NULL, 0, 0};
-    return smx_counter_with(smx_counter_family(segment, metric, diag), no_values);
-}
-
-smx_gauge smx_gauge_new(smx_segment *segment, const struct smx_metric *metric,
-                        struct smx_diag *diag)
-{
-    if (!plain(segment, metric, diag))
-        return (smx_gauge){NULL, NULL};
-    return smx_gauge_with(smx_gauge_family(segment, metric, diag), no_values);
-}
-
-smx_fgauge smx_fgauge_new(smx_segment *segment, const struct smx_metric *metric,
-                          struct smx_diag *diag)
-{
-    if (!plain(segment, metric, diag))
-        return (smx_fgauge){NULL, NULL};
-    return smx_fgauge_with(smx_fgauge_family(segment, metric, diag), no_values);
-}
-
-smx_histogram smx_histogram_new(smx_segment *segment, const struct smx_metric *metric,
-                                struct smx_diag *diag)
-{
-    if (!plain(segment, metric, diag))
-        return (smx_histogram){NULL, NULL};
-    return smx_histogram_with(smx_histogram_family(segment, metric, diag), no_values);
 }

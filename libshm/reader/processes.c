@@ -85,11 +85,12 @@ int smx__processes_read(struct smx__processes *processes, struct smx__source *fi
                         const struct smx__header *header)
 {
     struct asker asker = {.fd = file->fd, .pid_ns = smx__pid_namespace()};
-    uint64_t end = header->slots_at + (uint64_t)header->slots * sizeof(struct smx__slot);
-    int result = reserve(processes, header->slots);
+    uint32_t slots = header->slots_used < header->slots ? header->slots_used : header->slots;
+    uint64_t end = header->slots_at + (uint64_t)slots * sizeof(struct smx__slot);
+    int result = reserve(processes, slots);
     processes->n = 0;
     processes->n_live = 0;
-    for (uint32_t i = 0; result == 0 && i < header->slots; i++) {
+    for (uint32_t i = 0; result == 0 && i < slots; i++) {
         uint64_t at = header->slots_at + (uint64_t)i * sizeof(struct smx__slot);
         const struct smx__slot *slot = smx__source_view(file, at, sizeof *slot, end);
         if (!slot)

@@ -6,6 +6,8 @@
  */
 #include "libshm/reader/reader.h"
 
+#include "libshm/names.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +34,22 @@ static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t length)
     return hash;
 }
 
+/* Take a label value: its bytes, a NUL, zeros up to a multiple of 8. False if it is unsound. */
+static bool take_value(const unsigned char **at, const unsigned char *end, const char **value,
+                       size_t *length)
+{
+    const unsigned char *nul = memchr(*at, 0, (size_t)(end - *at));
+    if (!nul)
+        return false;
+    *value = (const char *)*at;
+    *length = (size_t)(nul - *at);
+    /* A record's size is a multiple of 8, so this does not lead behind its end. */
+    *at += (*length + 8) & ~(size_t)7;
+    while (nul < *at && *nul == 0)
+        nul++;
+    return nul == *at && *length <= SMX_STRING_MAX && smx__is_utf8(*value, *length);
+}
+
 /* Check the label values and hash them. Two series of one family with equal hashes are taken for
  * the same: by accident that happens to one segment of 2^64, and on purpose it only hides one of
  * the author's own series. */
@@ -43,7 +61,7 @@ static bool hash_values(const struct smx__raw *raw, size_t n, uint64_t *key)
     for (size_t i = 0; i < n; i++) {
         const char *value;
         size_t length;
-        if (!smx__take_string(&at, end, &value, &length))
+        if (!take_value(&at, end, &value, &length))
             return false;
         hash = hash_bytes(hash, &length, sizeof length);
         hash = hash_bytes(hash, value, length);
@@ -156,7 +174,7 @@ static int copy_values(struct smx__registry *r, const struct smx__candidate *c,
     for (size_t i = 0; values && i < n; i++) {
         const char *value;
         size_t length;
-        if (!smx__take_string(&at, end, &value, &length))
+        if (!take_value(&at, end, &value, &length))
             return -EIO;
         if (!smx__arena_string(&r->arena, value, length, &values[i]))
             return -ENOMEM;

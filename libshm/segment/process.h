@@ -19,8 +19,15 @@ enum { SMX__MAX_SEGMENTS = 64 };
 struct smx_segment {
     struct smx__header *header; /* the mapping */
     uint64_t length;            /* of the mapping */
-    struct smx_proc *proc;      /* our entry on the wiped page */
-    int fd;                     /* ours for ever: closing any descriptor of it drops our locks */
+    /* Of the header as it was checked: nobody can change these under us. */
+    uint32_t *buckets;
+    uint32_t bucket_mask;
+    uint32_t counter_mask;
+    uint16_t rows;
+    uint64_t seed;
+    bool by_words;         /* strings may be read up to seven bytes behind their end */
+    struct smx_proc *proc; /* our entry on the wiped page */
+    int fd;                /* ours for ever: closing any descriptor of it drops our locks */
     uint32_t closed;
     dev_t device;
     ino_t inode;

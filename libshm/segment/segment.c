@@ -46,8 +46,20 @@ static void set_role(struct smx_segment *segment, const char *role)
     memcpy(segment->role, padded, sizeof padded);
 }
 
+/* Not without rseq: the process may be run by valgrind, which takes reading behind a string's end
+ * for an error of the host's. */
+static bool may_read_words(void)
+{
+#if SMX_HAVE_RSEQ
+    return (int32_t)smx__rseq_cpu() >= 0;
+#else
+    return false;
+#endif
+}
+
 /* Enter a mapped file into the process' table and claim a slot in it. */
-static int adopt(const struct opening *o, const struct smx__file *file, struct smx_segment **out)
+static int adopt(const struct opening *o, const struct smx__file *file,
+                 const struct smx__header *checked, struct smx_segment **out)
 {
     struct stat st;
     struct smx_segment *segment = smx__process_next();
@@ -58,6 +70,12 @@ static int adopt(const struct opening *o, const struct smx__file *file, struct s
         return smx__fail(o->diag, -errno, "%s: %s", o->path, smx_strerror(errno));
     segment->header = file->header;
     segment->length = file->length;
+    segment->buckets = (uint32_t *)((char *)file->header + checked->buckets_at);
+    segment->bucket_mask = checked->n_buckets - 1;
+    segment->counter_mask = checked->counter_stripes - 1u;
+    segment->rows = checked->rows;
+    segment->seed = checked->hash_seed;
+    segment->by_words = may_read_words();
     segment->fd = file->fd;
     segment->device = st.st_dev;
     segment->inode = st.st_ino;
@@ -86,7 +104,7 @@ static int create(const struct opening *o, bool replace, struct smx_segment **ou
     int error = smx__file_make(o->directory, o->name, &o->shape, &file, o->diag);
     if (error)
         return error;
-    error = adopt(o, &file, &segment);
+    error = adopt(o, &file, file.header, &segment);
     if (!error) {
         error = smx__file_publish(o->directory, o->name, replace, &file);
         /* Where a reader's lock kept us from the opener's lock, another may have replaced it. */
@@ -150,7 +168,7 @@ static int attach(const struct opening *o, int fd, const struct smx__header *h,
                          (unsigned long long)h->capacity, smx_strerror(error));
     error = reserve_now(o, file.header, fd);
     if (!error)
-        error = adopt(o, &file, out);
+        error = adopt(o, &file, h, out);
     if (error) {
         munmap(file.header, file.length);
         return error;

@@ -173,6 +173,17 @@ struct claimer {
     uint64_t pid_ns;
 };
 
+/* Let readers look at slots up to this one. */
+static void uncover(struct smx__header *h, uint32_t index)
+{
+    /* Relaxed: a reader that sees the word too late sees the slot a scrape later. Bounded: each
+     * failure is another's success, and there are no more than slots. */
+    uint32_t used = __atomic_load_n(&h->slots_used, __ATOMIC_RELAXED);
+    while (used <= index && !__atomic_compare_exchange_n(&h->slots_used, &used, index + 1, false,
+                                                         __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        continue;
+}
+
 /* Take one slot. True if it is ours now. */
 static bool take(struct smx_segment *segment, uint32_t index, const struct claimer *me)
 {
@@ -188,6 +199,7 @@ static bool take(struct smx_segment *segment, uint32_t index, const struct claim
     uint32_t generation = (uint32_t)(seen >> 32) + 1;
     if (generation < SMX__FIRST_GENERATION || generation > SMX__LAST_GENERATION)
         generation = SMX__FIRST_GENERATION;
+    uncover(segment->header, index);
     uint64_t claiming = state_word(generation, me->pid, SMX__SLOT_CLAIMING);
     if (!__atomic_compare_exchange_n(&slot->state, &seen, claiming, false, __ATOMIC_ACQUIRE,
                                      __ATOMIC_RELAXED))

@@ -227,14 +227,16 @@ static uint64_t new_series(struct segwriter *w, uint64_t family, const char *con
 {
     size_t size = 40;
     for (const char *const *value = values; value && *value; value++)
-        size += 2 + strlen(*value);
+        size += strlen(*value) / 8 * 8 + 8;
     uint64_t cell = new_cell(w, family);
     uint64_t at = new_record(w, 2, size);
     segwriter_put(w, at + 16, 4, family / 8);
     segwriter_put(w, at + 24, 8, cell);
     uint64_t to = at + 40;
-    for (const char *const *value = values; value && *value; value++)
-        to = put_counted(w, to, *value);
+    for (const char *const *value = values; value && *value; value++) {
+        memcpy(w->bytes + to, *value, strlen(*value));
+        to += strlen(*value) / 8 * 8 + 8;
+    }
     return at;
 }
 
@@ -305,6 +307,8 @@ uint64_t segwriter_process(struct segwriter *w, uint32_t slot,
     uint64_t generation = process->generation ? process->generation : 2;
     segwriter_require(slot < segwriter_get(w, 36, 4), "no such slot");
     uint64_t at = segwriter_get(w, 104, 8) + slot * 128;
+    if (segwriter_get(w, 1096, 4) <= slot)
+        segwriter_put(w, 1096, 4, slot + 1);
     segwriter_put(w, at, 8, generation << 32 | (uint64_t)process->pid << 8 | process->phase);
     segwriter_put(w, at + 8, 8, process->pid_ns);
     segwriter_put(w, at + 16, 8, process->start);

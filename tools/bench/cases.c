@@ -105,18 +105,21 @@ int cases_init(struct cases *out)
     if (code == 0)
         code = append_subjects(out, "peers", peers_mmv);
     if (code == 0)
+        code = append_subjects(out, "peers", peers_clock);
+    if (code == 0)
         code = append_table(out, peers_python);
     const struct {
         const char *group;
         const struct subject *const *subjects;
     } groups[] = {
         {"update", update_counter}, {"update", update_histogram}, {"update", update_gauge},
-        {"update", update_find},    {"striped", update_striped},  {"work", update_work},
+        {"update", update_find},    {"update", update_scope},     {"striped", update_striped},
+        {"work", update_work},      {"work", work_scope},
     };
     for (size_t i = 0; i < sizeof groups / sizeof groups[0] && code == 0; i++)
         code = append_subjects(out, groups[i].group, groups[i].subjects);
-    const struct bench_case *const tables[] = {lifecycle_cases, gather_cases, gather_python,
-                                               memory_cases};
+    const struct bench_case *const tables[] = {lifecycle_cases, gather_cases, gather_limit,
+                                               gather_python,   agent_cases,  memory_cases};
     for (size_t i = 0; i < sizeof tables / sizeof tables[0] && code == 0; i++)
         code = append_table(out, tables[i]);
     if (code < 0)

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * update_histogram.c - smx_histogram_record() of values that change each time, into one histogram
- * and many, and a timed scope beside an empty one.
+ * and many.
  */
 #include "run/segment.h"
 #include "subjects/subjects.h"
-
-#include <smx/scope.h>
 
 #include <errno.h>
 #include <stdlib.h>
@@ -88,39 +86,8 @@ static const struct subject histogram_bounds11 = {
     .stop = stop,
 };
 
-static inline void empty_scope(void)
-{
-    LOAD_BARRIER();
-}
-
-static inline void timed(struct load *l)
-{
-    SMX_TIME_SCOPE(l->histogram);
-    LOAD_BARRIER();
-}
-LOAD_LOOP(scope_loop, timed(l))
-LOAD_LOOP(scope_baseline, empty_scope())
-
-static uint64_t count_scopes(struct load *l, uint64_t expected)
-{
-    (void)expected;
-    return count_events(l);
-}
-
-static const struct subject timed_scope = {
-    .name = "timed_scope",
-    .exact = true,
-    .series = {1},
-    .start = start_exp,
-    .loop = scope_loop,
-    .baseline = scope_baseline,
-    .counted = count_scopes,
-    .stop = stop,
-};
-
 const struct subject *const update_histogram[] = {
     &histogram_exp,
     &histogram_bounds11,
-    &timed_scope,
     NULL,
 };

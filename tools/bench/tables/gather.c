@@ -7,6 +7,7 @@
  * The only file of the tools that knows the agent: a benchmark of it is its client.
  */
 #include "run/load.h"
+#include "run/page.h"
 #include "run/sample.h"
 #include "run/segment.h"
 #include "tables/tables.h"
@@ -15,6 +16,7 @@
 #include "agent/encode/text.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,21 +175,31 @@ static double scrape(struct site *site)
     return code < 0 ? code : (double)(sample_cpu_ns() - start) / 1e6;
 }
 
-/* The values of the family's lines, of histograms of their _count lines, added up. */
 static uint64_t add_up(struct site *site)
 {
-    const char *prefix =
-        has_histograms(site->bench) ? "bench_duration_seconds_count{" : "bench_requests_total{";
-    uint64_t sum = 0;
     buffer_put(&site->text, "", 1);
-    for (const char *line = site->text.at; line && *line;) {
-        const char *end = strchr(line, '\n');
-        const char *value = end ? memrchr(line, ' ', (size_t)(end - line)) : NULL;
-        if (value && strncmp(line, prefix, strlen(prefix)) == 0)
-            sum += strtoull(value, NULL, 10);
-        line = end ? end + 1 : NULL;
+    return site->text.at ? page_total(site->text.at, has_histograms(site->bench)
+                                                         ? "bench_duration_seconds_count{"
+                                                         : "bench_requests_total{")
+                         : 0;
+}
+
+/* Workers that count in every series and are killed: what they leave behind is what every scrape
+ * has to cope with from then on. */
+static int kill_workers(struct site *site, struct bench_result *result)
+{
+    for (unsigned i = 0; i < site->bench->procs; i++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            for (uint64_t k = 0; k < site->bench->series; k++)
+                smx_counter_inc(site->counters[k]);
+            raise(SIGKILL);
+        }
+        if (pid < 0 || waitpid(pid, NULL, 0) < 0)
+            return bench_fail_errno(result, "cannot fork a worker");
+        *site->expected += site->bench->series;
     }
-    return sum;
+    return 0;
 }
 
 static int measure(struct site *site, const struct bench_place *place, struct bench_result *result)
@@ -214,6 +226,8 @@ static int run(const struct bench_case *bench, const struct bench_place *place,
 {
     struct site site = {.bench = bench};
     int code = open_site(&site, place, result);
+    if (code == 0)
+        code = kill_workers(&site, result);
     if (code == 0)
         code = measure(&site, place, result);
     close_site(&site);
@@ -242,5 +256,10 @@ const struct bench_case gather_cases[] = {
     GATHER("gather_segments", BENCH_NORMAL, 10000, 2, 2),
     GATHER("gather_segments", BENCH_NORMAL, 10000, 2, 20),
     GATHER("gather_segments", BENCH_NORMAL, 10000, 2, 200),
+    {"gather", "gather_after_kills", BENCH_MS, .exact = true, .series = 1000, .run = run},
+    {"gather", "gather_after_kills", BENCH_MS, .exact = true, .procs = 1000, .series = 1000,
+     .run = run},
+    {"gather", "gather_after_kills", BENCH_MS, BENCH_FULL, .exact = true, .procs = 100000,
+     .series = 1000, .run = run},
     {0},
 };
