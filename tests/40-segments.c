@@ -327,6 +327,34 @@ static void of_one_name_roots_or_our_own_is_served_before_a_strangers(void **sta
     segments_free(both);
 }
 
+static void one_user_cannot_fill_the_table_for_all(void **state)
+{
+    struct fixture *f = *state;
+    char path[SEGWRITER_PATH_SIZE];
+    size_t n;
+    if (geteuid() != 0) {
+        print_message("# needs root to give files away: not tested\n");
+        return;
+    }
+    assert_int_equal(chmod(f->directory, 01777), 0);
+    for (int i = 0; i < SEGMENTS_MAX + 100; i++) {
+        snprintf(path, sizeof path, "%s/flood%d.v1.smx", f->directory, i);
+        write_file(path, "");
+        assert_int_equal(chown(path, 12345, 12345), 0);
+    }
+    segments_update(f->segments);
+    (void)segments_list(f->segments, &n);
+    assert_int_equal(n, SEGMENTS_OWNER_MAX);
+    assert_int_equal(logged(f, "too many segments"), 1);
+    assert_int_equal(logged(f, "owner=12345"), 1);
+    write_segment(f->directory, "shop", 1, path);
+    assert_int_equal(chown(path, 12346, 12346), 0);
+    assert_int_equal(state_of(f, "shop.v1.smx"), SEGMENT_SERVED);
+    assert_int_equal(state_of(f, "shop.v1.smx"), SEGMENT_SERVED);
+    write_segment(f->directory, "till", 1, NULL);
+    assert_int_equal(state_of(f, "till.v1.smx"), SEGMENT_SERVED);
+}
+
 static void a_directory_may_come_later_and_go_again(void **state)
 {
     struct fixture *f = *state;
@@ -429,6 +457,7 @@ int main(void)
         TEST(owners_count_in_a_directory_that_is_not_sticky),
         TEST(of_one_name_in_two_directories_the_first_is_served),
         TEST(of_one_name_roots_or_our_own_is_served_before_a_strangers),
+        TEST(one_user_cannot_fill_the_table_for_all),
         TEST(a_directory_may_come_later_and_go_again),
         TEST(a_directory_that_is_a_link_or_a_file_is_refused),
         TEST(the_watch_tells_of_files_and_of_directories_that_come_level_by_level),

@@ -15,6 +15,7 @@
 
 /* The states that are errors are the last ones. */
 enum { ERRORS = SEGMENT_STATES - SEGMENT_UNSUPPORTED };
+enum { INDEX_SIZE = 2 * SEGMENTS_MAX };
 
 struct segments {
     struct segments_options options;
@@ -22,7 +23,8 @@ struct segments {
     size_t n_directories;
     struct segment *list;
     size_t n, size;
-    bool overflowed; /* said that there are more than SEGMENTS_MAX */
+    uint16_t index[INDEX_SIZE]; /* while they are scanned: by name, place in list + 1 */
+    bool overflowed;            /* said that there are more than SEGMENTS_MAX */
     struct self_count by_state[SEGMENT_STATES - 1];
     struct self_count errors[ERRORS];
     struct directory *scanned; /* while directory_scan() runs */
@@ -110,14 +112,46 @@ static void fail(struct segments *segments, struct segment *segment, enum segmen
     settle(segments, segment, state, why);
 }
 
-static struct segment *find(const struct segments *segments, const char *name)
+/* Where the index has, or would have, the segment of this name in the directory that is scanned.
+ * There is always a free place: it has twice as many as there can be segments. */
+static uint16_t *place_of(struct segments *segments, const struct directory *directory,
+                          const char *name)
 {
+    uint32_t hash = (uint32_t)(directory - segments->directories);
+    for (const char *c = name; *c; c++)
+        hash = (hash ^ (unsigned char)*c) * 16777619u;
+    for (uint32_t i = hash;; i++) {
+        uint16_t *place = &segments->index[i % INDEX_SIZE];
+        if (*place == 0)
+            return place;
+        const struct segment *segment = &segments->list[*place - 1];
+        if (segment->directory == directory && strcmp(segment->name, name) == 0)
+            return place;
+    }
+}
+
+static void make_index(struct segments *segments)
+{
+    memset(segments->index, 0, sizeof segments->index);
     for (size_t i = 0; i < segments->n; i++) {
         struct segment *segment = &segments->list[i];
-        if (segment->directory == segments->scanned && strcmp(segment->name, name) == 0)
-            return segment;
+        segment->seen = false;
+        *place_of(segments, segment->directory, segment->name) = (uint16_t)(i + 1);
     }
-    return NULL;
+}
+
+/* Root, ourselves, and who owns the directory may fill the table; another user may not, or nobody
+ * else's segment would be found in a directory that he fills with files. */
+static bool may_add(const struct segments *segments, const struct stat *st)
+{
+    size_t n = 0;
+    if (segments->n == SEGMENTS_MAX)
+        return false;
+    if (st->st_uid == 0 || st->st_uid == geteuid() || st->st_uid == segments->scanned->owner)
+        return true;
+    for (size_t i = 0; i < segments->n; i++)
+        n += segments->list[i].owner == st->st_uid;
+    return n < SEGMENTS_OWNER_MAX;
 }
 
 static int grow(struct segments *segments)
@@ -133,30 +167,39 @@ static int grow(struct segments *segments)
     return 0;
 }
 
-static struct segment *add(struct segments *segments, const char *name)
+static void say_full(struct segments *segments, const struct stat *st)
 {
-    if (segments->n == SEGMENTS_MAX) {
-        if (!segments->overflowed)
-            LOG_WARN(segments->options.log, "too many segments: the rest is left out", "directory",
-                     segments->scanned->path);
-        segments->overflowed = true;
-        return NULL;
-    }
+    char owner[16];
+    snprintf(owner, sizeof owner, "%u", (unsigned)st->st_uid);
+    if (!segments->overflowed)
+        LOG_WARN(segments->options.log, "too many segments: the rest is left out", "directory",
+                 segments->scanned->path, "owner", owner);
+    segments->overflowed = true;
+}
+
+static struct segment *add(struct segments *segments, const char *name, uint16_t *place)
+{
     char *path;
     if (grow(segments) < 0 || asprintf(&path, "%s/%s", segments->scanned->path, name) < 0)
         return NULL;
     struct segment *segment = &segments->list[segments->n++];
     *segment = (struct segment){
         .path = path, .name = path + strlen(path) - strlen(name), .directory = segments->scanned};
+    *place = (uint16_t)segments->n;
     return segment;
 }
 
 static void found(void *context, const struct directory_entry *entry)
 {
     struct segments *segments = context;
-    struct segment *segment = find(segments, entry->name);
+    uint16_t *place = place_of(segments, segments->scanned, entry->name);
+    struct segment *segment = *place ? &segments->list[*place - 1] : NULL;
+    if (!segment && !may_add(segments, entry->st)) {
+        say_full(segments, entry->st);
+        return;
+    }
     if (!segment)
-        segment = add(segments, entry->name);
+        segment = add(segments, entry->name, place);
     if (!segment)
         return;
     segment->seen = true;
@@ -208,8 +251,7 @@ static void forget_unseen(struct segments *segments)
 
 void segments_scan(struct segments *segments)
 {
-    for (size_t i = 0; i < segments->n; i++)
-        segments->list[i].seen = false;
+    make_index(segments);
     for (size_t i = 0; i < segments->n_directories; i++) {
         segments->scanned = &segments->directories[i];
         if (directory_scan(segments->scanned, found, segments))
@@ -260,14 +302,24 @@ static void report_unsound(const struct segments *segments, struct segment *segm
              segment->path, "records", n, "do", "look at it with smx-dump");
 }
 
-/* Take a snapshot. Between directory_scan() and smx_reader_open() the path may have come to lead
- * elsewhere; what was opened must be what was examined. */
+/* Between directory_scan() and smx_reader_open() the path may have come to lead elsewhere; what was
+ * opened must be what was examined, and is read no further if not. */
+static bool is_what_was_found(const struct segment *segment)
+{
+    const struct smx_segment_info *info = smx_reader_info(segment->reader);
+    return info->device == segment->device && info->inode == segment->inode;
+}
+
 static void read_segment(struct segments *segments, struct segment *segment)
 {
     if (!segment->reader && segment->state != SEGMENT_REFUSED)
         open_reader(segments, segment);
     if (!segment->reader)
         return;
+    if (!is_what_was_found(segment)) {
+        fail(segments, segment, SEGMENT_UNREADABLE, "replaced while it was opened");
+        return;
+    }
     struct smx_diag diag = {0};
     int rc = smx_reader_update(segment->reader, &diag);
     if (rc < 0) {
@@ -276,9 +328,7 @@ static void read_segment(struct segments *segments, struct segment *segment)
         return;
     }
     const struct smx_segment_info *info = smx_reader_info(segment->reader);
-    if (info->device != segment->device || info->inode != segment->inode)
-        fail(segments, segment, SEGMENT_UNREADABLE, "replaced while it was opened");
-    else if (!is_named_right(segment, info))
+    if (!is_named_right(segment, info))
         fail(segments, segment, SEGMENT_REFUSED, "its header names another application");
     else
         report_unsound(segments, segment, info);

@@ -18,8 +18,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Past these files are not looked at: a directory where everybody may write must not exhaust us. */
-enum { SEGMENTS_MAX = 1024 };
+/* Past these files are not looked at: a directory where everybody may write must not exhaust us, nor
+ * may one user take all of it. */
+enum { SEGMENTS_MAX = 1024, SEGMENTS_OWNER_MAX = 768 };
 
 enum segment_state {
     SEGMENT_NEW, /* not opened yet */
