@@ -13,6 +13,7 @@
 #include "agent/once.h"
 #include "agent/sandbox.h"
 #include "agent/encode/openmetrics.h"
+#include "agent/encode/proto.h"
 #include "agent/http/routes.h"
 #include "agent/segments/segments.h"
 #include "agent/encode/text.h"
@@ -41,6 +42,7 @@ struct agent {
     struct gather_source *sources;
     const struct snapshot *snapshot;
     struct body *bodies[EXPOSITION_COUNT];
+    bool messages;                                                     /* gathered, too */
     uint64_t read_turn, gathered_turn, encoded_turn[EXPOSITION_COUNT]; /* or NEVER */
     struct self_stats self;
     struct once conflicts;
@@ -147,6 +149,12 @@ static int gather(struct agent *agent)
     return 0;
 }
 
+static int (*const encoders[EXPOSITION_COUNT])(const struct snapshot *, struct buffer *) = {
+    [EXPOSITION_TEXT] = text_encode,
+    [EXPOSITION_OPENMETRICS] = openmetrics_encode,
+    [EXPOSITION_PROTOBUF] = proto_encode,
+};
+
 static int encode(struct agent *agent, enum exposition format)
 {
     struct body *body = body_reuse(&agent->bodies[format]);
@@ -154,8 +162,7 @@ static int encode(struct agent *agent, enum exposition format)
         return -ENOMEM;
     agent->encoded_turn[format] = NEVER;
     uint64_t begin = loop_now_ns();
-    int rc = format == EXPOSITION_OPENMETRICS ? openmetrics_encode(agent->snapshot, &body->bytes)
-                                              : text_encode(agent->snapshot, &body->bytes);
+    int rc = encoders[format](agent->snapshot, &body->bytes);
     if (rc < 0)
         return rc;
     agent->self.phase_ns[SELF_ENCODE] = loop_now_ns() - begin;
@@ -166,6 +173,11 @@ static int encode(struct agent *agent, enum exposition format)
 static struct body *scrape(void *context, enum exposition format)
 {
     struct agent *agent = context;
+    if (format == EXPOSITION_PROTOBUF && !agent->messages) {
+        gather_messages(agent->gather);
+        agent->messages = true;
+        agent->gathered_turn = NEVER;
+    }
     int rc = gather(agent);
     if (rc == 0 && agent->encoded_turn[format] != agent->gathered_turn)
         rc = encode(agent, format);

@@ -80,13 +80,15 @@
 #define SMX__MINOR      0
 #define SMX__PAGE       4096u
 
-/* Process slot i holds a write lock on byte SMX__LOCK_AT + i; a process that opens, on
- * SMX__LOCK_OPEN. Both lie far behind any file's end. */
+/* Write locks on bytes far behind any file's end. A process: on byte SMX__LOCK_AT + i for its slot
+ * i; on SMX__LOCK_OPEN while it opens. An open file description that is mapped: on one of the
+ * SMX__HOLDS bytes at SMX__LOCK_HOLD. */
 #define SMX__LOCK_AT   (INT64_C(1) << 62)
 #define SMX__LOCK_OPEN (SMX__LOCK_AT - 1)
+#define SMX__LOCK_HOLD (SMX__LOCK_AT + SMX__MAX_SLOTS)
 
 enum { SMX__KIND_PERCPU = 1, SMX__KIND_STRIPED = 2 };
-enum { SMX__MAX_SECTIONS = 8, SMX__MAX_LOST = 16, SMX__MAX_SLOTS = 65536 };
+enum { SMX__MAX_SECTIONS = 8, SMX__MAX_LOST = 16, SMX__MAX_SLOTS = 65536, SMX__HOLDS = 4096 };
 enum { SMX__APP_SIZE = 64, SMX__LABELS_SIZE = 2046 };
 
 struct smx__section {

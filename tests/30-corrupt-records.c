@@ -283,6 +283,16 @@ static void test_bounds_that_do_not_ascend(void **state)
     expect(0, 0, 2);
 }
 
+static void test_negative_bounds(void **state)
+{
+    (void)state;
+    uint64_t family = family_of("h", SEGWRITER_HISTOGRAM, "code");
+    uint64_t bounds = segwriter_get(writer, family + BOUNDS, 8);
+    series(family, "x");
+    segwriter_put(writer, bounds + 7, 1, segwriter_get(writer, bounds + 7, 1) | 0x80);
+    expect(0, 0, 2);
+}
+
 /* Many families that name one large descriptor would make the reader large. */
 static void test_shared_descriptor(void **state)
 {
@@ -394,6 +404,7 @@ int main(void)
         TEST(test_names, "families with illegal names, labels or texts are left out"),
         TEST(test_values_that_are_no_text, "series with values that are no text are left out"),
         TEST(test_bounds_that_do_not_ascend, "a histogram whose bounds do not ascend is left out"),
+        TEST(test_negative_bounds, "a histogram with a bound below zero is left out"),
         TEST(test_shared_descriptor, "families that share a descriptor cannot make a reader large"),
         TEST(test_unknown_kinds,
              "unknown records are errors, in a newer minor version they are not"),

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * 30-fork.c - who a process is after fork(), a double fork, a raw clone(2), exec and smx_close();
- * also while other threads register, and when something else writes a gauge before libshm's own
- * fork handler ran.
+ * 30-fork.c - who a process is after fork(), exec, smx_close(); also while other threads register,
+ * and when something else writes a gauge before libshm's own fork handler ran. Children that run no
+ * fork handler are 30-clone.c's, daemons 30-daemon.c's.
  */
 #include "support/cells.h"
+#include "support/process.h"
 #include "support/scratch.h"
 #include "support/tap.h"
 #include "support/worker.h"
@@ -12,10 +13,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-enum { FORKS = 60, THREADS = 3 };
+enum { FORKS = 300, THREADS = 3 };
 
 static char directory[SCRATCH_SIZE];
 static const char *program;
@@ -109,24 +109,6 @@ static void a_daemon_lives_on_without_its_parent(void **state)
     assert_int_equal(cells_gauge_sum(segment, gauge), 0);
 }
 
-static void a_raw_clones_child_claims_at_its_first_gauge_write(void **state)
-{
-    (void)state;
-    smx_gauge_set(gauge, 1000);
-    long pid = syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
-    if (pid == 0) {
-        bool good = smx_worker(segment) == -1;
-        smx_gauge_inc(gauge);
-        good = good && smx_worker(segment) == 1 && smx_gauge_value(gauge) == 1 &&
-               cells_gauge_sum(segment, gauge) == 1001 && cells_live(segment) == 2;
-        syscall(SYS_exit_group, good ? 0 : 1);
-    }
-    assert_int_equal(worker_wait((pid_t)pid), 0);
-    assert_int_equal(smx_gauge_value(gauge), 1000);
-    assert_int_equal(cells_gauge_sum(segment, gauge), 1000);
-    smx_gauge_set(gauge, 0);
-}
-
 static bool write_early;
 
 /* Registered before libshm's fork handler, so it runs before that one; a signal could as well. */
@@ -195,12 +177,14 @@ static void a_child_of_a_busy_parent_can_use_everything(void **state)
     smx_gauge_set(gauge, 0);
     for (uintptr_t i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&thread[i], NULL, register_for_ever, (void *)i), 0);
-    int failed = 0;
-    for (uintptr_t i = 0; i < FORKS; i++)
+    size_t forks = scaled(FORKS);
+    size_t failed = 0;
+    for (uintptr_t i = 0; i < forks; i++)
         failed += worker_run(use_everything, (void *)i) != 0;
     __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
     for (int i = 0; i < THREADS; i++)
         pthread_join(thread[i], NULL);
+    print_message("# %zu forks\n", forks);
     assert_int_equal(failed, 0);
     assert_int_equal(smx_gauge_value(gauge), 0);
     assert_true(cells_lost(segment, SMX_LOST_GAUGE) == lost);
@@ -345,7 +329,6 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_forked_child_has_a_slot_and_gauges_of_its_own),
         cmocka_unit_test(a_daemon_lives_on_without_its_parent),
-        cmocka_unit_test(a_raw_clones_child_claims_at_its_first_gauge_write),
         cmocka_unit_test(a_write_before_the_fork_handler_keeps_its_slot),
         cmocka_unit_test(closing_gives_the_slot_back_and_reopening_takes_one),
         cmocka_unit_test(exec_ends_a_process_for_its_segment),

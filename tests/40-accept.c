@@ -17,6 +17,7 @@
 #define UTF8 ";escaping=allow-utf-8"
 #define T    EXPOSITION_TEXT
 #define OM   EXPOSITION_OPENMETRICS
+#define PB   EXPOSITION_PROTOBUF
 
 struct header {
     const char *client;
@@ -33,19 +34,19 @@ static void check(const struct header headers[], size_t n)
 }
 #define CHECK(headers) check((headers), sizeof(headers) / sizeof *(headers))
 
-static void prometheus_of_every_version_gets_openmetrics(void **state)
+static void prometheus_of_every_version_gets_what_it_ranks_first(void **state)
 {
     (void)state;
     static const struct header headers[] = {
         {"2.42..2.48", OM1 "," OM0 ";q=0.75," TEXT ";q=0.5,*/*;q=0.1", OM},
         {"2.42..2.48 native histograms",
-         PROTO "," OM1 ";q=0.8," OM0 ";q=0.75," TEXT ";q=0.5,*/*;q=0.1", OM},
+         PROTO "," OM1 ";q=0.8," OM0 ";q=0.75," TEXT ";q=0.5,*/*;q=0.1", PB},
         {"2.49.0", OM1 ";q=0.5," OM0 ";q=0.4," TEXT ";q=0.3,*/*;q=2", OM},
         {"2.49.0 native histograms",
-         PROTO ";q=0.5," OM1 ";q=0.4," OM0 ";q=0.3," TEXT ";q=0.2,*/*;q=2", OM},
+         PROTO ";q=0.5," OM1 ";q=0.4," OM0 ";q=0.3," TEXT ";q=0.2,*/*;q=2", PB},
         {"2.49.1..2.55", OM1 ";q=0.5," OM0 ";q=0.4," TEXT ";q=0.3,*/*;q=0.2", OM},
         {"2.49.1..2.55 proto first",
-         PROTO ";q=0.5," OM1 ";q=0.4," OM0 ";q=0.3," TEXT ";q=0.2,*/*;q=0.1", OM},
+         PROTO ";q=0.5," OM1 ";q=0.4," OM0 ";q=0.3," TEXT ";q=0.2,*/*;q=0.1", PB},
         {"2.55 utf8 flag", OM1 UTF8 ";q=0.5," OM0 ";q=0.4," TEXT UTF8 ";q=0.3,*/*;q=0.2", OM},
         {"3.0..3.3",
          OM1 UTF8 ";q=0.6," OM0 UTF8 ";q=0.5,text/plain;version=1.0.0" UTF8 UTF8 ";q=0.4," TEXT UTF8
@@ -55,7 +56,7 @@ static void prometheus_of_every_version_gets_openmetrics(void **state)
          PROTO UTF8 ";q=0.6," OM1 UTF8 ";q=0.5," OM0 UTF8
                     ";q=0.4,text/plain;version=1.0.0" UTF8 UTF8 ";q=0.3," TEXT UTF8
                     ";q=0.2,*/*;q=0.1",
-         OM},
+         PB},
         {"3.4..3.14",
          OM1 UTF8 ";q=0.6," OM0 ";q=0.5,text/plain;version=1.0.0" UTF8 ";q=0.4," TEXT
                   ";q=0.3,*/*;q=0.2",
@@ -63,7 +64,7 @@ static void prometheus_of_every_version_gets_openmetrics(void **state)
         {"3.4..3.14 proto first",
          PROTO ";q=0.6," OM1 UTF8 ";q=0.5," OM0 ";q=0.4,text/plain;version=1.0.0" UTF8
                ";q=0.3," TEXT ";q=0.2,*/*;q=0.1",
-         OM},
+         PB},
     };
     CHECK(headers);
 }
@@ -72,7 +73,19 @@ static void other_scrapers_get_what_they_rank_first_of_what_is_offered(void **st
 {
     (void)state;
     static const struct header headers[] = {
-        {"Telegraf", PROTO ";q=0.7," TEXT ";q=0.3", T},
+        {"Telegraf", PROTO ";q=0.7," TEXT ";q=0.3", PB},
+        {"protobuf that is not delimited",
+         "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=text,"
+         "text/plain;q=0.1",
+         T},
+        {"protobuf of another kind",
+         "application/vnd.google.protobuf;proto=other;encoding=delimited," OM1 ";q=0.1", OM},
+        {"protobuf of no kind", "application/vnd.google.protobuf", T},
+        {"protobuf refused", PROTO ";q=0," OM1 ";q=0.1", OM},
+        {"quoted parameters",
+         "application/vnd.google.protobuf;encoding=\"delimited\";"
+         "proto=\"io.prometheus.client.MetricFamily\"",
+         PB},
         {"vmagent", TEXT ";q=1,*/*;q=0.1", T},
         {"curl", "*/*", T},
         {"a browser",
@@ -155,6 +168,9 @@ static void content_types_are_exactly_those_of_the_specifications(void **state)
     (void)state;
     assert_string_equal(exposition_content_type(EXPOSITION_TEXT),
                         "text/plain; version=0.0.4; charset=utf-8");
+    assert_string_equal(exposition_content_type(EXPOSITION_PROTOBUF),
+                        "application/vnd.google.protobuf; "
+                        "proto=io.prometheus.client.MetricFamily; encoding=delimited");
     assert_string_equal(exposition_content_type(EXPOSITION_OPENMETRICS),
                         "application/openmetrics-text; version=1.0.0; charset=utf-8");
 }
@@ -162,7 +178,7 @@ static void content_types_are_exactly_those_of_the_specifications(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(prometheus_of_every_version_gets_openmetrics),
+        cmocka_unit_test(prometheus_of_every_version_gets_what_it_ranks_first),
         cmocka_unit_test(other_scrapers_get_what_they_rank_first_of_what_is_offered),
         cmocka_unit_test(text_is_what_an_absent_or_unknown_header_gets),
         cmocka_unit_test(case_spaces_quotes_and_unknown_parameters_do_not_matter),

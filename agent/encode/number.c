@@ -118,6 +118,16 @@ char *number_decimal(char *to, uint64_t ticks, unsigned digits)
     return end;
 }
 
+double number_scaled(uint64_t ticks, unsigned digits)
+{
+    /* Both exact below 2^53, and a division rounds once. */
+    if (ticks <= UINT64_C(1) << 53)
+        return (double)ticks / (double)powers[digits];
+    char text[NUMBER_MAX + 1];
+    *number_decimal(text, ticks, digits) = '\0';
+    return strtod(text, NULL);
+}
+
 static char *put_special(char *to, double value)
 {
     const char *text = isnan(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf";

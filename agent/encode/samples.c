@@ -6,27 +6,12 @@
  * A histogram's _count and its +Inf bucket are the running sum that the buckets before were taken
  * from, so that they agree whatever the segment says.
  */
+#include "agent/encode/kept.h"
 #include "agent/encode/number.h"
 #include "agent/gather/snapshot.h"
 
 _Static_assert((int)RENDER_SLACK < (int)NUMBER_MAX,
                "a line has no room for what is copied too much");
-
-static struct smx_str text_of(const struct rendered *r, size_t k)
-{
-    size_t from = k ? r->ends[k - 1] : 0;
-    return (struct smx_str){r->text + from, r->ends[k] - from};
-}
-
-/* Copy a kept text, in steps of a fixed size that need no call; a memcpy() of unknown length is
- * half of the time of a line. Reads and writes up to RENDER_SLACK bytes too many: kept texts have
- * them behind their end, and the line has its number's room. */
-static char *put_kept(char *to, const char *at, size_t n)
-{
-    for (size_t i = 0; i < n; i += RENDER_SLACK)
-        memcpy(to + i, at + i, RENDER_SLACK);
-    return to + n;
-}
 
 static char *put(char *to, const char *at, size_t n)
 {
@@ -42,12 +27,6 @@ static char *room(struct buffer *out, size_t n, size_t bytes)
     return out->at + out->length;
 }
 
-/* The bytes of all texts of a family. */
-static size_t size_of(const struct rendered *r)
-{
-    return r->n_series ? r->ends[r->n_series - 1] : 0;
-}
-
 static void done(struct buffer *out, const char *end)
 {
     out->length = (size_t)(end - out->at);
@@ -56,13 +35,13 @@ static void done(struct buffer *out, const char *end)
 static void put_counters(const struct part *p, struct buffer *out)
 {
     const struct smx_family_info *f = p->family;
-    char *to = room(out, f->n_series, size_of(p->rendered));
+    char *to = room(out, f->n_series, kept_size(&p->rendered->text, f->n_series));
     for (size_t k = 0; to && k < f->n_series; k++) {
         const struct smx_series_info *s = &f->series[k];
         if (s->overflow && s->count == 0)
             continue;
-        struct smx_str text = text_of(p->rendered, k);
-        to = put_kept(to, text.at, text.length);
+        struct smx_str text = kept_of(&p->rendered->text, k);
+        to = kept_put(to, text.at, text.length);
         to = number_decimal(to, s->count, f->digits);
         *to++ = '\n';
     }
@@ -78,13 +57,13 @@ static bool is_zero(const struct smx_family_info *f, const struct smx_series_inf
 static void put_gauges(const struct part *p, struct buffer *out)
 {
     const struct smx_family_info *f = p->family;
-    char *to = room(out, f->n_series, size_of(p->rendered));
+    char *to = room(out, f->n_series, kept_size(&p->rendered->text, f->n_series));
     for (size_t k = 0; to && k < f->n_series; k++) {
         const struct smx_series_info *s = &f->series[k];
         if (!s->present || (s->overflow && is_zero(f, s)))
             continue;
-        struct smx_str text = text_of(p->rendered, k);
-        to = put_kept(to, text.at, text.length);
+        struct smx_str text = kept_of(&p->rendered->text, k);
+        to = kept_put(to, text.at, text.length);
         to = f->is_double ? number_real(to, s->real) : number_i64(to, s->integer);
         *to++ = '\n';
     }
@@ -100,7 +79,7 @@ static void put_workers(struct smx_str text, const struct smx_each_list *list, b
         room(out, list->n, list->n * (text.length + sizeof before + NUMBER_MAX + sizeof behind));
     for (size_t i = 0; to && i < list->n; i++) {
         const struct smx_each *each = &list->at[i];
-        to = put_kept(to, text.at, text.length);
+        to = kept_put(to, text.at, text.length);
         to = put(to, before, sizeof before - 1);
         to = number_u64(to, each->worker);
         to = put(to, behind, sizeof behind - 1);
@@ -116,7 +95,7 @@ static void put_each(const struct part *p, struct buffer *out)
     const struct smx_family_info *f = p->family;
     for (size_t k = 0; k < f->n_series; k++)
         if (f->series[k].present)
-            put_workers(text_of(p->rendered, k), &f->series[k].each, f->is_double, out);
+            put_workers(kept_of(&p->rendered->text, k), &f->series[k].each, f->is_double, out);
 }
 
 /* name_bucket{labels,le="0.5"} 3, in ascending order; the total is the last of them. */
@@ -128,8 +107,8 @@ static char *put_buckets(char *to, struct smx_str text, const struct edges *edge
     for (size_t i = 0; i < edges->n; i++) {
         for (; bucket <= edges->upto[i]; bucket++)
             sum += buckets[bucket];
-        to = put_kept(to, text.at, text.length);
-        to = put_kept(to, edges->text + from, edges->ends[i] - from);
+        to = kept_put(to, text.at, text.length);
+        to = kept_put(to, edges->text + from, edges->ends[i] - from);
         from = edges->ends[i];
         to = number_u64(to, sum);
         *to++ = '\n';
@@ -153,7 +132,7 @@ static void put_histogram(const struct part *p, size_t k, struct buffer *out)
     const struct smx_family_info *f = p->family;
     const struct edges *edges = &p->rendered->edges;
     const struct smx_histogram_info *h = f->series[k].histogram;
-    struct smx_str text = text_of(p->rendered, k);
+    struct smx_str text = kept_of(&p->rendered->text, k);
     char *to = room(out, edges->n + 2, (edges->n + 2) * (text.length + edges->widest));
     if (!to)
         return;

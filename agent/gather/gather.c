@@ -25,6 +25,7 @@ struct gather {
     struct kept **kept;
     size_t n_kept;
     uint64_t serials;
+    bool messages; /* somebody has asked for them */
     /* the merged list, and the serials of what it was made of */
     struct merged merged;
     uint64_t *merged_serials;
@@ -76,6 +77,11 @@ void gather_free(struct gather *g)
     free(g);
 }
 
+void gather_messages(struct gather *g)
+{
+    g->messages = true;
+}
+
 static size_t find_kept(const struct gather *g, const smx_reader *reader)
 {
     size_t i = 0;
@@ -120,7 +126,7 @@ static int keep(struct gather *g, const smx_reader *reader, struct kept **out)
     }
     kept->used = true;
     *out = kept;
-    return 0;
+    return g->messages ? render_messages(&kept->segment) : 0;
 }
 
 /* Whose word on their own names we take before a stranger's. */

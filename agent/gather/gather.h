@@ -43,6 +43,9 @@ void gather_free(struct gather *gather);
  * same address. */
 void gather_forget(struct gather *gather, const smx_reader *reader);
 
+/* From the next gather_run() on the snapshots are also for proto_encode(), which costs memory. */
+void gather_messages(struct gather *gather);
+
 /* Merge the sources, in any order, into one view. On failure *out is left alone.
  * Returns: 0, -ENOMEM. */
 int gather_run(struct gather *gather, const struct gather_source sources[], size_t n,

@@ -4,8 +4,10 @@
  */
 #include "agent/gather/own.h"
 
-#include "agent/gather/label.h"
 #include "agent/encode/number.h"
+#include "agent/encode/wire.h"
+#include "agent/gather/label.h"
+#include "agent/gather/message.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -19,12 +21,15 @@ void own_reset(struct own *own)
 {
     own->lines.length = 0;
     own->lines.failed = false;
+    own->metrics.length = 0;
+    own->metrics.failed = false;
     own->n = 0;
 }
 
 void own_fini(struct own *own)
 {
     buffer_fini(&own->lines);
+    buffer_fini(&own->metrics);
     own->n = 0;
 }
 
@@ -35,7 +40,25 @@ void own_begin(struct own *own, const struct own_family *family)
                                              .help = str(family->help),
                                              .unit = str(family->unit),
                                              .type = family->type};
+    own->metrics_from[own->n] = own->metrics.length;
     own->from[own->n++] = own->lines.length;
+}
+
+/* The same as a Metric. */
+static void put_metric(struct own *own, const struct own_labels *labels, uint64_t ticks,
+                       unsigned digits)
+{
+    struct buffer pairs = {0};
+    for (size_t i = 0; labels && i < labels->n; i++)
+        message_label(&pairs, labels->at[i].name, labels->at[i].value);
+    message_open(&own->metrics, own->families[own->n - 1].type, pairs.at, pairs.length);
+    if (pairs.failed || buffer_reserve(&own->metrics, sizeof(double)) < 0)
+        own->metrics.failed = true;
+    else
+        own->metrics.length = (size_t)(wire_fixed64(own->metrics.at + own->metrics.length,
+                                                    number_scaled(ticks, digits)) -
+                                       own->metrics.at);
+    buffer_fini(&pairs);
 }
 
 void own_sample(struct own *own, const struct own_labels *labels, uint64_t ticks, unsigned digits)
@@ -53,6 +76,7 @@ void own_sample(struct own *own, const struct own_labels *labels, uint64_t ticks
     buffer_puts(&own->lines, " ");
     buffer_put(&own->lines, number, (size_t)(end - number));
     buffer_puts(&own->lines, "\n");
+    put_metric(own, labels, ticks, digits);
 }
 
 void own_single(struct own *own, const struct own_family *family, uint64_t ticks, unsigned digits)
@@ -61,13 +85,20 @@ void own_single(struct own *own, const struct own_family *family, uint64_t ticks
     own_sample(own, NULL, ticks, digits);
 }
 
+static struct smx_str piece(const struct buffer *of, const size_t from[], size_t i)
+{
+    return (struct smx_str){of->at + from[i], from[i + 1] - from[i]};
+}
+
 int own_finish(struct own *own)
 {
-    if (own->lines.failed)
+    if (own->lines.failed || own->metrics.failed)
         return -ENOMEM;
     own->from[own->n] = own->lines.length;
-    for (size_t i = 0; i < own->n; i++)
-        own->families[i].lines =
-            (struct smx_str){own->lines.at + own->from[i], own->from[i + 1] - own->from[i]};
+    own->metrics_from[own->n] = own->metrics.length;
+    for (size_t i = 0; i < own->n; i++) {
+        own->families[i].lines = piece(&own->lines, own->from, i);
+        own->families[i].metrics = piece(&own->metrics, own->metrics_from, i);
+    }
     return 0;
 }

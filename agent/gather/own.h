@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * own.h - the agent's own families: a list of names and finished sample lines, written anew for
+ * own.h - the agent's own families: a list of names and finished samples, written anew for
  * each scrape. They are few; only applications' series are worth keeping as text.
  */
 #ifndef SMX_AGENT_OWN_H
@@ -14,9 +14,10 @@ enum { OWN_MAX = 40 };
 
 /* All-zero is empty. */
 struct own {
-    struct buffer lines;
+    struct buffer lines, metrics;
     struct exposed families[OWN_MAX];
-    size_t from[OWN_MAX + 1]; /* where the lines of a family begin */
+    /* where the lines and the metrics of a family begin */
+    size_t from[OWN_MAX + 1], metrics_from[OWN_MAX + 1];
     size_t n;
 };
 

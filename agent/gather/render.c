@@ -7,6 +7,7 @@
 
 #include "agent/encode/buffer.h"
 #include "agent/gather/label.h"
+#include "agent/gather/message.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -128,7 +129,7 @@ static int render_series(struct rendered *out, const struct smx_family_info *f,
         put_series(&text, f, k);
         if (!goes_on(f))
             buffer_puts(&text, "} ");
-        out->ends[k] = text.length;
+        out->text.ends[k] = text.length;
     }
     if (text.length > *left / lines) {
         buffer_fini(&text);
@@ -136,17 +137,22 @@ static int render_series(struct rendered *out, const struct smx_family_info *f,
     }
     *left -= text.length * lines;
     buffer_reserve(&text, RENDER_SLACK);
-    out->text = text.at;
+    out->text.at = text.at;
     return text.failed ? -ENOMEM : 0;
 }
 
-static void drop_texts(struct rendered *family)
+static void drop_bytes(struct kept_bytes *bytes)
 {
-    free(family->ends);
-    free(family->text);
+    free(bytes->ends);
+    free(bytes->at);
+    *bytes = (struct kept_bytes){0};
+}
+
+static void drop_family(struct rendered *family)
+{
+    drop_bytes(&family->text);
+    drop_bytes(&family->message);
     edges_fini(&family->edges);
-    family->ends = NULL;
-    family->text = NULL;
 }
 
 static int render_family(struct rendered *out, const struct smx_segment_info *s,
@@ -157,15 +163,15 @@ static int render_family(struct rendered *out, const struct smx_segment_info *s,
     out->refusal = judge(s, f);
     if (out->refusal)
         return 0;
-    out->ends = calloc(f->n_series + 1, sizeof *out->ends);
-    if (!out->ends)
+    out->text.ends = calloc(f->n_series + 1, sizeof *out->text.ends);
+    if (!out->text.ends)
         return -ENOMEM;
     if (f->type == SMX_HISTOGRAM && edges_init(&out->edges, f) < 0)
         return -ENOMEM;
     int e = render_series(out, f, common, lines_of(out, s, f), left);
     if (e != -EFBIG)
         return e;
-    drop_texts(out);
+    drop_family(out);
     out->refusal = REFUSAL_SIZE;
     return 0;
 }
@@ -192,10 +198,58 @@ int render_segment(struct rendered_segment *out, const smx_reader *reader)
     return e;
 }
 
+/* The labels of series k: the segment's, then its own. */
+static void put_labels(struct buffer *out, const struct smx_segment_info *s,
+                       const struct smx_family_info *f, size_t k)
+{
+    const struct smx_series_info *series = &f->series[k];
+    message_label(out, LABEL_STR("app"), s->app);
+    if (s->instance.length)
+        message_label(out, LABEL_STR("app_instance"), s->instance);
+    for (size_t i = 0; i < s->n_labels; i++)
+        message_label(out, s->labels[i].name, s->labels[i].value);
+    if (series->overflow)
+        message_label(out, LABEL_STR("otel_metric_overflow"), LABEL_STR("true"));
+    for (size_t i = 0; i < f->n_labels && !series->overflow; i++)
+        message_label(out, f->labels[i], series->values[i]);
+}
+
+static int render_family_messages(struct rendered *out, const struct smx_segment_info *s,
+                                  const struct smx_family_info *f)
+{
+    struct buffer messages = {0}, labels = {0};
+    drop_bytes(&out->message);
+    out->message.ends = calloc(f->n_series + 1, sizeof *out->message.ends);
+    for (size_t k = 0; out->message.ends && k < f->n_series; k++) {
+        labels.length = 0;
+        put_labels(&labels, s, f, k);
+        if (goes_on(f))
+            buffer_put(&messages, labels.at, labels.length);
+        else
+            message_open(&messages, f->type, labels.at, labels.length);
+        out->message.ends[k] = messages.length;
+    }
+    bool failed = labels.failed || buffer_reserve(&messages, RENDER_SLACK) < 0;
+    buffer_fini(&labels);
+    out->message.at = messages.at;
+    return failed || !out->message.ends ? -ENOMEM : 0;
+}
+
+int render_messages(struct rendered_segment *out)
+{
+    const struct smx_segment_info *s = smx_reader_info(out->reader);
+    int e = 0;
+    for (size_t i = 0; e == 0 && !out->has_messages && i < out->n_families; i++)
+        if (!out->families[i].refusal && !out->families[i].message.at)
+            e = render_family_messages(&out->families[i], s, smx_reader_family(out->reader, i));
+    out->has_messages = e == 0;
+    return e;
+}
+
 void render_fini(struct rendered_segment *segment)
 {
     for (size_t i = 0; segment->families && i < segment->n_families; i++)
-        drop_texts(&segment->families[i]);
+        drop_family(&segment->families[i]);
     free(segment->families);
     *segment = (struct rendered_segment){0};
 }

@@ -31,16 +31,22 @@ enum { REFUSAL_COUNT = REFUSAL_SIZE + 1 };
 const char *refusal_name(enum refusal refusal);
 const char *refusal_text(enum refusal refusal);
 
-/* The texts of one family's series, one after the other:
+/* One run of bytes for each series, one after the other; RENDER_SLACK more can be read. */
+struct kept_bytes {
+    size_t *ends; /* of series i */
+    char *at;
+};
+
+/* The texts of one family's series:
  *   counters, gauges           name{app="shop",method="GET"} and a space
  *   histograms                 name_bucket{app="shop",method="GET"
  *   gauges of mode `each`      name{app="shop",method="GET"
- * where the last two go on with le or worker. */
+ * where the last two go on with le or worker. The messages, if they are wanted: a Metric but for
+ * its value, where the last two have the labels alone. */
 struct rendered {
     enum refusal refusal; /* if any, there is nothing else */
     size_t n_series;
-    size_t *ends; /* of the text of series i */
-    char *text;
+    struct kept_bytes text, message;
     struct edges edges; /* histograms */
 };
 
@@ -53,12 +59,16 @@ struct rendered_segment {
     uint64_t created_ns;
     size_t n_families;
     struct rendered *families;
+    bool has_messages;
 };
 
 /* Render the segment that a reader shows now. Returns: 0, -ENOMEM.
  * Owns: the caller ends with render_fini(). */
 int render_segment(struct rendered_segment *out, const smx_reader *reader);
 void render_fini(struct rendered_segment *segment);
+
+/* Render the messages, too, of a segment that still holds. Returns: 0, -ENOMEM. */
+int render_messages(struct rendered_segment *out);
 
 /* Whether what was rendered is still what the reader shows. */
 bool render_holds(const struct rendered_segment *segment, const smx_reader *reader);

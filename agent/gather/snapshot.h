@@ -24,7 +24,7 @@ struct exposed {
     struct smx_str name, help, unit;
     enum smx_type type;
     const struct part *first;
-    struct smx_str lines;
+    struct smx_str lines, metrics; /* as text, and as fields of a MetricFamily */
 };
 
 struct snapshot {

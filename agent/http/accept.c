@@ -23,7 +23,8 @@ enum specificity { MATCH_NONE, MATCH_ANY, MATCH_TYPE, MATCH_SUBTYPE, MATCH_VERSI
 
 struct entry {
     struct token type, subtype, version;
-    unsigned quality; /* in thousandths, 0..1000 */
+    struct token proto, encoding; /* parameters of protobuf */
+    unsigned quality;             /* in thousandths, 0..1000 */
 };
 
 struct rank {
@@ -37,6 +38,8 @@ struct offer {
     const char *default_version; /* what an entry without a version means */
     const char *content_type;
     const char *name;
+    /* parameters without which an entry is of something else; NULL: none */
+    const char *proto, *encoding;
 };
 
 static const struct offer offers[EXPOSITION_COUNT] = {
@@ -45,6 +48,10 @@ static const struct offer offers[EXPOSITION_COUNT] = {
     [EXPOSITION_OPENMETRICS] = {"application", "openmetrics-text", "1.0.0", "0.0.1",
                                 "application/openmetrics-text; version=1.0.0; charset=utf-8",
                                 "openmetrics"},
+    [EXPOSITION_PROTOBUF] = {"application", "vnd.google.protobuf", "", "",
+                             "application/vnd.google.protobuf; "
+                             "proto=io.prometheus.client.MetricFamily; encoding=delimited",
+                             "protobuf", "io.prometheus.client.MetricFamily", "delimited"},
 };
 
 const char *exposition_content_type(enum exposition exposition)
@@ -141,6 +148,10 @@ static void parse_parameter(struct token parameter, struct entry *out)
         out->quality = parse_quality(value);
     else if (is(name, "version"))
         out->version = value;
+    else if (is(name, "proto"))
+        out->proto = value;
+    else if (is(name, "encoding"))
+        out->encoding = value;
 }
 
 static bool parse_entry(struct token text, struct entry *out)
@@ -158,6 +169,9 @@ static bool parse_entry(struct token text, struct entry *out)
 
 static enum specificity match(const struct entry *e, const struct offer *offer)
 {
+    /* Who can read messages says which: an entry of any type is for people, too. */
+    if (offer->proto && !is(e->subtype, offer->subtype))
+        return MATCH_NONE;
     if (is(e->type, "*"))
         return is(e->subtype, "*") ? MATCH_ANY : MATCH_NONE;
     if (!is(e->type, offer->type))
@@ -166,6 +180,9 @@ static enum specificity match(const struct entry *e, const struct offer *offer)
         return MATCH_TYPE;
     if (!is(e->subtype, offer->subtype))
         return MATCH_NONE;
+    if (offer->proto)
+        return is(e->proto, offer->proto) && is(e->encoding, offer->encoding) ? MATCH_VERSION
+                                                                              : MATCH_NONE;
     if (e->version.length)
         return is(e->version, offer->version) ? MATCH_VERSION : MATCH_NONE;
     return strcmp(offer->default_version, offer->version) == 0 ? MATCH_SUBTYPE : MATCH_NONE;
@@ -202,8 +219,9 @@ enum exposition accept_choose(const char *accept)
                 ranks[i] = found;
         }
     }
-    struct rank openmetrics = ranks[EXPOSITION_OPENMETRICS];
-    if (openmetrics.quality > 0 && outranks(openmetrics, ranks[EXPOSITION_TEXT]))
-        return EXPOSITION_OPENMETRICS;
-    return EXPOSITION_TEXT;
+    enum exposition best = EXPOSITION_TEXT;
+    for (unsigned i = best + 1; i < EXPOSITION_COUNT; i++)
+        if (ranks[i].quality > 0 && outranks(ranks[i], ranks[best]))
+            best = (enum exposition)i;
+    return best;
 }

@@ -5,8 +5,8 @@
 #ifndef SMX_AGENT_ACCEPT_H
 #define SMX_AGENT_ACCEPT_H
 
-enum exposition { EXPOSITION_TEXT, EXPOSITION_OPENMETRICS };
-enum { EXPOSITION_COUNT = EXPOSITION_OPENMETRICS + 1 };
+enum exposition { EXPOSITION_TEXT, EXPOSITION_OPENMETRICS, EXPOSITION_PROTOBUF };
+enum { EXPOSITION_COUNT = EXPOSITION_PROTOBUF + 1 };
 
 /* Choose by the header's value; NULL, an empty or an unintelligible one gives the text format. */
 enum exposition accept_choose(const char *accept_or_null);
@@ -14,7 +14,7 @@ enum exposition accept_choose(const char *accept_or_null);
 /* The Content-Type to answer with. */
 const char *exposition_content_type(enum exposition exposition);
 
-/* Its name as in the label `format`: "text", "openmetrics". */
+/* Its name as in the label `format`: "text", "openmetrics", "protobuf". */
 const char *exposition_name(enum exposition exposition);
 
 #endif

@@ -97,10 +97,14 @@ enum smx_kind {
     SMX_KIND_STRIPED = 2,
 };
 
-/* Flags of struct smx_options. */
+/* Flags of struct smx_options.
+ * After SMX_RESERVE_NOW no update, lookup or registration makes a system call, which a seccomp
+ * filter might answer with death: only smx_open(), smx_heartbeat() and smx_close() do, and the
+ * first gauge write in the child of a raw clone(2). Timers read the clock in user space, which the
+ * strict mode of seccomp(2) forbids, too, on x86-64. */
 enum {
     SMX_CONTINUE = 1,    /* keep the totals of a segment that nobody holds, instead of a new one */
-    SMX_RESERVE_NOW = 2, /* reserve max_bytes at open: no system call later (seccomp sandboxes) */
+    SMX_RESERVE_NOW = 2, /* reserve max_bytes at open: for sandboxes, see above */
     SMX_ALLOW_DISK = 4,  /* accept a directory that is not on tmpfs */
     SMX_ALLOW_FOREIGN = 8, /* as root: attach to a segment that another user owns */
 };
@@ -123,13 +127,15 @@ struct smx_options {
 
 /* Open the segment of an application: attach to it, or create it.
  * Of many processes that open at once exactly one creates. A segment that no live process holds is
- * replaced by a fresh one (SMX_CONTINUE: continued). Opening the same segment again in a process
+ * replaced by a fresh one (SMX_CONTINUE: continued); who has opened it, and every child of theirs,
+ * holds it until it ends or executes another program. Opening the same segment again in a process
  * gives the same pointer. Claims a process slot for the caller; fork children claim their own.
  * On failure *out is NULL, which every other function accepts.
  * Returns: 0, or -EINVAL (an option), -ENOENT (no usable directory), -EPERM (owner or mode of
  *   directory or file), -ENOSPC, -ENOMEM, -EFBIG (file size limit), -EPROTO (not a segment, or a
  *   damaged one), -EPROTONOSUPPORT (another major version), -EBUSY (others were opening for a whole
- *   second), -EMFILE, another negative errno. diag, if not NULL, then says which and where.
+ *   second, or one is stopped in the midst of it; try again later), -EMFILE, another negative
+ *   errno. diag, if not NULL, then says which and where.
  * Owns: the segment belongs to the process until it ends; see smx_close.
  * Context: threads=any fork=any signal=no blocks=up to 1 s. */
 int smx_open(const struct smx_options *options, smx_segment **out, struct smx_diag *diag);
@@ -151,7 +157,8 @@ void smx_set_role(smx_segment *segment, const char *role);
 /* Say that this process is alive and well, now. libshm never does so by itself.
  * Also makes good what a host does that closes descriptors it does not know (closefrom(3), some
  * daemonizers), and with ours the lock that shows we live: until the next heartbeat, registration
- * or new series such a process counts as dead.
+ * or new series that needs space its gauges count as a dead process'. Its counters do count. If by
+ * then the file is out of reach (chroot(2), setuid(2)), that is so to its end.
  * Context: threads=any fork=any signal=safe blocks=never. */
 void smx_heartbeat(smx_segment *segment);
 

@@ -194,7 +194,8 @@ static inline struct smx_cell *smx__gauge_cell(struct smx_cell *base, const stru
 
 /* Set this process' value of a gauge.
  * The first write of a process to a gauge takes the slow path, which may claim a process slot in
- * the child of a raw clone(2).
+ * the child of a raw clone(2), by some system calls. What another thread or a signal handler of
+ * such a child writes in the middle of that is dropped and counted.
  * Context: threads=any fork=any signal=safe blocks=never; not between vfork() and exec. */
 static inline void smx_gauge_set(smx_gauge g, int64_t value)
 {

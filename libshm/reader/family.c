@@ -126,11 +126,12 @@ static bool is_sound_descriptor(const struct parser *p, const struct smx_hist *h
            hist->n_buckets <= SMX__MAX_BUCKETS && words * sizeof(uint64_t) <= hist->stride;
 }
 
-/* Bounds must be finite and ascend: quantiles and `le` labels depend on it. */
+/* Bounds must be finite and ascend: quantiles and `le` labels depend on it. OpenMetrics has no _sum
+ * for buckets below zero; nothing is recorded there. */
 static bool do_ascend(const double *bounds, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (!isfinite(bounds[i]) || (i && bounds[i] <= bounds[i - 1]))
+        if (!isfinite(bounds[i]) || bounds[i] < 0 || (i && bounds[i] <= bounds[i - 1]))
             return false;
     return true;
 }

@@ -180,7 +180,9 @@ void smx__process_commit(void)
 
 struct smx_segment *smx__process_owner(const struct smx_proc *proc)
 {
-    return proc == &shared_proc ? NULL : &process.segments[proc - process.procs];
+    uintptr_t distance = (uintptr_t)proc - (uintptr_t)process.procs;
+    bool ours = process.procs && distance < SMX__MAX_SEGMENTS * sizeof *proc;
+    return ours ? &process.segments[distance / sizeof *proc] : NULL;
 }
 
 struct smx_segment *smx__process_at(const void *address)

@@ -56,7 +56,8 @@ int smx__process_fd(dev_t device, ino_t inode);
 struct smx_segment *smx__process_next(void);
 void smx__process_commit(void);
 
-/* The segment that a proc entry belongs to; NULL for the shared entry of `last` gauges. */
+/* The segment that a proc entry belongs to; NULL for the shared entry of `last` gauges, and for
+ * those of another copy of libshm, which a host may have handed to a plug-in. */
 struct smx_segment *smx__process_owner(const struct smx_proc *proc);
 
 /* The segment whose mapping an address lies in; NULL for NULL. */

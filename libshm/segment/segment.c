@@ -4,10 +4,12 @@
  * start together exactly one creates and all agree. Runs in the host's start-up, serialised within
  * the process. It knows files by their directory entry and inode; bytes are file.c's.
  *
- * The rules that make it safe: a file is published with its maker's slot already locked, so it is
- * never seen without a live process; whoever opens an existing file holds the record lock
+ * The rules that make it safe: a file is published with its maker's hold and slot already locked,
+ * so it is never seen without a live process; whoever opens an existing file holds the record lock
  * SMX__LOCK_OPEN on it from before it judges whether anybody lives until its own slot is locked;
- * and after getting that lock it looks again whether the entry still names this file.
+ * and after getting that lock it looks again whether the entry still names this file. A slot is one
+ * process' and goes with it; the hold is all processes' that share a mapping, so that the segment
+ * stays between a parent's end and its child's claim, and for those who have no slot.
  */
 #include "libshm/diag.h"
 #include "libshm/segment/clock.h"
@@ -83,6 +85,7 @@ static int adopt(const struct opening *o, const struct smx__file *file,
     if (o->options->name_prefix)
         memcpy(segment->prefix, o->options->name_prefix, strlen(o->options->name_prefix) + 1);
     set_role(segment, o->options->role);
+    smx__segment_hold(segment->fd, o->shape.seed);
     smx__slot_claim(segment);
     *out = segment;
     return 0;
@@ -199,7 +202,7 @@ static int judge(const struct opening *o, int fd, bool *keep, struct smx_segment
         error = check_names(o, &h);
     if (error)
         return error;
-    bool live = smx__slot_any_live(fd, h.slots);
+    bool live = smx__segment_is_held(fd);
     bool go_on = (o->options->flags & SMX_CONTINUE) != 0;
     /* A lock that is held proves the same boot, whatever the ids say: a container manager may give
      * each container an id of its own. */

@@ -19,8 +19,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Slots that are free as soon as their process' lock is gone. */
-enum { EXACT = 64 };
+/* Slots that are free as soon as their process' lock is gone; bytes to try for a hold. */
+enum { EXACT = 64, HOLD_TRIES = 64 };
 
 static uint64_t state_word(uint32_t generation, uint64_t pid, uint64_t phase)
 {
@@ -54,38 +54,47 @@ int smx__lock_byte(int fd, int64_t at, int type)
     return -EINTR;
 }
 
-/* What keeps [at, at + length) from being write-locked: F_UNLCK, F_WRLCK or F_RDLCK. Asked in the
- * name of the open file description, to which the record locks of every process are foreign, also
- * our own: F_GETLK would call a slot free that this process, or another copy of libshm in it, has.
- */
-static int holder_of(int fd, int64_t at, int64_t length)
+/* Whether a write lock lies in [at, at + length), and whose. Asked in the name of the open file
+ * description, to which the record locks of every process are foreign, also our own: F_GETLK would
+ * call a slot free that this process, or another copy of libshm in it, has. Asked for a read lock:
+ * so that only write locks are in the way. */
+static bool is_locked(int fd, int64_t at, int64_t length, pid_t *pid)
 {
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = length};
-    return fcntl(fd, F_OFD_GETLK, &lock) == 0 ? lock.l_type : F_UNLCK;
+    struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = length};
+    if (fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_WRLCK)
+        return false;
+    *pid = lock.l_pid;
+    return true;
 }
 
 bool smx__lock_is_held(int fd, int64_t at)
 {
-    return holder_of(fd, at, 1) == F_WRLCK;
+    pid_t pid;
+    return is_locked(fd, at, 1, &pid);
 }
 
-bool smx__slot_any_live(int fd, uint32_t slots)
+void smx__segment_hold(int fd, uint64_t seed)
 {
-    int type = holder_of(fd, SMX__LOCK_AT, slots);
-    /* The kernel reports one lock of many: behind a read lock there may be a write lock. */
-    for (uint32_t i = 0; type == F_RDLCK && i < slots; i++)
-        if (holder_of(fd, SMX__LOCK_AT + i, 1) == F_WRLCK)
-            return true;
-    return type == F_WRLCK;
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+    for (uint64_t i = 0; i < HOLD_TRIES; i++) {
+        lock.l_start = SMX__LOCK_HOLD + (int64_t)((seed + i) % SMX__HOLDS);
+        if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+            return;
+    }
+}
+
+bool smx__segment_is_held(int fd)
+{
+    pid_t pid;
+    return is_locked(fd, SMX__LOCK_AT, SMX__LOCK_HOLD + SMX__HOLDS - SMX__LOCK_AT, &pid);
 }
 
 /* Whether this process holds the lock of the slot at `index`. */
 static bool is_held_by_us(int fd, uint32_t index, uint64_t state)
 {
-    struct flock lock = {
-        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = SMX__LOCK_AT + index, .l_len = 1};
+    pid_t pid;
     return state_phase(state) != SMX__SLOT_FREE && state_pid(state) == (uint64_t)getpid() &&
-           fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type == F_WRLCK && lock.l_pid == getpid();
+           is_locked(fd, SMX__LOCK_AT + index, 1, &pid) && pid == getpid();
 }
 
 /* Whether this process holds a slot of the file, by whatever descriptor and copy of libshm. */
@@ -190,8 +199,7 @@ static bool take(struct smx_segment *segment, uint32_t index, const struct claim
     struct smx__slot *slot = &slot_table(segment)[index];
     /* Acquire: pairs with the release of a former occupant's LIVE; its fields come before ours. */
     uint64_t seen = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
-    if (state_phase(seen) != SMX__SLOT_FREE &&
-        holder_of(segment->fd, SMX__LOCK_AT + index, 1) != F_UNLCK)
+    if (state_phase(seen) != SMX__SLOT_FREE && smx__lock_is_held(segment->fd, SMX__LOCK_AT + index))
         return false;
     /* Another copy of libshm in this process is about to lock it; our lock would succeed too. */
     if (state_phase(seen) == SMX__SLOT_CLAIMING && state_pid(seen) == me->pid)

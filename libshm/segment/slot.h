@@ -22,9 +22,15 @@ void smx__slot_release(struct smx_segment *segment);
 /* This process' slot, NULL if it has none. */
 struct smx__slot *smx__slot_own(const struct smx_segment *segment);
 
-/* Whether any process, also this one, holds a slot of the segment behind fd, of `slots` slots.
- * Read locks, which anyone may place who can read the file, do not count. */
-bool smx__slot_any_live(int fd, uint32_t slots);
+/* Hold the segment behind fd, which is mapped: until the last process is gone that has that
+ * mapping, be it by fork() or clone(2), with a slot or without one, and whatever it closes. For a
+ * mapping keeps its open file description, and that keeps the lock. Where the lock cannot be had
+ * (so many hold the segment, or somebody's read locks are on it) the slots' locks alone hold it. */
+void smx__segment_hold(int fd, uint64_t seed);
+
+/* Whether any process, also this one, holds the segment behind fd, or a slot of it. Read locks,
+ * which anyone may place who can read the file, do not count. */
+bool smx__segment_is_held(int fd);
 
 /* Place (F_WRLCK) or drop (F_UNLCK) this process' lock on one byte. Returns 0 or -errno; -EAGAIN
  * when another process holds it. */

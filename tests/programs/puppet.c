@@ -7,6 +7,7 @@
  *   counter NAME N            register, add N
  *   gauge NAME N              register, set to N
  *   histogram NAME V B...     register with the bounds B..., record V
+ *   exponential NAME V...     register in seconds, exponential, record all V
  *   labelled NAME VALUE N     a counter with the label "kind", add N
  */
 #include <smx/smx.h>
@@ -42,6 +43,15 @@ static void play_histogram(smx_segment *s, char *words[], size_t n, struct smx_d
     smx_histogram_observe(h, strtod(words[2], NULL));
 }
 
+static void play_exponential(smx_segment *s, char *words[], size_t n, struct smx_diag *diag)
+{
+    smx_histogram h = smx_histogram_new(
+        s, &(struct smx_metric){.name = words[1], .help = HELP, .unit = "seconds", .digits = 9},
+        diag);
+    for (size_t i = 2; i < n; i++)
+        smx_histogram_observe(h, strtod(words[i], NULL));
+}
+
 static void play_labelled(smx_segment *s, char *words[], struct smx_diag *diag)
 {
     smx_family f = smx_counter_family(
@@ -62,6 +72,8 @@ static void play(smx_segment *s, char *line)
         play_gauge(s, words, &diag);
     else if (n > 3 && strcmp(words[0], "histogram") == 0)
         play_histogram(s, words, n, &diag);
+    else if (n > 2 && strcmp(words[0], "exponential") == 0)
+        play_exponential(s, words, n, &diag);
     else if (n == 4 && strcmp(words[0], "labelled") == 0)
         play_labelled(s, words, &diag);
     else

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { YIELDS = 20 };
+
 pid_t worker_start(int (*body)(void *argument), void *argument)
 {
     fflush(NULL);
@@ -56,10 +58,14 @@ uint64_t worker_now_ns(void)
 bool worker_reach(const uint32_t *word, uint32_t value)
 {
     uint64_t deadline = worker_now_ns() + UINT64_C(30000000000);
-    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) < value) {
+    for (unsigned looks = 0; __atomic_load_n(word, __ATOMIC_ACQUIRE) < value; looks++) {
         if (worker_now_ns() > deadline)
             return false;
-        sched_yield();
+        /* A crowd that only yields leaves no CPU to the one it waits for. */
+        if (looks < YIELDS)
+            sched_yield();
+        else
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
     return true;
 }

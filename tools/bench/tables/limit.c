@@ -79,12 +79,14 @@ static size_t write_page(struct page *page, const char pairs[200])
 static int run(const struct bench_case *bench, const struct bench_place *place,
                struct bench_result *result)
 {
-    char pairs[201];
+    char pairs[200];
     struct page page;
     struct sample sample = {0};
     int code = make(&page, bench->series, result);
-    for (int i = 0; i < 100; i++)
-        snprintf(pairs + 2 * (size_t)i, 3, "%02d", i);
+    for (unsigned i = 0; i < 100; i++) {
+        pairs[2 * i] = (char)('0' + i / 10);
+        pairs[2 * i + 1] = (char)('0' + i % 10);
+    }
     for (unsigned i = 0; i <= place->repeats && code == 0; i++) {
         uint64_t start = sample_cpu_ns();
         size_t length = write_page(&page, pairs);

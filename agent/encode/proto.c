@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * proto.c - the protocol buffers exposition. Written by hand, not by a library: a tree of messages
+ * for each series and scrape would cost many times what the text costs, and the messages of
+ * counters and gauges differ from scrape to scrape in eight bytes only.
+ *
+ * A histogram goes out with the classic buckets of the text formats; an exponential one with its
+ * native buckets, too: a scraper takes one or the other. Its bucket 0, zero and all below the
+ * range, is the native zero bucket, whose threshold is that bucket's bound. What lies above the
+ * range is in the bucket of infinity: all that is known of it is that it is larger.
+ * Source: metrics.proto of github.com/prometheus/client_model.
+ */
+#include "agent/encode/proto.h"
+
+#include "agent/encode/kept.h"
+#include "agent/encode/number.h"
+#include "agent/encode/wire.h"
+#include "agent/gather/message.h"
+#include "agent/gather/snapshot.h"
+
+#include <errno.h>
+#include <math.h>
+
+enum { FAMILY_NAME = 1, FAMILY_HELP = 2, FAMILY_TYPE = 3, FAMILY_UNIT = 5 };
+enum { TYPE_COUNTER = 0, TYPE_GAUGE = 1, TYPE_HISTOGRAM = 4 };
+enum {
+    HISTOGRAM_COUNT = 1,
+    HISTOGRAM_SUM = 2,
+    HISTOGRAM_BUCKET = 3,
+    HISTOGRAM_SCHEMA = 5,
+    HISTOGRAM_ZERO_THRESHOLD = 6,
+    HISTOGRAM_ZERO_COUNT = 7,
+    HISTOGRAM_SPAN = 12,
+    HISTOGRAM_DELTA = 13,
+};
+enum { BUCKET_COUNT = 1, BUCKET_BOUND = 2, SPAN_OFFSET = 1, SPAN_LENGTH = 2 };
+
+/* Upper limits: of a field's head, a classic bucket, what a native bucket adds (a span and a
+ * delta), a worker's label and value, the rest. */
+enum { HEAD_MAX = 2 + WIRE_VARINT_MAX, CLASSIC_MAX = 40, NATIVE_MAX = 30 };
+enum { WORKER_MAX = 48, REST_MAX = 80 };
+
+/* A label worker="" without its number: two heads and the name. */
+enum { LABEL_OVERHEAD = 2 + 6 + 2 };
+
+static struct smx_str kept_message(const struct part *p, size_t k)
+{
+    return kept_of(&p->rendered->message, k);
+}
+
+static char *put_counters(const struct part *p, char *to)
+{
+    const struct smx_family_info *f = p->family;
+    for (size_t k = 0; k < f->n_series; k++) {
+        const struct smx_series_info *s = &f->series[k];
+        if (s->overflow && s->count == 0)
+            continue;
+        struct smx_str message = kept_message(p, k);
+        to = kept_put(to, message.at, message.length);
+        to = wire_fixed64(to, number_scaled(s->count, f->digits));
+    }
+    return to;
+}
+
+static double gauge_value(const struct smx_family_info *f, const struct smx_series_info *s)
+{
+    return f->is_double ? s->real : (double)s->integer;
+}
+
+static char *put_gauges(const struct part *p, char *to)
+{
+    const struct smx_family_info *f = p->family;
+    for (size_t k = 0; k < f->n_series; k++) {
+        const struct smx_series_info *s = &f->series[k];
+        if (!s->present || (s->overflow && gauge_value(f, s) == 0))
+            continue;
+        struct smx_str message = kept_message(p, k);
+        to = kept_put(to, message.at, message.length);
+        to = wire_fixed64(to, gauge_value(f, s));
+    }
+    return to;
+}
+
+/* One Metric for each worker: the kept labels, worker="3", the value. */
+static char *put_workers(struct smx_str labels, const struct smx_each_list *list, bool is_double,
+                         char *to)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        const struct smx_each *each = &list->at[i];
+        const size_t most = labels.length + WORKER_MAX;
+        char digits[NUMBER_MAX];
+        size_t n = (size_t)(number_u64(digits, each->worker) - digits);
+        char *at = wire_begin(to, 1, most);
+        at = kept_put(at, labels.at, labels.length);
+        at = wire_open(at, MESSAGE_LABEL, LABEL_OVERHEAD + n);
+        at = wire_string(at, 1, "worker", 6);
+        at = wire_string(at, 2, digits, n);
+        at = wire_open(at, MESSAGE_GAUGE, 1 + sizeof(double));
+        at = wire_double(at, MESSAGE_VALUE,
+                         is_double ? each->value.real : (double)each->value.integer);
+        to = wire_end(to, MESSAGE_METRIC, most, at);
+    }
+    return to;
+}
+
+static char *put_each(const struct part *p, char *to)
+{
+    const struct smx_family_info *f = p->family;
+    for (size_t k = 0; k < f->n_series; k++)
+        if (f->series[k].present)
+            to = put_workers(kept_message(p, k), &f->series[k].each, f->is_double, to);
+    return to;
+}
+
+/* Cumulative counts of the bounds that the text formats have. */
+static char *put_classic(const struct smx_family_info *f, const struct edges *edges,
+                         const uint64_t *buckets, char *to)
+{
+    uint64_t sum = 0;
+    size_t bucket = 0;
+    for (size_t i = 0; i < edges->n; i++) {
+        for (; bucket <= edges->upto[i]; bucket++)
+            sum += buckets[bucket];
+        double bound = i + 1 == edges->n ? INFINITY : f->upper_bounds[edges->upto[i]];
+        to = wire_open(to, HISTOGRAM_BUCKET, 1 + wire_size(sum) + 1 + sizeof bound);
+        to = wire_uint(to, BUCKET_COUNT, sum);
+        to = wire_double(to, BUCKET_BOUND, bound);
+    }
+    return to;
+}
+
+/* The native index of a bucket that is not the first: infinity's follows that of the greatest
+ * double, 2^1024, which is 1024 * 2^schema. */
+static int native_index(const struct smx_family_info *f, size_t bucket)
+{
+    if (bucket + 1 < f->n_buckets)
+        return f->first_index + (int)bucket - 1;
+    return (f->schema >= 0 ? 1024 << f->schema : 1024 >> -f->schema) + 1;
+}
+
+static char *put_span(char *to, int offset, uint32_t length)
+{
+    to = wire_open(to, HISTOGRAM_SPAN, 1 + wire_size(wire_zigzag(offset)) + 1 + wire_size(length));
+    to = wire_uint(to, SPAN_OFFSET, wire_zigzag(offset));
+    return wire_uint(to, SPAN_LENGTH, length);
+}
+
+/* Runs of buckets with counts: the first offset is an index, the others are distances. A histogram
+ * without any has one empty run, for Prometheus to see that it is native. */
+static char *put_spans(const struct smx_family_info *f, const uint64_t *buckets, char *to)
+{
+    int end = 0; /* the index behind the last run */
+    size_t runs = 0;
+    for (size_t i = 1; i < f->n_buckets; i++) {
+        if (buckets[i] == 0)
+            continue;
+        int from = native_index(f, i);
+        uint32_t length = 1;
+        while (i + 1 < f->n_buckets && buckets[i + 1] &&
+               native_index(f, i + 1) == from + (int)length) {
+            length++;
+            i++;
+        }
+        to = put_span(to, from - end, length);
+        end = from + (int)length;
+        runs++;
+    }
+    return runs ? to : put_span(to, 0, 0);
+}
+
+/* Each count as its distance from the one before, packed. */
+static char *put_deltas(const struct smx_family_info *f, const uint64_t *buckets, char *to)
+{
+    const size_t most = f->n_buckets * WIRE_VARINT_MAX;
+    char *body = wire_begin(to, 1, most);
+    char *at = body;
+    uint64_t last = 0;
+    for (size_t i = 1; i < f->n_buckets; i++) {
+        if (buckets[i] == 0)
+            continue;
+        at = wire_varint(at, wire_zigzag((int64_t)(buckets[i] - last)));
+        last = buckets[i];
+    }
+    return at == body ? to : wire_end(to, HISTOGRAM_DELTA, most, at);
+}
+
+static char *put_native(const struct smx_family_info *f, const uint64_t *buckets, char *to)
+{
+    to = wire_uint(to, HISTOGRAM_SCHEMA, wire_zigzag(f->schema));
+    to = wire_double(to, HISTOGRAM_ZERO_THRESHOLD, f->upper_bounds[0]);
+    to = wire_uint(to, HISTOGRAM_ZERO_COUNT, buckets[0]);
+    to = put_spans(f, buckets, to);
+    return put_deltas(f, buckets, to);
+}
+
+/* The count is the sum of the buckets that go out, whatever the segment says. */
+static uint64_t count_of(const struct smx_family_info *f, const uint64_t *buckets)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < f->n_buckets; i++)
+        sum += buckets[i];
+    return sum;
+}
+
+/* The bytes of a histogram's body, at most. */
+static size_t histogram_room(const struct part *p)
+{
+    return p->rendered->edges.n * CLASSIC_MAX + p->family->n_buckets * NATIVE_MAX + REST_MAX;
+}
+
+static char *put_histogram(const struct part *p, size_t k, char *to)
+{
+    const struct smx_family_info *f = p->family;
+    const struct smx_histogram_info *h = f->series[k].histogram;
+    struct smx_str labels = kept_message(p, k);
+    const size_t most = histogram_room(p);
+    const size_t metric_most = labels.length + HEAD_MAX + most;
+    char *metric = wire_begin(to, 1, metric_most);
+    char *histogram = kept_put(metric, labels.at, labels.length);
+    char *at = wire_begin(histogram, 1, most);
+    at = wire_uint(at, HISTOGRAM_COUNT, count_of(f, h->buckets));
+    at = wire_double(at, HISTOGRAM_SUM, number_scaled(h->sum, f->digits));
+    at = put_classic(f, &p->rendered->edges, h->buckets, at);
+    if (f->exponential)
+        at = put_native(f, h->buckets, at);
+    at = wire_end(histogram, MESSAGE_HISTOGRAM, most, at);
+    return wire_end(to, MESSAGE_METRIC, metric_most, at);
+}
+
+static char *put_histograms(const struct part *p, char *to)
+{
+    const struct smx_family_info *f = p->family;
+    for (size_t k = 0; k < f->n_series; k++)
+        if (!f->series[k].overflow || f->series[k].histogram->count > 0)
+            to = put_histogram(p, k, to);
+    return to;
+}
+
+/* The bytes of a part, at most. */
+static size_t part_room(const struct part *p)
+{
+    const struct smx_family_info *f = p->family;
+    size_t kept = kept_size(&p->rendered->message, f->n_series);
+    size_t room = kept + RENDER_SLACK;
+    if (f->type == SMX_HISTOGRAM)
+        return room + f->n_series * (2 * HEAD_MAX + histogram_room(p));
+    if (f->type == SMX_COUNTER || f->mode != SMX_EACH)
+        return room + f->n_series * sizeof(double);
+    for (size_t k = 0; k < f->n_series; k++)
+        room += f->series[k].present
+                    ? f->series[k].each.n * (kept_message(p, k).length + WORKER_MAX + HEAD_MAX)
+                    : 0;
+    return room;
+}
+
+static char *put_part(const struct part *p, char *to)
+{
+    const struct smx_family_info *f = p->family;
+    if (f->type == SMX_COUNTER)
+        return put_counters(p, to);
+    if (f->type == SMX_HISTOGRAM)
+        return put_histograms(p, to);
+    return f->mode == SMX_EACH ? put_each(p, to) : put_gauges(p, to);
+}
+
+static char *put_header(const struct exposed *family, char *to)
+{
+    unsigned type = family->type == SMX_COUNTER     ? TYPE_COUNTER
+                    : family->type == SMX_HISTOGRAM ? TYPE_HISTOGRAM
+                                                    : TYPE_GAUGE;
+    to = wire_string(to, FAMILY_NAME, family->name.at, family->name.length);
+    if (family->help.length)
+        to = wire_string(to, FAMILY_HELP, family->help.at, family->help.length);
+    to = wire_uint(to, FAMILY_TYPE, type);
+    if (family->unit.length)
+        to = wire_string(to, FAMILY_UNIT, family->unit.at, family->unit.length);
+    return to;
+}
+
+/* One delimited message; nothing for a family without any metric. */
+static void put_family(const struct exposed *family, struct buffer *out)
+{
+    size_t most = family->name.length + family->help.length + family->unit.length + REST_MAX +
+                  family->metrics.length;
+    for (const struct part *p = family->first; p; p = p->next)
+        most += part_room(p);
+    if (buffer_reserve(out, most + HEAD_MAX) < 0)
+        return;
+    char *from = out->at + out->length;
+    char *metrics = put_header(family, wire_begin(from, 0, most));
+    char *at = metrics;
+    if (family->metrics.length)
+        at =
+            (char *)memcpy(at, family->metrics.at, family->metrics.length) + family->metrics.length;
+    for (const struct part *p = family->first; p; p = p->next)
+        at = put_part(p, at);
+    if (at != metrics)
+        out->length = (size_t)(wire_end(from, 0, most, at) - out->at);
+}
+
+int proto_encode(const struct snapshot *snapshot, struct buffer *out)
+{
+    for (size_t i = 0; i < snapshot->n; i++)
+        put_family(&snapshot->families[i], out);
+    return out->failed ? -ENOMEM : 0;
+}

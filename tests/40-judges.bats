@@ -1,0 +1,67 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# What the agent serves is read by others: Python's parsers of both text formats, and protobuf's of
+# the messages (tests/judges). All formats have to say the same, sample by sample.
+
+load support/live
+
+messages='application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited'
+
+setup_file() {
+    export modules=$BATS_FILE_TMPDIR
+    protoc --python_out="$modules" -I "$BATS_TEST_DIRNAME/judges" metrics.proto
+}
+
+setup() {
+    live_setup
+    start_agent
+}
+
+teardown() {
+    live_teardown
+}
+
+get() {
+    curl -sf --unix-socket "$scratch/agent.sock" -H "Accept: $1" http://agent/metrics
+}
+
+# One scrape in each format, compared.
+judge() {
+    get 'text/plain' >"$scratch/text"
+    get 'application/openmetrics-text;version=1.0.0' >"$scratch/openmetrics"
+    get "$messages" >"$scratch/protobuf"
+    /usr/bin/python3 "$BATS_TEST_DIRNAME/judges/compare.py" "$modules" "$scratch/text" \
+        "$scratch/openmetrics" "$scratch/protobuf"
+}
+
+served() {
+    get text/plain | grep -q "app=\"$1\",app_instance=\"$2\""
+}
+
+@test "random families, labels and values are the same in every format" {
+    local seed
+    for ((seed = 1; seed <= 8 * ${SMX_TEST_SCALE:-1}; seed++)); do
+        rm -f "$SMX_DIR"/*
+        "$build/tests/segment-random" "$SMX_DIR" "$seed" >"$scratch/path"
+        eventually served random "$seed"
+        echo "seed $seed"
+        judge
+    done
+}
+
+@test "so is what a demo server has, with gauges of each worker and after a worker was killed" {
+    start_demo demo --workers 3
+    request 5 /fast
+    request 3 /work
+    kill -KILL "$(pgrep -P "${pids[demo]}" | head -n 1)"
+    eventually scraped_is demo_worker_restarts_total 1
+    request 2 /error
+    judge
+}
+
+@test "an agent without a segment serves a message of its own" {
+    get "$messages" >"$scratch/protobuf"
+    [[ $(head -c 100000 "$scratch/protobuf" | grep -c smx_agent_build_info) -ge 1 ]]
+    [[ $(get text/plain | grep 'scrapes_total{format="protobuf"}') == *' 1' ]]
+}

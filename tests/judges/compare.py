@@ -1,0 +1,133 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+#
+# compare.py - whether a scrape says the same in every format: each is read by somebody else's
+# parser, prometheus_client's for the text formats, protobuf's for the messages, and the samples are
+# compared one by one. Usage: compare.py MODULES TEXT OPENMETRICS PROTOBUF, where MODULES is the
+# directory with protoc's metrics_pb2.py. Prints how many samples there were; exit status 0 if all
+# agree. What the agent says of itself moves between scrapes and is left out.
+import math
+import struct
+import sys
+
+sys.path.insert(0, sys.argv[1])
+import metrics_pb2  # noqa: E402
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families as text
+
+OWN = ("smx_agent_", "smx_segment_", "process_")
+
+
+def bits(value):
+    """NaN equals itself, 0.0 is not -0.0."""
+    return "NaN" if math.isnan(value) else struct.pack(">d", value)
+
+
+def put(samples, name, labels, value):
+    if name.startswith(OWN):
+        return
+    if "le" in labels:
+        labels = dict(labels, le=float(labels["le"]))
+    # prometheus_client's parser of the text format appends it to counters that lack it.
+    key = name.removesuffix("_total"), tuple(sorted(labels.items()))
+    assert key not in samples, "twice: %s" % (key,)
+    samples[key] = bits(value)
+
+
+def read_text(path, parse):
+    samples = {}
+    with open(path, encoding="utf-8", newline="\n") as page:
+        for family in parse(page.read()):
+            for sample in family.samples:
+                put(samples, sample.name, sample.labels, sample.value)
+    return samples
+
+
+def messages(data):
+    at = 0
+    while at < len(data):
+        length = shift = 0
+        while True:
+            byte = data[at]
+            at += 1
+            length |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+        family = metrics_pb2.MetricFamily()
+        assert family.ParseFromString(data[at : at + length]) == length
+        assert not family.UnknownFields() or len(family.UnknownFields()) == 0
+        yield family
+        at += length
+
+
+def native_buckets(h):
+    """The counts of the native buckets by index, from spans and deltas."""
+    counts, index, count = {}, 0, 0
+    deltas = iter(h.positive_delta)
+    for span in h.positive_span:
+        index += span.offset
+        for _ in range(span.length):
+            count += next(deltas)
+            counts[index] = count
+            index += 1
+    assert next(deltas, None) is None, "more deltas than buckets"
+    return counts
+
+
+def check_native(name, h):
+    """Native and classic buckets tell of the same observations."""
+    base = 2.0 ** (2.0 ** -h.schema)
+    counts = native_buckets(h)
+    assert h.zero_threshold > 0, name
+    assert h.zero_count + sum(counts.values()) == h.sample_count, name
+    for bucket in h.bucket:
+        if math.isinf(bucket.upper_bound):
+            continue
+        below = h.zero_count + sum(
+            n for i, n in counts.items() if i * math.log2(base) <= math.log2(bucket.upper_bound) + 1e-9
+        )
+        assert below == bucket.cumulative_count, (name, bucket.upper_bound)
+
+
+def put_histogram(samples, name, labels, h):
+    for bucket in h.bucket:
+        put(samples, name + "_bucket", dict(labels, le=bucket.upper_bound), bucket.cumulative_count)
+    put(samples, name + "_sum", labels, h.sample_sum)
+    put(samples, name + "_count", labels, h.sample_count)
+    if h.HasField("schema"):
+        check_native(name, h)
+
+
+def read_protobuf(path):
+    samples = {}
+    names = set()
+    with open(path, "rb") as page:
+        for family in messages(page.read()):
+            assert family.name not in names, "twice: " + family.name
+            names.add(family.name)
+            assert family.metric, "empty: " + family.name
+            for metric in family.metric:
+                labels = {pair.name: pair.value for pair in metric.label}
+                assert len(labels) == len(metric.label), family.name
+                if metric.HasField("histogram"):
+                    put_histogram(samples, family.name, labels, metric.histogram)
+                elif metric.HasField("counter"):
+                    put(samples, family.name, labels, metric.counter.value)
+                else:
+                    put(samples, family.name, labels, metric.gauge.value)
+    return samples
+
+
+def differ(a, b, what):
+    for key in sorted(a.keys() | b.keys(), key=repr):
+        if a.get(key) != b.get(key):
+            print("%s: %s: %s, %s" % (what, key, a.get(key), b.get(key)))
+    return a != b
+
+
+expected = read_text(sys.argv[2], text)
+wrong = differ(expected, read_text(sys.argv[3], openmetrics), "text, openmetrics")
+wrong |= differ(expected, read_protobuf(sys.argv[4]), "text, protobuf")
+print(len(expected), "samples")
+sys.exit(wrong or not expected)
