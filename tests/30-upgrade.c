@@ -223,8 +223,8 @@ static int start_or_go_on(void *argument)
     return 0;
 }
 
-/* Put a record of an unknown kind, with the hash of the one behind it, at the head of every chain
- * that there is. Returns how many. */
+/* Put at the head of every chain a record of an unknown kind, else like the one behind it. Returns
+ * how many. */
 static unsigned add_unknown_records(unsigned char *file)
 {
     struct smx__header *h = (struct smx__header *)(void *)file;
@@ -235,10 +235,11 @@ static unsigned add_unknown_records(unsigned char *file)
             continue;
         const struct smx__record *first = (void *)(file + (uint64_t)heads[i] * 8);
         struct smx__record *record = (void *)(file + h->allocated);
-        *record = (struct smx__record){
-            .next = heads[i], .hash = first->hash, .kind = NEWER_KIND, .size = 64};
+        memcpy(record, first, first->size);
+        record->next = heads[i];
+        record->kind = NEWER_KIND;
         heads[i] = (uint32_t)(h->allocated / 8);
-        h->allocated += 64;
+        h->allocated += first->size;
         n++;
     }
     return n;
@@ -352,6 +353,7 @@ static void another_major_is_another_file(void **state)
     assert_non_null(strstr(diag.text, "major.v2.smx: format 2.0, this library reads 1."));
 }
 
+/* By a program, too, that goes on with what it finds of this boot. */
 static void a_segment_of_a_boot_before_is_discarded(void **state)
 {
     (void)state;
