@@ -18,8 +18,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Past these files are not looked at: a directory where everybody may write must not exhaust us, nor
- * may one user take all of it. */
+/* Past these files are not looked at: a directory where everybody may write must not exhaust us,
+ * and no user may take all of it. */
 enum { SEGMENTS_MAX = 1024, SEGMENTS_OWNER_MAX = 768 };
 
 enum segment_state {
