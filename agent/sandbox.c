@@ -173,20 +173,18 @@ static const int plain_calls[] = {
 #endif
     SCMP_SYS(exit_group)};
 
-/* Allow a call only if a mask of one of its arguments has this value. A call that this architecture
- * does not have cannot be allowed, and need not (-EDOM). */
+/* A call that this architecture does not have is passed over by the library. */
+static int allow(scmp_filter_ctx filter, int call)
+{
+    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
+}
+
+/* Allow a call only if a mask of one of its arguments has this value. */
 static int allow_if(scmp_filter_ctx filter, int call, unsigned argument, scmp_datum_t mask,
                     scmp_datum_t value)
 {
-    int rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1,
-                              SCMP_CMP64(argument, SCMP_CMP_MASKED_EQ, mask, value));
-    return rc == -EDOM ? 0 : rc;
-}
-
-static int allow_plain(scmp_filter_ctx filter, int call)
-{
-    int rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0);
-    return rc == -EDOM ? 0 : rc;
+    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1,
+                            SCMP_CMP64(argument, SCMP_CMP_MASKED_EQ, mask, value));
 }
 
 /* int arguments: the kernel ignores the upper half of the register. */
@@ -216,11 +214,11 @@ static int fill(scmp_filter_ctx filter, const struct sandbox_needs *needs)
 {
     int rc = 0;
     for (size_t i = 0; i < sizeof plain_calls / sizeof plain_calls[0] && rc == 0; i++)
-        rc = allow_plain(filter, plain_calls[i]);
+        rc = allow(filter, plain_calls[i]);
     if (rc == 0 && needs->n_sockets > 0)
-        rc = allow_plain(filter, SCMP_SYS(unlink));
+        rc = allow(filter, SCMP_SYS(unlink));
     if (rc == 0 && needs->n_sockets > 0) /* on aarch64 */
-        rc = allow_plain(filter, SCMP_SYS(unlinkat));
+        rc = allow(filter, SCMP_SYS(unlinkat));
     return rc == 0 ? allow_by_argument(filter) : rc;
 }
 
