@@ -112,6 +112,12 @@ static void fail(struct segments *segments, struct segment *segment, enum segmen
     settle(segments, segment, state, why);
 }
 
+/* The segment at a place of the index, NULL if the place is free. */
+static struct segment *indexed(const struct segments *segments, uint16_t place)
+{
+    return place && segments->list ? &segments->list[place - 1] : NULL;
+}
+
 /* Where the index has, or would have, the segment of this name in the directory that is scanned.
  * There is always a free place: it has twice as many as there can be segments. */
 static uint16_t *place_of(struct segments *segments, const struct directory *directory,
@@ -122,10 +128,8 @@ static uint16_t *place_of(struct segments *segments, const struct directory *dir
         hash = (hash ^ (unsigned char)*c) * 16777619u;
     for (uint32_t i = hash;; i++) {
         uint16_t *place = &segments->index[i % INDEX_SIZE];
-        if (*place == 0)
-            return place;
-        const struct segment *segment = &segments->list[*place - 1];
-        if (segment->directory == directory && strcmp(segment->name, name) == 0)
+        const struct segment *segment = indexed(segments, *place);
+        if (!segment || (segment->directory == directory && strcmp(segment->name, name) == 0))
             return place;
     }
 }
@@ -193,7 +197,7 @@ static void found(void *context, const struct directory_entry *entry)
 {
     struct segments *segments = context;
     uint16_t *place = place_of(segments, segments->scanned, entry->name);
-    struct segment *segment = *place ? &segments->list[*place - 1] : NULL;
+    struct segment *segment = indexed(segments, *place);
     if (!segment && !may_add(segments, entry->st)) {
         say_full(segments, entry->st);
         return;
