@@ -3,20 +3,20 @@
  * agent.c - the wiring: directories and requests make a scrape, a scrape is update, gather, encode.
  *
  * The segments are read at most once a turn of the loop, and so is each format encoded: requests
- * that the loop found together share the bytes. No snapshot outlives its turn.
+ * that the loop found together share the bytes. No snapshot outlives its turn. Where scrapers take
+ * their answers so slowly that these hold much memory, the next ones share the last for a second.
  */
 #include "agent/agent.h"
+#include "agent/descriptors.h"
 #include "agent/segments/dirwatch.h"
 #include "agent/gather/gather.h"
 #include "agent/http/http.h"
 #include "agent/http/listen.h"
 #include "agent/once.h"
-#include "agent/sandbox.h"
-#include "agent/encode/openmetrics.h"
-#include "agent/encode/proto.h"
+#include "agent/page.h"
 #include "agent/http/routes.h"
+#include "agent/sandbox.h"
 #include "agent/segments/segments.h"
-#include "agent/encode/text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -28,6 +28,12 @@
 #define NEVER     UINT64_MAX
 #define SETTLE_NS UINT64_C(20000000)   /* let a burst of changes in a directory pass */
 #define DRAIN_NS  UINT64_C(5000000000) /* what a request in flight gets after SIGTERM */
+#define SHARE_NS  UINT64_C(1000000000) /* how old a shared scrape may be */
+
+/* Of a connection, and of all of them. */
+#define REQUEST_NS UINT64_C(30000000000)
+#define ANSWER_NS  UINT64_C(60000000000)
+enum { ANSWER_BYTES = 64 << 20 };
 
 struct agent {
     const struct options *options;
@@ -41,9 +47,9 @@ struct agent {
     struct gather *gather;
     struct gather_source *sources;
     const struct snapshot *snapshot;
-    struct body *bodies[EXPOSITION_COUNT];
-    bool messages;                                                     /* gathered, too */
-    uint64_t read_turn, gathered_turn, encoded_turn[EXPOSITION_COUNT]; /* or NEVER */
+    struct page pages[EXPOSITION_COUNT];
+    bool messages;                     /* gathered, too */
+    uint64_t read_turn, gathered_turn; /* or NEVER */
     struct self_stats self;
     struct once conflicts;
 
@@ -67,7 +73,7 @@ static void expire(struct agent *agent)
     agent->read_turn = NEVER;
     agent->gathered_turn = NEVER;
     for (size_t i = 0; i < EXPOSITION_COUNT; i++)
-        agent->encoded_turn[i] = NEVER;
+        agent->pages[i].made_ns = 0;
 }
 
 static void arm_watches(struct agent *agent)
@@ -139,6 +145,9 @@ static int gather(struct agent *agent)
     uint64_t begin = loop_now_ns();
     agent->self.segments = segments_by_state(agent->segments, &agent->self.n_segments);
     agent->self.errors = segments_errors(agent->segments, &agent->self.n_errors);
+    agent->self.segments_left_out = segments_left_out(agent->segments);
+    if (agent->http)
+        agent->self.connections = http_connections(agent->http);
     self_measure(&agent->self.process);
     rc = gather_run(agent->gather, agent->sources, n, &agent->self, &agent->snapshot);
     if (rc < 0)
@@ -149,44 +158,66 @@ static int gather(struct agent *agent)
     return 0;
 }
 
-static int (*const encoders[EXPOSITION_COUNT])(const struct snapshot *, struct buffer *) = {
-    [EXPOSITION_TEXT] = text_encode,
-    [EXPOSITION_OPENMETRICS] = openmetrics_encode,
-    [EXPOSITION_PROTOBUF] = proto_encode,
-};
-
 static int encode(struct agent *agent, enum exposition format)
 {
-    struct body *body = body_reuse(&agent->bodies[format]);
-    if (!body)
-        return -ENOMEM;
-    agent->encoded_turn[format] = NEVER;
+    struct page *page = &agent->pages[format];
     uint64_t begin = loop_now_ns();
-    int rc = encoders[format](agent->snapshot, &body->bytes);
+    int rc = page_encode(page, format, agent->snapshot);
     if (rc < 0)
         return rc;
     agent->self.phase_ns[SELF_ENCODE] = loop_now_ns() - begin;
-    agent->encoded_turn[format] = agent->gathered_turn;
+    page->turn = agent->gathered_turn;
+    page->made_ns = begin;
     return 0;
 }
 
-static struct body *scrape(void *context, enum exposition format)
+static bool may_share(const struct agent *agent, const struct page *page)
 {
-    struct agent *agent = context;
+    return page->made_ns > 0 && agent->http && http_strained(agent->http) &&
+           loop_now_ns() - page->made_ns < SHARE_NS;
+}
+
+static int prepare(struct agent *agent, enum exposition format)
+{
+    const struct page *page = &agent->pages[format];
+    if (may_share(agent, page))
+        return 0;
     if (format == EXPOSITION_PROTOBUF && !agent->messages) {
         gather_messages(agent->gather);
         agent->messages = true;
         agent->gathered_turn = NEVER;
     }
     int rc = gather(agent);
-    if (rc == 0 && agent->encoded_turn[format] != agent->gathered_turn)
+    if (rc == 0 && (page->made_ns == 0 || page->turn != agent->gathered_turn))
         rc = encode(agent, format);
+    return rc;
+}
+
+static int pack(struct agent *agent, struct page *page)
+{
+    uint64_t begin = loop_now_ns();
+    if (page->packed)
+        return 0;
+    int rc = page_pack(page);
+    agent->self.phase_ns[SELF_COMPRESS] = loop_now_ns() - begin;
+    return rc;
+}
+
+static struct body *scrape(void *context, enum exposition format, struct codings codings,
+                           bool *gzip)
+{
+    struct agent *agent = context;
+    struct page *page = &agent->pages[format];
+    int rc = prepare(agent, format);
+    *gzip = rc == 0 && page_wants_gzip(page, codings);
+    if (*gzip)
+        rc = pack(agent, page);
     if (rc < 0) {
         LOG_ERROR(agent->log, "scrape failed", "reason", strerror(-rc));
         return NULL;
     }
     agent->self.scrapes[format]++;
-    return body_ref(agent->bodies[format]);
+    return body_ref(*gzip ? page->gzip : page->plain);
 }
 
 static void describe(void *context, struct status *out)
@@ -265,6 +296,7 @@ static int make_parts(struct agent *agent)
 {
     struct segments_options options = {.directories = agent->options->directories,
                                        .n_directories = agent->options->n_directories,
+                                       .most = descriptors_share().segments,
                                        .log = agent->log,
                                        .closing = forget_reader,
                                        .context = agent};
@@ -319,7 +351,7 @@ void agent_free(struct agent *agent)
     segments_free(agent->segments);
     gather_free(agent->gather);
     for (size_t i = 0; i < EXPOSITION_COUNT; i++)
-        body_unref(agent->bodies[i]);
+        page_fini(&agent->pages[i]);
     once_fini(&agent->conflicts);
     free(agent->sources);
     loop_free(agent->loop);
@@ -351,10 +383,15 @@ static void stop_loop(void *context)
     loop_stop(agent->loop);
 }
 
-/* A second signal while requests are finishing ends them. */
+/* A second signal while requests are finishing ends them. There is no configuration to read again
+ * at SIGHUP, but whoever sends it does not want the agent to end. */
 static void signal_caught(void *context, int signal)
 {
     struct agent *agent = context;
+    if (signal == SIGHUP) {
+        look_again(agent);
+        return;
+    }
     if (agent->draining) {
         loop_stop(agent->loop);
         return;
@@ -373,9 +410,16 @@ int agent_listen(struct agent *agent)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     agent->routes = (struct routes){.scrape = scrape, .status = describe, .context = agent};
-    struct http_options options = {
-        .loop = agent->loop, .log = agent->log, .answer = routes_answer, .context = &agent->routes};
+    struct http_options options = {.loop = agent->loop,
+                                   .log = agent->log,
+                                   .limits = {.connections = descriptors_share().connections,
+                                              .request_ns = REQUEST_NS,
+                                              .answer_ns = ANSWER_NS,
+                                              .answer_bytes = ANSWER_BYTES},
+                                   .answer = routes_answer,
+                                   .context = &agent->routes};
     int rc = http_new(&options, &agent->http);
     if (rc == 0)
         rc = loop_signals(agent->loop, &set, signal_caught, agent);
@@ -428,7 +472,8 @@ int agent_serve(struct agent *agent)
 
 int agent_print(struct agent *agent, int fd)
 {
-    struct body *body = scrape(agent, EXPOSITION_TEXT);
+    bool gzip;
+    struct body *body = scrape(agent, EXPOSITION_TEXT, accept_codings(NULL), &gzip);
     if (!body)
         return -ENOMEM;
     int rc = 0;

@@ -21,7 +21,8 @@ int agent_listen(struct agent *agent);
 /* Give up what is not needed from here on: see sandbox.h. */
 void agent_enter_sandbox(struct agent *agent);
 
-/* Serve until SIGTERM or SIGINT; then finish what is in flight, at most for 5 s.
+/* Serve until SIGTERM or SIGINT; then finish what is in flight, at most for 5 s. At SIGHUP look at
+ * the segments.
  * Returns: 0, or a negative errno; the log then says why. */
 int agent_serve(struct agent *agent);
 

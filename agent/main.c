@@ -4,32 +4,28 @@
  * status 0 fine, 1 failure, 2 usage.
  */
 #include "agent/agent.h"
+#include "agent/descriptors.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <smx/smx.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-/* A descriptor for each segment and each connection may be more than the customary 1024. */
-static void raise_descriptor_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
+/* An exposition of megabytes has a mapping of its own, which goes back to the system when the last
+ * scraper has it; left to itself, malloc would soon keep such in its heap, and that for ever. */
+enum { MAPPED_BYTES = 1 << 20 };
 
 static int run(const struct options *options)
 {
     struct log log = {
         .fd = STDERR_FILENO, .level = options->log_level, .format = options->log_format};
     struct agent *agent;
-    raise_descriptor_limit();
+    mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
+    descriptors_raise();
     if (agent_new(options, &log, &agent) < 0)
         return EXIT_FAILED;
     bool once = options->action == OPTIONS_ONCE;

@@ -9,11 +9,11 @@
 
 bool once_is_new(struct once *once, const char *text)
 {
+    if (once->n == ONCE_MAX)
+        return false;
     for (size_t i = 0; i < once->n; i++)
         if (strcmp(once->said[i], text) == 0)
             return false;
-    if (once->n == ONCE_MAX)
-        return false;
     once->said[once->n] = strdup(text);
     if (!once->said[once->n])
         return false;

@@ -201,6 +201,10 @@ static int allow_by_argument(scmp_filter_ctx filter)
         rc = allow_if(filter, SCMP_SYS(fcntl), 1, WHOLE_INT, (scmp_datum_t)fcntls[i]);
     if (rc == 0)
         rc = allow_if(filter, SCMP_SYS(setsockopt), 1, WHOLE_INT, IPPROTO_TCP);
+    if (rc == 0) /* to reset a connection; there are options that take programs */
+        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2,
+                              SCMP_A1_32(SCMP_CMP_EQ, SOL_SOCKET),
+                              SCMP_A2_32(SCMP_CMP_EQ, SO_LINGER));
     if (rc == 0) /* read limits, set none */
         rc = allow_if(filter, SCMP_SYS(prlimit64), 2, UINT64_MAX, 0);
     if (rc == 0) /* abort(3) */

@@ -56,7 +56,8 @@
  * Invariants, cited as "invariant N":
  *  1. A byte is written only below `reserved_to`, where fallocate succeeded before.
  *  2. A record reachable from the hash table is complete; its fields but next, state and counts
- *     never change again. Anything else in the file may be the debris of a killed process.
+ *     never change again. Anything else in the file may be debris: for each killed process, and
+ *     each one that lost a race, the bytes of one registration at most.
  *  3. A row of index < rows receives plain adds inside rseq by threads on that CPU, and nothing
  *     else; every other row only atomic adds. (A histogram row's minimum and maximum: only CAS.)
  *  4. A cell belongs to one series for ever and starts as zero.
@@ -182,7 +183,7 @@ struct smx__family {
 /* Cells that are smaller than a row are handed out from an extent that many series share. */
 enum smx__cells { SMX__CELLS_COUNTER, SMX__CELLS_GAUGE, SMX__CELLS_LAST };
 
-/* A series is announced once `published` moved after its publication. */
+/* A series is announced once `published` moved after it became visible. */
 enum { SMX__HIDDEN = 1, SMX__ANNOUNCED = 2 };
 
 struct smx__series {

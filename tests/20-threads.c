@@ -5,6 +5,7 @@
  * a signal handler. Passes under TSan, where every add takes an atomic row.
  */
 #include "support/cells.h"
+#include "support/invariants.h"
 #include "support/scratch.h"
 #include "support/tap.h"
 #include "support/worker.h"
@@ -15,7 +16,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { THREADS = 8, SERIES = 40, ADDS = 200, ROUNDS = 60 };
+enum { THREADS = 8, SERIES = 40, ADDS = 200, ROUNDS = 60, OWN = 4000 };
 
 static char directory[SCRATCH_SIZE];
 static smx_segment *segment;
@@ -211,6 +212,47 @@ static void racing_opens_give_one_segment_and_one_slot(void **state)
     assert_int_equal(cells_live(opened[0]), 1);
 }
 
+static smx_family owned;
+
+static void *make_own_series(void *argument)
+{
+    uintptr_t me = (uintptr_t)argument;
+    pthread_barrier_wait(&barrier);
+    for (unsigned i = 0; i < OWN; i++) {
+        char value[32];
+        snprintf(value, sizeof value, "%u of %u", i, (unsigned)me);
+        (void)smx_gauge_with(owned, SMX_VALUES(value));
+    }
+    return NULL;
+}
+
+/* In a child: this process would lose its locks by closing the file. */
+static int every_cell_has_a_series(void *argument)
+{
+    struct invariants *v = invariants_open(smx_path(argument));
+    struct invariants_use use = {0};
+    const char *fault = v ? invariants_fault(v, &use) : "it cannot be opened";
+    if (fault || use.lost_cells)
+        fprintf(stderr, "# %s; %u cells are lost\n", fault ? fault : "sound",
+                (unsigned)use.lost_cells);
+    CHECK(!fault && use.series == THREADS * OWN && use.lost_cells == 0);
+    return 0;
+}
+
+/* An extent has four gauges, so that threads often meet at its end. */
+static void racing_for_the_next_extent_wastes_no_cell(void **state)
+{
+    (void)state;
+    smx_segment *own = NULL;
+    struct smx_options options = {.app = "cells", .directory = directory, .slots = 8};
+    assert_int_equal(smx_open(&options, &own, NULL), 0);
+    owned = smx_gauge_family(
+        own, &(struct smx_metric){.name = "owned", .labels = {"by"}, .max_series = THREADS * OWN},
+        NULL);
+    in_threads(make_own_series);
+    assert_int_equal(worker_run(every_cell_has_a_series, own), 0);
+}
+
 int main(void)
 {
     struct smx_options options = {.app = "threads", .directory = directory};
@@ -221,6 +263,7 @@ int main(void)
         cmocka_unit_test(racing_registrations_give_one_family_and_exact_totals),
         cmocka_unit_test(racing_up_to_the_cap_sends_nobody_to_the_overflow),
         cmocka_unit_test(racing_first_writes_of_gauges_lose_nothing),
+        cmocka_unit_test(racing_for_the_next_extent_wastes_no_cell),
     };
     int status = RUN_TESTS(tests);
     scratch_remove(directory);

@@ -105,7 +105,13 @@ static int read_what_is_served(void *argument)
 {
     (void)argument;
     struct sandbox sandbox;
+    int ends[2], on = 1;
+    struct linger reset = {.l_onoff = 1};
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
     CHECK(enter(&sandbox, false));
+    CHECK(send(ends[0], "x", 1, 0) == 1);
+    CHECK(setsockopt(ends[0], SOL_SOCKET, SO_LINGER, &reset, sizeof reset) == 0);
+    CHECK(setsockopt(ends[0], SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) < 0 && errno == EPERM);
     smx_reader *reader;
     struct smx_diag diag = {0};
     CHECK(smx_reader_open(segment, &reader, &diag) == 0);
@@ -119,7 +125,7 @@ static int read_what_is_served(void *argument)
     return 0;
 }
 
-static void segments_and_proc_are_read(void **state)
+static void segments_proc_and_connections_are_served(void **state)
 {
     (void)state;
     assert_int_equal(worker_run(read_what_is_served, NULL), 0);
@@ -388,7 +394,7 @@ int main(void)
     write_segment();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(privileges_and_capabilities_are_gone),
-        cmocka_unit_test(segments_and_proc_are_read),
+        cmocka_unit_test(segments_proc_and_connections_are_served),
         cmocka_unit_test(a_directory_may_come_later_and_be_replaced),
         cmocka_unit_test(nothing_is_read_elsewhere),
         cmocka_unit_test(no_file_is_made_changed_or_locked),

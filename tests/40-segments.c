@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -35,16 +36,23 @@ static void count_closing(void *context, smx_reader *reader)
     f->closed++;
 }
 
-static struct segments *make_table(struct fixture *f, const char *const directories[], size_t n)
+static struct segments *make_table_of(struct fixture *f, const char *const directories[], size_t n,
+                                      size_t most)
 {
     struct segments *segments = NULL;
     struct segments_options options = {.directories = directories,
                                        .n_directories = n,
+                                       .most = most,
                                        .log = &f->log,
                                        .closing = count_closing,
                                        .context = f};
     assert_int_equal(segments_new(&options, &segments), 0);
     return segments;
+}
+
+static struct segments *make_table(struct fixture *f, const char *const directories[], size_t n)
+{
+    return make_table_of(f, directories, n, 0);
 }
 
 static int set_up(void **state)
@@ -327,32 +335,114 @@ static void of_one_name_roots_or_our_own_is_served_before_a_strangers(void **sta
     segments_free(both);
 }
 
+static size_t count_served(struct segments *segments)
+{
+    size_t n, served = 0;
+    segments_update(segments);
+    const struct segment *list = segments_list(segments, &n);
+    for (size_t i = 0; i < n; i++) {
+        served += list[i].state == SEGMENT_SERVED;
+        if (i > 0)
+            assert_true(strcmp(list[i - 1].name, list[i].name) < 0);
+    }
+    return served;
+}
+
+static void of_hundreds_that_come_and_go_each_is_found_once(void **state)
+{
+    struct fixture *f = *state;
+    enum { MANY = 300 };
+    char app[32], paths[MANY][SEGWRITER_PATH_SIZE];
+    for (unsigned i = 0; i < MANY; i++) {
+        snprintf(app, sizeof app, "app%u", i * 7 % MANY);
+        write_segment(f->directory, app, i, paths[i]);
+        if (i == MANY / 2)
+            assert_int_equal(count_served(f->segments), i + 1);
+    }
+    assert_int_equal(count_served(f->segments), MANY);
+    for (unsigned i = 0; i < MANY; i += 2)
+        unlink(paths[i]);
+    assert_int_equal(count_served(f->segments), MANY / 2);
+    write_segment(f->directory, "app0", 5, NULL);
+    assert_int_equal(count_of(look(f->segments, f->directory, "app0.v1.smx")), 5);
+    assert_int_equal(logged(f, "serving segment"), MANY + 1);
+    assert_int_equal(f->closed, MANY / 2);
+}
+
+static void what_there_is_no_place_for_is_counted_and_named_once(void **state)
+{
+    struct fixture *f = *state;
+    char app[32], path[SEGWRITER_PATH_SIZE];
+    struct segments *few = make_table_of(f, (const char *const[]){f->directory}, 1, 3);
+    for (unsigned i = 0; i < 5; i++) {
+        snprintf(app, sizeof app, "app%u", i);
+        write_segment(f->directory, app, i, NULL);
+    }
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(count_served(few), 3);
+        assert_int_equal(segments_left_out(few), 2);
+    }
+    assert_int_equal(logged(f, "there are more than the agent looks at"), 2);
+    size_t n;
+    snprintf(path, sizeof path, "%s", segments_list(few, &n)[1].path);
+    assert_int_equal(unlink(path), 0);
+    count_served(few); /* makes room, which the next look fills */
+    assert_int_equal(count_served(few), 3);
+    assert_int_equal(segments_left_out(few), 1);
+    assert_int_equal(logged(f, "there are more than the agent looks at"), 2);
+    segments_free(few);
+}
+
 static void one_user_cannot_fill_the_table_for_all(void **state)
 {
     struct fixture *f = *state;
     char path[SEGWRITER_PATH_SIZE];
     size_t n;
+    enum { MOST = 8, OF_ONE = 6, FILES = 12 };
     if (geteuid() != 0) {
         print_message("# needs root to give files away: not tested\n");
         return;
     }
+    struct segments *few = make_table_of(f, (const char *const[]){f->directory}, 1, MOST);
     assert_int_equal(chmod(f->directory, 01777), 0);
-    for (int i = 0; i < SEGMENTS_MAX + 100; i++) {
+    for (int i = 0; i < FILES; i++) {
         snprintf(path, sizeof path, "%s/flood%d.v1.smx", f->directory, i);
         write_file(path, "");
         assert_int_equal(chown(path, 12345, 12345), 0);
     }
-    segments_update(f->segments);
-    (void)segments_list(f->segments, &n);
-    assert_int_equal(n, SEGMENTS_OWNER_MAX);
-    assert_int_equal(logged(f, "too many segments"), 1);
-    assert_int_equal(logged(f, "owner=12345"), 1);
+    segments_update(few);
+    (void)segments_list(few, &n);
+    assert_int_equal(n, OF_ONE);
+    assert_int_equal(segments_left_out(few), FILES - OF_ONE);
     write_segment(f->directory, "shop", 1, path);
     assert_int_equal(chown(path, 12346, 12346), 0);
-    assert_int_equal(state_of(f, "shop.v1.smx"), SEGMENT_SERVED);
-    assert_int_equal(state_of(f, "shop.v1.smx"), SEGMENT_SERVED);
-    write_segment(f->directory, "till", 1, NULL);
-    assert_int_equal(state_of(f, "till.v1.smx"), SEGMENT_SERVED);
+    assert_int_equal(count_of(look(few, f->directory, "shop.v1.smx")), 1);
+    write_segment(f->directory, "till", 2, NULL);
+    assert_int_equal(count_of(look(few, f->directory, "till.v1.smx")), 2);
+    assert_int_equal(count_of(look(few, f->directory, "shop.v1.smx")), 1);
+    segments_free(few);
+}
+
+static void without_descriptors_what_was_found_stays(void **state)
+{
+    struct fixture *f = *state;
+    struct rlimit limit;
+    size_t n;
+    write_segment(f->directory, "shop", 41, NULL);
+    assert_int_equal(count_served(f->segments), 1);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    struct rlimit none = {.rlim_cur = 0, .rlim_max = limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    size_t served = count_served(f->segments);
+    enum directory_state directory = segments_directories(f->segments, &n)[0].state;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(served, 1);
+    assert_int_equal(directory, DIRECTORY_FAILED);
+    assert_int_equal(f->closed, 0);
+    assert_int_equal(count_served(f->segments), 1);
+    assert_int_equal(segments_directories(f->segments, &n)[0].state, DIRECTORY_READ);
+    scratch_remove(f->directory);
+    assert_int_equal(count_served(f->segments), 0);
 }
 
 static void a_directory_may_come_later_and_go_again(void **state)
@@ -457,7 +547,10 @@ int main(void)
         TEST(owners_count_in_a_directory_that_is_not_sticky),
         TEST(of_one_name_in_two_directories_the_first_is_served),
         TEST(of_one_name_roots_or_our_own_is_served_before_a_strangers),
+        TEST(of_hundreds_that_come_and_go_each_is_found_once),
+        TEST(what_there_is_no_place_for_is_counted_and_named_once),
         TEST(one_user_cannot_fill_the_table_for_all),
+        TEST(without_descriptors_what_was_found_stays),
         TEST(a_directory_may_come_later_and_go_again),
         TEST(a_directory_that_is_a_link_or_a_file_is_refused),
         TEST(the_watch_tells_of_files_and_of_directories_that_come_level_by_level),

@@ -35,8 +35,10 @@ static void expose_phases(struct own *own, const struct self_stats *stats)
     static const struct own_family family = {"smx_agent_scrape_duration_seconds",
                                              "Time that the last scrape took, by phase.", "seconds",
                                              SMX_GAUGE};
-    static const char *const names[SELF_PHASES] = {
-        [SELF_UPDATE] = "update", [SELF_GATHER] = "gather", [SELF_ENCODE] = "encode"};
+    static const char *const names[SELF_PHASES] = {[SELF_UPDATE] = "update",
+                                                   [SELF_GATHER] = "gather",
+                                                   [SELF_ENCODE] = "encode",
+                                                   [SELF_COMPRESS] = "compress"};
     own_begin(own, &family);
     for (size_t i = 0; i < SELF_PHASES; i++) {
         struct own_labels labels = one_label("phase", names[i]);
@@ -93,6 +95,21 @@ static void expose_process(struct own *own, const struct self_stats *stats)
     own_single(own, &threads, p->threads, 0);
 }
 
+static void expose_connections(struct own *own, const struct self_connections *connections)
+{
+    static const struct own_family
+        now = {"smx_agent_http_connections", "Connections of scrapers, now.", NULL, SMX_GAUGE},
+        most = {"smx_agent_http_max_connections",
+                "Connections at a time; for one more another is dropped.", NULL, SMX_GAUGE},
+        accepted = {"smx_agent_http_accepted_total", "Connections accepted.", NULL, SMX_COUNTER},
+        dropped = {"smx_agent_http_dropped_connections_total",
+                   "Connections that the agent has dropped, by reason.", NULL, SMX_COUNTER};
+    own_single(own, &now, connections->now, 0);
+    own_single(own, &most, connections->most, 0);
+    own_single(own, &accepted, connections->accepted, 0);
+    expose_counts(own, &dropped, "reason", connections->dropped, connections->n_dropped);
+}
+
 void self_expose(struct own *own, const struct self_stats *stats)
 {
     static const struct own_family segments = {"smx_agent_segments",
@@ -101,12 +118,17 @@ void self_expose(struct own *own, const struct self_stats *stats)
         "smx_agent_segment_errors_total",
         "Attempts to read a segment that failed, by reason; its metrics are missing meanwhile.",
         NULL, SMX_COUNTER};
+    static const struct own_family left_out = {
+        "smx_agent_left_out_segments",
+        "Segment files that are not looked at, because there are too many.", NULL, SMX_GAUGE};
     expose_build(own, stats);
     expose_process(own, stats);
     expose_phases(own, stats);
     expose_scrapes(own, stats);
     expose_counts(own, &segments, "state", stats->segments, stats->n_segments);
     expose_counts(own, &errors, "reason", stats->errors, stats->n_errors);
+    own_single(own, &left_out, stats->segments_left_out, 0);
+    expose_connections(own, &stats->connections);
 }
 
 void conflicts_expose(struct own *own, const struct gather_conflict conflicts[], size_t n)

@@ -11,13 +11,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum self_phase { SELF_UPDATE, SELF_GATHER, SELF_ENCODE };
-enum { SELF_PHASES = SELF_ENCODE + 1 };
+enum self_phase { SELF_UPDATE, SELF_GATHER, SELF_ENCODE, SELF_COMPRESS };
+enum { SELF_PHASES = SELF_COMPRESS + 1 };
 
 /* A number under a label value of the runtime's choice, as {"readable", 3}. */
 struct self_count {
     const char *name;
     uint64_t n;
+};
+
+/* The connections of scrapers. */
+struct self_connections {
+    uint64_t now, most, accepted;
+    const struct self_count *dropped; /* by reason, ever */
+    size_t n_dropped;
 };
 
 /* The agent's process, as the kernel sees it. A limit of UINT64_MAX is none,
@@ -39,6 +46,8 @@ struct self_stats {
     size_t n_segments;
     const struct self_count *errors; /* segments that could not be read, by reason, ever */
     size_t n_errors;
+    uint64_t segments_left_out; /* files that are not looked at, now */
+    struct self_connections connections;
     struct self_process process;
 };
 

@@ -4,6 +4,7 @@
  * matches it gives its quality, and the best quality wins. An entry's own quality does not make it
  * more specific: Prometheus 2.49.0 sends a last entry of any type with q=2, which must not outrank
  * the types it names. Equal qualities: the more specific entry, then the earlier one, then text.
+ * Codings likewise (RFC 9110, 12.5.3): identity is always acceptable unless it is refused.
  */
 #include "agent/http/accept.h"
 
@@ -44,10 +45,10 @@ struct offer {
 
 static const struct offer offers[EXPOSITION_COUNT] = {
     [EXPOSITION_TEXT] = {"text", "plain", "0.0.4", "0.0.4",
-                         "text/plain; version=0.0.4; charset=utf-8", "text"},
+                         "text/plain; version=0.0.4; charset=utf-8", "text", NULL, NULL},
     [EXPOSITION_OPENMETRICS] = {"application", "openmetrics-text", "1.0.0", "0.0.1",
                                 "application/openmetrics-text; version=1.0.0; charset=utf-8",
-                                "openmetrics"},
+                                "openmetrics", NULL, NULL},
     [EXPOSITION_PROTOBUF] = {"application", "vnd.google.protobuf", "", "",
                              "application/vnd.google.protobuf; "
                              "proto=io.prometheus.client.MetricFamily; encoding=delimited",
@@ -224,4 +225,37 @@ enum exposition accept_choose(const char *accept)
         if (ranks[i].quality > 0 && outranks(ranks[i], ranks[best]))
             best = (enum exposition)i;
     return best;
+}
+
+/* Qualities of a coding, or UNSAID. */
+enum { UNSAID = 1001 };
+
+static void parse_coding(struct token text, unsigned *gzip, unsigned *identity, unsigned *any)
+{
+    struct token name, parameter;
+    struct entry e = {.quality = 1000};
+    if (!next_piece(&text, ';', &name))
+        return;
+    while (next_piece(&text, ';', &parameter))
+        parse_parameter(parameter, &e);
+    if (is(name, "gzip") || is(name, "x-gzip"))
+        *gzip = e.quality;
+    else if (is(name, "identity"))
+        *identity = e.quality;
+    else if (is(name, "*"))
+        *any = e.quality;
+}
+
+struct codings accept_codings(const char *accept_encoding)
+{
+    unsigned gzip = UNSAID, identity = UNSAID, any = UNSAID;
+    struct token rest = {accept_encoding, accept_encoding ? strlen(accept_encoding) : 0};
+    struct token piece;
+    while (next_piece(&rest, ',', &piece))
+        parse_coding(piece, &gzip, &identity, &any);
+    if (gzip == UNSAID)
+        gzip = any == UNSAID ? 0 : any;
+    bool plain = identity == UNSAID ? any != 0 : identity != 0;
+    return (struct codings){.identity = plain,
+                            .gzip = gzip > 0 && (identity == UNSAID || gzip >= identity)};
 }

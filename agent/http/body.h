@@ -13,6 +13,7 @@
 struct body {
     struct buffer bytes;
     unsigned references;
+    unsigned takers; /* connections that it is sent to */
 };
 
 /* Make an empty body with one reference, the caller's; NULL without memory. */

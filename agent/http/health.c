@@ -76,6 +76,7 @@ static json_t *agent_part(const struct status *status, bool *failed)
     set(part, "uptime_seconds", json_real((double)status->uptime_ns / 1e9), failed);
     set(part, "draining", json_boolean(status->draining), failed);
     set(part, "listening", listening, failed);
+    set(part, "segments_left_out", number(segments_left_out(status->segments)), failed);
     return part;
 }
 
@@ -132,7 +133,7 @@ static const char *overall(const struct status *status)
     for (size_t i = 0; i < n; i++)
         if (list[i].state != SEGMENT_SERVED)
             return "degraded";
-    return "ok";
+    return segments_left_out(status->segments) > 0 ? "degraded" : "ok";
 }
 
 static json_t *document(const struct status *status, bool *failed)

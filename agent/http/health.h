@@ -3,7 +3,8 @@
  * health.h - the agent's health as JSON, and as the yes or no of a readiness probe.
  *
  *   {"status": "ok" | "degraded" | "unavailable", "version": ..., "components": {
- *     "agent":       {"status", "loop", "uptime_seconds", "draining", "listening": [...]},
+ *     "agent":       {"status", "loop", "uptime_seconds", "draining", "listening": [...],
+ *                     "segments_left_out"},
  *     "directories": [{"status", "path", "state", "reason"?}],
  *     "segments":    [{"status", "path", "state", "reason"?, "app", "instance", "live_processes",
  *                      "families", "series", "max_bytes", "allocated_bytes", "reserved_bytes",

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * http.c - libmicrohttpd without a thread of its own: one daemon for each listening socket, run by
- * the loop when its epoll descriptor is readable or its timeout is due. Only this file knows
+ * http.c - libmicrohttpd without a thread and a listening socket of its own: it is handed accepted
+ * connections, and run by the loop when its epoll descriptor is readable. Only this file knows
  * libmicrohttpd, and it knows nothing of what is served.
+ *
+ * Accepting and limits are not left to the library: where descriptors run out it polls a readable
+ * socket without end, at its limit it accepts nobody, and it lets a peer that sends or takes a byte
+ * now and then stay for ever.
  */
 #include "agent/http/http.h"
 
@@ -12,22 +16,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-/* For each listening socket. A request's line and headers must fit the memory of a connection. */
-enum { CONNECTIONS_MAX = 512, CONNECTION_MEMORY = 16384, IDLE_SECONDS = 30 };
-
-struct listener {
-    struct http *http;
-    struct MHD_Daemon *daemon;
-    struct loop_timer timer;
-    int epoll_fd;
-    bool quiet; /* accepts no more */
-};
+/* Of a connection: a request's line and headers must fit. */
+enum { CONNECTION_MEMORY = 16384 };
 
 struct http {
     struct http_options options;
-    struct listener listeners[HTTP_LISTEN_MAX];
-    size_t n_listeners;
+    struct MHD_Daemon *daemon;
+    int epoll_fd;
+    struct loop_timer timer; /* what the library still has to do */
+    struct intake intake;
+    struct connections *connections;
+    struct connection *entering; /* while the library is handed it */
+    struct loop_timer expiry;
+    bool exhausted;     /* said that descriptors ran out */
     unsigned in_flight; /* requests whose first line has come and whose answer is not all sent */
     bool draining;
     struct loop_timer drain_timer;
@@ -47,6 +50,11 @@ static void log_from_library(void *context, const char *format, va_list argument
     LOG_DEBUG(http->options.log, "libmicrohttpd", "text", text);
 }
 
+static struct connection *place_of(struct MHD_Connection *connection)
+{
+    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
 static void unref_body(void *body)
 {
     body_unref(body);
@@ -59,14 +67,20 @@ static struct MHD_Response *make_response(struct http *http, const struct http_r
         bytes->length, bytes->at ? bytes->at : "", unref_body, reply->body);
     if (!response)
         return NULL;
-    MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, reply->content_type);
-    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    if (reply->allow)
-        MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, reply->allow);
-    if (reply->policy)
-        MHD_add_response_header(response, "Content-Security-Policy", reply->policy);
-    if (http->draining)
-        MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    const struct {
+        const char *name, *value;
+    } headers[] = {
+        {MHD_HTTP_HEADER_CONTENT_TYPE, reply->content_type},
+        {"X-Content-Type-Options", "nosniff"},
+        {MHD_HTTP_HEADER_ALLOW, reply->allow},
+        {"Content-Security-Policy", reply->policy},
+        {MHD_HTTP_HEADER_CONTENT_ENCODING, reply->encoding},
+        {MHD_HTTP_HEADER_VARY, reply->vary},
+        {MHD_HTTP_HEADER_CONNECTION, http->draining ? "close" : NULL},
+    };
+    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
+        if (headers[i].value)
+            MHD_add_response_header(response, headers[i].name, headers[i].value);
     return response;
 }
 
@@ -86,9 +100,15 @@ static enum MHD_Result send_reply(struct http *http, struct MHD_Connection *conn
         body_unref(reply->body);
         return MHD_NO;
     }
+    connections_answer(http->connections, place_of(connection), reply->body, loop_now_ns());
     enum MHD_Result result = MHD_queue_response(connection, reply->status, response);
     MHD_destroy_response(response);
     return result;
+}
+
+static const char *header_of(struct MHD_Connection *connection, const char *name)
+{
+    return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
 }
 
 /* Called once when the headers are read, once for each piece of a request's body, which is thrown
@@ -109,10 +129,11 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
         *upload_size = 0;
         return MHD_YES;
     }
-    struct http_request request = {
-        .method = method,
-        .path = url,
-        .accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT)};
+    struct http_request request = {.method = method,
+                                   .path = url,
+                                   .accept = header_of(connection, MHD_HTTP_HEADER_ACCEPT),
+                                   .accept_encoding =
+                                       header_of(connection, MHD_HTTP_HEADER_ACCEPT_ENCODING)};
     struct http_reply reply = {0};
     http->options.answer(http->options.context, &request, &reply);
     return send_reply(http, connection, &reply);
@@ -131,11 +152,26 @@ static void request_ends(void *context, struct MHD_Connection *connection, void 
                          enum MHD_RequestTerminationCode code)
 {
     struct http *http = context;
-    (void)connection;
     (void)code;
     if (*state)
         http->in_flight--;
     *state = NULL;
+    connections_wait(http->connections, place_of(connection), loop_now_ns());
+}
+
+/* The descriptor of a connection that ends is closed after this. */
+static void connection_changes(void *context, struct MHD_Connection *connection, void **place,
+                               enum MHD_ConnectionNotificationCode code)
+{
+    struct http *http = context;
+    (void)connection;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        *place = http->entering;
+        return;
+    }
+    connections_remove(http->connections, *place);
+    if (*place == http->entering)
+        http->entering = NULL;
 }
 
 static void finish_drain(void *context)
@@ -150,16 +186,74 @@ static void finish_drain(void *context)
 
 static void run(void *context)
 {
-    struct listener *listener = context;
-    struct http *http = listener->http;
+    struct http *http = context;
     MHD_UNSIGNED_LONG_LONG ms;
-    MHD_run(listener->daemon);
-    if (MHD_get_timeout(listener->daemon, &ms) == MHD_YES)
-        loop_timer_set(http->options.loop, &listener->timer, (uint64_t)ms * 1000000);
+    MHD_run(http->daemon);
+    if (MHD_get_timeout(http->daemon, &ms) == MHD_YES)
+        loop_timer_set(http->options.loop, &http->timer, (uint64_t)ms * 1000000);
     else
-        loop_timer_cancel(http->options.loop, &listener->timer);
+        loop_timer_cancel(http->options.loop, &http->timer);
     if (http->draining && http->in_flight == 0)
         finish_drain(http);
+}
+
+static void expire(void *context)
+{
+    struct http *http = context;
+    uint64_t now = loop_now_ns(), next = connections_expire(http->connections, now);
+    if (next != UINT64_MAX)
+        loop_timer_set(http->options.loop, &http->expiry, next - now);
+}
+
+static void enter(void *context, int fd, const struct sockaddr *address, socklen_t length)
+{
+    struct http *http = context;
+    http->entering = connections_add(http->connections, fd, address, loop_now_ns());
+    if (!http->entering) {
+        close(fd);
+        return;
+    }
+    if (MHD_add_connection(http->daemon, fd, address, length) != MHD_YES && http->entering)
+        connections_remove(http->connections, http->entering);
+    if (!http->expiry.set)
+        expire(http);
+}
+
+static bool exhausted(void *context)
+{
+    struct http *http = context;
+    bool yielded = connections_yield(http->connections);
+    if (!yielded && !http->exhausted)
+        LOG_WARN(http->options.log, "cannot accept connections: no descriptor is left", "do",
+                 "raise the limit of open files (LimitNOFILE=, ulimit -n)");
+    http->exhausted = http->exhausted || !yielded;
+    return yielded;
+}
+
+static int start_daemon(struct http *http)
+{
+    unsigned most = (unsigned)http->options.limits.connections + CONNECTIONS_SLACK;
+    http->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG, 0, NULL, NULL, handle, http,
+        MHD_OPTION_EXTERNAL_LOGGER, log_from_library, http, MHD_OPTION_CONNECTION_LIMIT, most,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_URI_LOG_CALLBACK,
+        request_begins, http, MHD_OPTION_NOTIFY_COMPLETED, request_ends, http,
+        MHD_OPTION_NOTIFY_CONNECTION, connection_changes, http, MHD_OPTION_END);
+    if (!http->daemon)
+        return -ENOMEM;
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    if (!info)
+        return -EIO;
+    http->epoll_fd = info->listen_fd;
+    return loop_watch(http->options.loop, http->epoll_fd, run, http);
+}
+
+/* Few enough that none of those accepted in a turn goes for another of them, before its request is
+ * looked at. */
+static size_t batch(size_t connections)
+{
+    size_t n = connections / 4;
+    return n < 1 ? 1 : n > CONNECTIONS_SLACK ? CONNECTIONS_SLACK : n;
 }
 
 int http_new(const struct http_options *options, struct http **out)
@@ -168,74 +262,49 @@ int http_new(const struct http_options *options, struct http **out)
     if (!http)
         return -ENOMEM;
     http->options = *options;
+    http->epoll_fd = -1;
+    http->timer = (struct loop_timer){.fire = run, .context = http};
+    http->expiry = (struct loop_timer){.fire = expire, .context = http};
     http->drain_timer = (struct loop_timer){.fire = finish_drain, .context = http};
+    http->intake.options = (struct intake_options){.loop = options->loop,
+                                                   .batch = batch(options->limits.connections),
+                                                   .accepted = enter,
+                                                   .exhausted = exhausted,
+                                                   .done = run,
+                                                   .context = http};
+    int rc = connections_new(&options->limits, &http->connections);
+    if (rc == 0)
+        rc = start_daemon(http);
+    if (rc < 0) {
+        http_free(http);
+        return rc;
+    }
     *out = http;
     return 0;
 }
 
-static struct MHD_Daemon *start_daemon(struct http *http, int fd)
-{
-    return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_ERROR_LOG | MHD_USE_ITC, 0, NULL, NULL, handle,
-                            http, MHD_OPTION_EXTERNAL_LOGGER, log_from_library, http,
-                            MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT,
-                            (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-                            (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                            (size_t)CONNECTION_MEMORY, MHD_OPTION_URI_LOG_CALLBACK, request_begins,
-                            http, MHD_OPTION_NOTIFY_COMPLETED, request_ends, http, MHD_OPTION_END);
-}
-
-/* Take the listening socket back, so that the library closes connections only. */
-static void silence(struct listener *listener)
-{
-    if (!listener->quiet)
-        MHD_quiesce_daemon(listener->daemon);
-    listener->quiet = true;
-}
-
-static void stop(struct listener *listener)
-{
-    struct loop *loop = listener->http->options.loop;
-    loop_unwatch(loop, listener->epoll_fd);
-    loop_timer_cancel(loop, &listener->timer);
-    silence(listener);
-    MHD_stop_daemon(listener->daemon);
-}
-
 int http_listen(struct http *http, int fd)
 {
-    if (http->n_listeners == HTTP_LISTEN_MAX)
-        return -ENOSPC;
-    struct MHD_Daemon *daemon = start_daemon(http, fd);
-    if (!daemon)
-        return -ENOMEM;
-    struct listener *listener = &http->listeners[http->n_listeners];
-    *listener = (struct listener){.http = http, .daemon = daemon, .epoll_fd = -1};
-    listener->timer = (struct loop_timer){.fire = run, .context = listener};
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD);
-    int rc = -EIO;
-    if (info) {
-        listener->epoll_fd = info->listen_fd;
-        rc = loop_watch(http->options.loop, listener->epoll_fd, run, listener);
-    }
-    if (rc < 0) {
-        stop(listener);
-        return rc;
-    }
-    http->n_listeners++;
-    return 0;
+    return intake_open(&http->intake, fd);
 }
 
-/* What the kernel has accepted before is read before the sockets go: two runs, the first takes the
- * connections, the second their requests. */
+struct self_connections http_connections(const struct http *http)
+{
+    return connections_count(http->connections);
+}
+
+bool http_strained(const struct http *http)
+{
+    return connections_strained(http->connections);
+}
+
+/* What the kernel has accepted before is taken, and its requests read, before the sockets go. */
 void http_drain(struct http *http, uint64_t limit_ns, void (*drained)(void *context), void *context)
 {
     if (http->draining)
         return;
-    for (size_t i = 0; i < http->n_listeners; i++) {
-        run(&http->listeners[i]);
-        run(&http->listeners[i]);
-        silence(&http->listeners[i]);
-    }
+    intake_drain(&http->intake);
+    intake_close(&http->intake);
     http->draining = true;
     http->drained = drained;
     http->drained_context = context;
@@ -249,9 +318,16 @@ void http_free(struct http *http)
 {
     if (!http)
         return;
+    struct loop *loop = http->options.loop;
     http->drained = NULL;
-    loop_timer_cancel(http->options.loop, &http->drain_timer);
-    for (size_t i = 0; i < http->n_listeners; i++)
-        stop(&http->listeners[i]);
+    intake_close(&http->intake);
+    loop_timer_cancel(loop, &http->drain_timer);
+    if (http->daemon) {
+        loop_unwatch(loop, http->epoll_fd);
+        MHD_stop_daemon(http->daemon);
+    }
+    loop_timer_cancel(loop, &http->timer);
+    loop_timer_cancel(loop, &http->expiry);
+    connections_free(http->connections);
     free(http);
 }

@@ -8,10 +8,12 @@
 #define SMX_AGENT_HTTP_H
 
 #include "agent/http/body.h"
+#include "agent/http/connections.h"
+#include "agent/http/intake.h"
 #include "agent/log.h"
 #include "agent/loop/loop.h"
 
-enum { HTTP_LISTEN_MAX = 16 };
+enum { HTTP_LISTEN_MAX = INTAKE_MAX };
 
 struct http;
 
@@ -19,30 +21,40 @@ struct http_request {
     const char *method;
     const char *path;   /* percent-decoded, without the query */
     const char *accept; /* the header, or NULL */
+    const char *accept_encoding;
 };
 
 /* The strings must be constants. */
 struct http_reply {
     unsigned status;
     const char *content_type;
-    const char *allow;  /* the header Allow, or NULL */
-    const char *policy; /* the header Content-Security-Policy, or NULL */
-    struct body *body;  /* the reply owns one reference; NULL: without memory, status 503 */
+    const char *allow;    /* the header Allow, or NULL */
+    const char *policy;   /* the header Content-Security-Policy, or NULL */
+    const char *encoding; /* the header Content-Encoding, or NULL */
+    const char *vary;     /* the header Vary, or NULL */
+    struct body *body;    /* the reply owns one reference; NULL: without memory, status 503 */
 };
 
 struct http_options {
     struct loop *loop;
     const struct log *log;
+    struct connections_limits limits;
     void (*answer)(void *context, const struct http_request *request, struct http_reply *reply);
     void *context;
 };
 
-/* Make a server that listens nowhere yet. Returns: 0, -ENOMEM. */
+/* Make a server that listens nowhere yet. Returns: 0, -ENOMEM, -EIO. */
 int http_new(const struct http_options *options, struct http **out);
 
 /* Serve what connects to a listening socket, which must not block. It stays the caller's, to be
- * closed after http_drain() or http_free(). Returns: 0, -ENOSPC, -ENOMEM, -EIO. */
+ * closed after http_drain() or http_free(). Returns: as intake_open(). */
 int http_listen(struct http *http, int fd);
+
+/* The connections, now and so far. */
+struct self_connections http_connections(const struct http *http);
+
+/* Whether those who take answers hold so much memory that the next ones should share theirs. */
+bool http_strained(const struct http *http);
 
 /* Accept no more, let the requests that have begun finish, then call drained(context): in this
  * call or later, and after limit_ns in any case. */

@@ -112,6 +112,9 @@ static void put_segments(struct buffer *out, const struct status *status)
     for (size_t i = 0; i < n; i++)
         segment_row(out, &list[i]);
     buffer_puts(out, "</table>\n");
+    if (segments_left_out(status->segments) > 0)
+        buffer_puts(out, "<p class=\"bad\">There are more, which are not looked at: the log says "
+                         "which.</p>\n");
 }
 
 static void put_directories(struct buffer *out, const struct status *status)

@@ -18,7 +18,8 @@
 
 #define UNIX_PREFIX "unix:"
 
-enum { BACKLOG = 128 };
+/* As long as the system lets it be: a flood of connections must leave room for a scraper's. */
+enum { BACKLOG = SOMAXCONN };
 
 struct host_port {
     char host[256]; /* "": every address */

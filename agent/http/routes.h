@@ -11,8 +11,10 @@
 
 /* Where the pages get their content. */
 struct routes {
-    /* One scrape: a reference to its bytes, or NULL without memory. */
-    struct body *(*scrape)(void *context, enum exposition format);
+    /* One scrape: a reference to its bytes, or NULL without memory; *gzip: they are compressed,
+     * which is up to the callee where the codings allow both. */
+    struct body *(*scrape)(void *context, enum exposition format, struct codings codings,
+                           bool *gzip);
     /* The state now. */
     void (*status)(void *context, struct status *out);
     void *context;

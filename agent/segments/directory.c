@@ -39,7 +39,7 @@ const char *directory_refuses(const struct directory *directory, const struct st
 
 const char *directory_state_name(enum directory_state state)
 {
-    static const char *const names[] = {"unknown", "read", "absent", "refused"};
+    static const char *const names[] = {"unknown", "read", "absent", "refused", "failed"};
     return names[state];
 }
 
@@ -49,8 +49,16 @@ static enum directory_state refuse(struct directory *directory, const char *why)
     return DIRECTORY_REFUSED;
 }
 
+/* What is not the directory's doing, and may pass: descriptors or memory have run out. */
+static enum directory_state fail(struct directory *directory, int code)
+{
+    snprintf(directory->why, sizeof directory->why, "%s", strerror(code));
+    return DIRECTORY_FAILED;
+}
+
 static enum directory_state refuse_code(struct directory *directory, int code)
 {
+    directory->unsure = code == EMFILE || code == ENFILE || code == ENOMEM;
     if (code == ENOENT)
         return DIRECTORY_ABSENT;
     if (code == ELOOP)
@@ -60,7 +68,7 @@ static enum directory_state refuse_code(struct directory *directory, int code)
     if (code == EACCES)
         return refuse(directory,
                       "permission denied: add the agent's user to the directory's group");
-    return refuse(directory, strerror(code));
+    return fail(directory, code);
 }
 
 /* A default directory lies where everybody may create it first. */
@@ -100,6 +108,24 @@ static enum directory_state open_directory(struct directory *directory, DIR **ou
     return state;
 }
 
+/* Returns: 0, or the errno for which not all was seen. */
+static int walk(DIR *stream, void (*found)(void *context, const struct directory_entry *entry),
+                void *context)
+{
+    int error = 0;
+    const struct dirent *entry;
+    while (errno = 0, (entry = readdir(stream))) {
+        struct stat st;
+        if (!directory_names_segment(entry->d_name))
+            continue;
+        if (fstatat(dirfd(stream), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+            found(context, &(struct directory_entry){.name = entry->d_name, .st = &st});
+        else if (errno != ENOENT) /* it has gone meanwhile */
+            error = errno;
+    }
+    return errno ? errno : error;
+}
+
 bool directory_scan(struct directory *directory,
                     void (*found)(void *context, const struct directory_entry *entry),
                     void *context)
@@ -107,15 +133,13 @@ bool directory_scan(struct directory *directory,
     enum directory_state before = directory->state;
     DIR *stream = NULL;
     directory->why[0] = 0;
+    directory->unsure = false;
     directory->state = open_directory(directory, &stream);
     if (!stream)
         return directory->state != before;
-    for (const struct dirent *entry; (entry = readdir(stream));) {
-        struct stat st;
-        if (directory_names_segment(entry->d_name) &&
-            fstatat(dirfd(stream), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-            found(context, &(struct directory_entry){.name = entry->d_name, .st = &st});
-    }
+    int error = walk(stream, found, context);
+    if (error)
+        directory->state = fail(directory, error);
     closedir(stream);
     return directory->state != before;
 }

@@ -17,12 +17,14 @@ enum directory_state {
     DIRECTORY_READ,
     DIRECTORY_ABSENT,
     DIRECTORY_REFUSED, /* there, but not readable or not to be trusted: see why */
+    DIRECTORY_FAILED,  /* not looked at, or not to its end, for want of something: see why */
 };
 
 struct directory {
     char *path;
     bool by_default; /* nobody asked for it: may be absent, must be root's or ours */
     enum directory_state state;
+    bool unsure; /* refused for want of descriptors or memory: what was in it may still be */
     char why[DIRECTORY_WHY_SIZE];
     uid_t owner; /* of the directory, and its mode, when it was read last */
     mode_t mode;
@@ -48,7 +50,7 @@ bool directory_names_segment(const char *name);
  */
 const char *directory_refuses(const struct directory *directory, const struct stat *st);
 
-/* "read", "absent", "refused", "unknown". */
+/* "read", "absent", "refused", "failed", "unknown". */
 const char *directory_state_name(enum directory_state state);
 
 #endif

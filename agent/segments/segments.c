@@ -2,8 +2,12 @@
  *
  * segments.c - the table of segments. Owns the readers. What directory.c finds is matched with the
  * table by path, device and inode; what follows from it is decided and logged here.
+ *
+ * The table is in the order of the names, and of those of one name in that of their directories: to
+ * find one takes a few steps, and those that may shadow it are beside it.
  */
 #include "agent/segments/segments.h"
+#include "agent/once.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -15,7 +19,6 @@
 
 /* The states that are errors are the last ones. */
 enum { ERRORS = SEGMENT_STATES - SEGMENT_UNSUPPORTED };
-enum { INDEX_SIZE = 2 * SEGMENTS_MAX };
 
 struct segments {
     struct segments_options options;
@@ -23,8 +26,9 @@ struct segments {
     size_t n_directories;
     struct segment *list;
     size_t n, size;
-    uint16_t index[INDEX_SIZE]; /* while they are scanned: by name, place in list + 1 */
-    bool overflowed;            /* said that there are more than SEGMENTS_MAX */
+    size_t n_ordered; /* behind these are those that the running scan has added */
+    size_t n_left_out;
+    struct once left_out; /* the paths of those that have been named */
     struct self_count by_state[SEGMENT_STATES - 1];
     struct self_count errors[ERRORS];
     struct directory *scanned; /* while directory_scan() runs */
@@ -59,6 +63,11 @@ const struct self_count *segments_errors(const struct segments *segments, size_t
 {
     *n = ERRORS;
     return segments->errors;
+}
+
+size_t segments_left_out(const struct segments *segments)
+{
+    return segments->n_left_out;
 }
 
 static const char *advice(enum segment_state state)
@@ -112,50 +121,30 @@ static void fail(struct segments *segments, struct segment *segment, enum segmen
     settle(segments, segment, state, why);
 }
 
-/* The segment at a place of the index, NULL if the place is free. */
-static struct segment *indexed(const struct segments *segments, uint16_t place)
+static int by_name(const void *left, const void *right)
 {
-    return place && segments->list ? &segments->list[place - 1] : NULL;
+    const struct segment *a = left, *b = right;
+    int order = strcmp(a->name, b->name);
+    if (order != 0 || a->directory == b->directory)
+        return order;
+    return a->directory < b->directory ? -1 : 1;
 }
 
-/* Where the index has, or would have, the segment of this name in the directory that is scanned.
- * There is always a free place: it has twice as many as there can be segments. */
-static uint16_t *place_of(struct segments *segments, const struct directory *directory,
-                          const char *name)
+/* A directory that changes while it is read may show a name twice: the added ones are looked at,
+ * too. */
+static struct segment *find(const struct segments *segments, const char *name)
 {
-    uint32_t hash = (uint32_t)(directory - segments->directories);
-    for (const char *c = name; *c; c++)
-        hash = (hash ^ (unsigned char)*c) * 16777619u;
-    for (uint32_t i = hash;; i++) {
-        uint16_t *place = &segments->index[i % INDEX_SIZE];
-        const struct segment *segment = indexed(segments, *place);
-        if (!segment || (segment->directory == directory && strcmp(segment->name, name) == 0))
-            return place;
+    const struct segment key = {.name = name, .directory = segments->scanned};
+    if (segments->n_ordered > 0) {
+        struct segment *segment =
+            bsearch(&key, segments->list, segments->n_ordered, sizeof key, by_name);
+        if (segment)
+            return segment;
     }
-}
-
-static void make_index(struct segments *segments)
-{
-    memset(segments->index, 0, sizeof segments->index);
-    for (size_t i = 0; i < segments->n; i++) {
-        struct segment *segment = &segments->list[i];
-        segment->seen = false;
-        *place_of(segments, segment->directory, segment->name) = (uint16_t)(i + 1);
-    }
-}
-
-/* Root, ourselves, and who owns the directory may fill the table; another user may not, or nobody
- * else's segment would be found in a directory that he fills with files. */
-static bool may_add(const struct segments *segments, const struct stat *st)
-{
-    size_t n = 0;
-    if (segments->n == SEGMENTS_MAX)
-        return false;
-    if (st->st_uid == 0 || st->st_uid == geteuid() || st->st_uid == segments->scanned->owner)
-        return true;
-    for (size_t i = 0; i < segments->n; i++)
-        n += segments->list[i].owner == st->st_uid;
-    return n < SEGMENTS_OWNER_MAX;
+    for (size_t i = segments->n_ordered; i < segments->n; i++)
+        if (by_name(&key, &segments->list[i]) == 0)
+            return &segments->list[i];
+    return NULL;
 }
 
 static int grow(struct segments *segments)
@@ -171,39 +160,57 @@ static int grow(struct segments *segments)
     return 0;
 }
 
-static void say_full(struct segments *segments, const struct stat *st)
+/* Count a file that there is no place for. Each is named once, and not all of a million. */
+static void leave_out(struct segments *segments, const char *name)
 {
-    char owner[16];
-    snprintf(owner, sizeof owner, "%u", (unsigned)st->st_uid);
-    if (!segments->overflowed)
-        LOG_WARN(segments->options.log, "too many segments: the rest is left out", "directory",
-                 segments->scanned->path, "owner", owner);
-    segments->overflowed = true;
+    char path[PATH_MAX], most[24];
+    segments->n_left_out++;
+    snprintf(path, sizeof path, "%s/%s", segments->scanned->path, name);
+    snprintf(most, sizeof most, "%zu", segments->options.most);
+    if (once_is_new(&segments->left_out, path))
+        LOG_WARN(segments->options.log, "segment left out", "path", path, "reason",
+                 "there are more than the agent looks at, or of one user", "most", most, "do",
+                 "remove what nobody uses, or raise the limit of open files (LimitNOFILE=)");
 }
 
-static struct segment *add(struct segments *segments, const char *name, uint16_t *place)
+/* Root, ourselves, and who owns the directory may fill the table; another user only three quarters
+ * of it, or nobody else's segment would be found in a directory that he fills with files. */
+static bool has_place(const struct segments *segments, uid_t owner)
 {
-    char *path;
-    if (grow(segments) < 0 || asprintf(&path, "%s/%s", segments->scanned->path, name) < 0)
+    size_t n = 0, most = segments->options.most;
+    if (segments->n >= most)
+        return false;
+    if (owner == 0 || owner == geteuid() || owner == segments->scanned->owner)
+        return true;
+    for (size_t i = 0; i < segments->n; i++)
+        n += segments->list[i].owner == owner;
+    return n < most - most / 4;
+}
+
+static struct segment *add(struct segments *segments, const struct directory_entry *entry)
+{
+    const char *name = entry->name;
+    if (!has_place(segments, entry->st->st_uid)) {
+        leave_out(segments, name);
         return NULL;
+    }
+    char *path;
+    if (grow(segments) < 0 || asprintf(&path, "%s/%s", segments->scanned->path, name) < 0) {
+        segments->errors[SEGMENT_UNREADABLE - SEGMENT_UNSUPPORTED].n++;
+        return NULL;
+    }
     struct segment *segment = &segments->list[segments->n++];
     *segment = (struct segment){
         .path = path, .name = path + strlen(path) - strlen(name), .directory = segments->scanned};
-    *place = (uint16_t)segments->n;
     return segment;
 }
 
 static void found(void *context, const struct directory_entry *entry)
 {
     struct segments *segments = context;
-    uint16_t *place = place_of(segments, segments->scanned, entry->name);
-    struct segment *segment = indexed(segments, *place);
-    if (!segment && !may_add(segments, entry->st)) {
-        say_full(segments, entry->st);
-        return;
-    }
+    struct segment *segment = find(segments, entry->name);
     if (!segment)
-        segment = add(segments, entry->name, place);
+        segment = add(segments, entry);
     if (!segment)
         return;
     segment->seen = true;
@@ -230,6 +237,9 @@ static void log_directory(const struct segments *segments, const struct director
         LOG_INFO(log, "watching for segments", "directory", directory->path);
     else if (directory->state == DIRECTORY_REFUSED)
         LOG_ERROR(log, "directory refused", "directory", directory->path, "reason", directory->why);
+    else if (directory->state == DIRECTORY_FAILED)
+        LOG_WARN(log, "directory cannot be looked at: what is known of it stays", "directory",
+                 directory->path, "reason", directory->why);
     else if (directory->by_default)
         LOG_DEBUG(log, "directory does not exist yet", "directory", directory->path);
     else
@@ -242,7 +252,7 @@ static void forget_unseen(struct segments *segments)
     size_t kept = 0;
     for (size_t i = 0; i < segments->n; i++) {
         struct segment *segment = &segments->list[i];
-        if (segment->seen) {
+        if (segment->seen || segment->directory->unsure) {
             segments->list[kept++] = *segment;
             continue;
         }
@@ -253,15 +263,32 @@ static void forget_unseen(struct segments *segments)
     segments->n = kept;
 }
 
+/* For want of a descriptor, say: segments that we have open are served on. */
+static void keep_unseen(struct segments *segments)
+{
+    segments->errors[SEGMENT_UNREADABLE - SEGMENT_UNSUPPORTED].n++;
+    for (size_t i = 0; i < segments->n; i++)
+        if (segments->list[i].directory == segments->scanned)
+            segments->list[i].seen = true;
+}
+
 void segments_scan(struct segments *segments)
 {
-    make_index(segments);
+    for (size_t i = 0; i < segments->n; i++)
+        segments->list[i].seen = false;
+    segments->n_left_out = 0;
     for (size_t i = 0; i < segments->n_directories; i++) {
         segments->scanned = &segments->directories[i];
         if (directory_scan(segments->scanned, found, segments))
             log_directory(segments, segments->scanned);
+        if (segments->scanned->state == DIRECTORY_FAILED)
+            keep_unseen(segments);
     }
+    bool added = segments->n > segments->n_ordered;
     forget_unseen(segments);
+    if (added)
+        qsort(segments->list, segments->n, sizeof segments->list[0], by_name);
+    segments->n_ordered = segments->n;
 }
 
 static void open_reader(struct segments *segments, struct segment *segment)
@@ -348,12 +375,15 @@ static unsigned rank(const struct segments *segments, const struct segment *segm
     return (foreign ? 0x20000u : 0u) + (abandoned ? 0x10000u : 0u) + (unsigned)place;
 }
 
-static bool is_shadowed(const struct segments *segments, const struct segment *segment)
+/* Whether another of its name is preferred: they lie beside it, from `step` on. */
+static bool is_beaten(const struct segments *segments, size_t i, size_t step)
 {
-    for (size_t i = 0; i < segments->n; i++) {
-        const struct segment *other = &segments->list[i];
-        if (other != segment && other->reader && strcmp(other->name, segment->name) == 0 &&
-            rank(segments, other) < rank(segments, segment))
+    const struct segment *segment = &segments->list[i];
+    for (size_t k = i + step; k < segments->n; k += step) {
+        const struct segment *other = &segments->list[k];
+        if (strcmp(other->name, segment->name) != 0)
+            return false;
+        if (other->reader && rank(segments, other) < rank(segments, segment))
             return true;
     }
     return false;
@@ -365,7 +395,8 @@ static void choose(struct segments *segments)
         segments->by_state[i].n = 0;
     for (size_t i = 0; i < segments->n; i++) {
         struct segment *segment = &segments->list[i];
-        if (segment->reader && is_shadowed(segments, segment))
+        /* (size_t)-1 steps to the left; past the first place it leads behind the last. */
+        if (segment->reader && (is_beaten(segments, i, 1) || is_beaten(segments, i, (size_t)-1)))
             settle(segments, segment, SEGMENT_SHADOWED, "another file of this name is served");
         else if (segment->reader)
             settle(segments, segment, SEGMENT_SERVED, "");
@@ -417,6 +448,8 @@ int segments_new(const struct segments_options *options, struct segments **out)
     if (!segments)
         return -ENOMEM;
     segments->options = *options;
+    if (options->most == 0 || options->most > SEGMENTS_MAX)
+        segments->options.most = SEGMENTS_MAX;
     for (unsigned i = 0; i < SEGMENT_STATES - 1; i++)
         segments->by_state[i].name = segment_state_name(i + 1);
     for (unsigned i = 0; i < ERRORS; i++)
@@ -439,6 +472,7 @@ void segments_free(struct segments *segments)
     }
     for (size_t i = 0; i < segments->n_directories; i++)
         free(segments->directories[i].path);
+    once_fini(&segments->left_out);
     free(segments->directories);
     free(segments->list);
     free(segments);

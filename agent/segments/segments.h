@@ -18,9 +18,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Past these files are not looked at: a directory where everybody may write must not exhaust us,
- * and no user may take all of it. */
-enum { SEGMENTS_MAX = 1024, SEGMENTS_OWNER_MAX = 768 };
+/* Past these, or fewer if descriptors are scarce, files are not looked at: a directory where
+ * everybody may write must not exhaust us. */
+enum { SEGMENTS_MAX = 1024 };
 
 enum segment_state {
     SEGMENT_NEW, /* not opened yet */
@@ -52,6 +52,7 @@ struct segments;
 struct segments_options {
     const char *const *directories; /* absolute paths; n_directories 0: the default ones */
     size_t n_directories;
+    size_t most; /* segments; 0: SEGMENTS_MAX */
     const struct log *log;
     void (*closing)(void *context, smx_reader *reader); /* before a reader is closed */
     void *context;
@@ -68,7 +69,7 @@ void segments_scan(struct segments *segments);
  * decide which are served. Nothing in it fails as a whole. */
 void segments_update(struct segments *segments);
 
-/* The table, until the next update. */
+/* The table, until the next update; in the order of the files' names. */
 const struct segment *segments_list(const struct segments *segments, size_t *n);
 const struct directory *segments_directories(const struct segments *segments, size_t *n);
 
@@ -76,6 +77,9 @@ const struct directory *segments_directories(const struct segments *segments, si
  * have failed ever, by the state it ended in. The names are constants. */
 const struct self_count *segments_by_state(const struct segments *segments, size_t *n);
 const struct self_count *segments_errors(const struct segments *segments, size_t *n);
+
+/* How many files were not looked at because there are too many. */
+size_t segments_left_out(const struct segments *segments);
 
 /* "served", "shadowed", ... */
 const char *segment_state_name(enum segment_state state);

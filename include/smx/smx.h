@@ -33,6 +33,9 @@
  *   segment's, never aborts, and never waits: smx_open() alone may, and no longer than a second.
  *   When a segment cannot be had or a metric is refused, every function still works and every
  *   handle is still valid: the updates go nowhere, and a struct smx_diag says why if asked.
+ *   Nothing that was refused for want of space, memory or descriptors is refused for good: the same
+ *   smx_open(), registration or *_with() succeeds once there is room again, without a restart. But
+ *   a handle stays what it was when it was made, all-zero or that of the overflow series: ask anew.
  *   errno is left as it was.
  *
  * Values are integers in *ticks*. A tick is 10^-digits of the exposed unit: 1 for most families, a
@@ -154,7 +157,8 @@ const char *smx_path(const smx_segment *segment);
  * Context: threads=any fork=any signal=safe blocks=never. */
 void smx_set_role(smx_segment *segment, const char *role);
 
-/* Say that this process is alive and well, now. libshm never does so by itself.
+/* Say that this process is alive and well, now. libshm never does so by itself. A process that
+ * found no free slot tries again here.
  * Also makes good what a host does that closes descriptors it does not know (closefrom(3), some
  * daemonizers), and with ours the lock that shows we live: until the next heartbeat, registration
  * or new series that needs space its gauges count as a dead process'. Its counters do count. If by
@@ -212,9 +216,10 @@ smx_family smx_histogram_family(smx_segment *segment, const struct smx_metric *m
 
 /* Find the series with these label values, or create it. Lock-free and without an allocation on
  * the heap. values: NUL-terminated UTF-8 strings, one for each label, then NULL; NULL alone for a
- * family without labels. Past the family's cap or the segment's budget the result is the family's
- * overflow series (label otel_metric_overflow="true"), and the loss is counted. A series that was
- * removed comes back with its value.
+ * family without labels. Past the family's cap or the segment's budget, or while the tmpfs is full,
+ * the result is the family's overflow series (label otel_metric_overflow="true"), and the loss is
+ * counted; a full tmpfs is asked again after 10 ms. A series that was removed comes back with its
+ * value.
  * Returns: the series; all-zero for a family of another type, or values that are not valid.
  * Context: threads=any fork=any signal=no blocks=no (at most a fallocate(2) on tmpfs). */
 smx_counter smx_counter_with(smx_family family, const char *const values[]);
@@ -266,7 +271,7 @@ enum smx_lost {
     SMX_LOST_CONFLICT,   /* registrations that contradict an earlier one */
     SMX_LOST_INVALID,    /* names, labels or values that break a rule; infinite observations */
     SMX_LOST_NEGATIVE,   /* negative or NaN input */
-    SMX_LOST_SLOTS,      /* processes that found no free slot: their gauges share one spill row */
+    SMX_LOST_SLOTS,      /* processes that found no free slot: meanwhile they share one spill row */
     SMX_LOST_GAUGE,      /* gauge writes dropped: set() without a slot, or after smx_close() */
     SMX_LOST_COUNT
 };

@@ -5,6 +5,7 @@
  */
 #include "libshm/metric/family.h"
 
+#include "libshm/crash.h"
 #include "libshm/metric/bounds.h"
 #include "libshm/diag.h"
 #include "libshm/metric/draft.h"
@@ -22,7 +23,8 @@ static bool same_name(const struct smx__record *record, const void *what)
            memcmp(family + 1, d->name, family->name_len) == 0;
 }
 
-int smx__family_cells(struct smx_segment *segment, const struct smx__family *family, uint64_t *at)
+int smx__family_cells(struct smx_segment *segment, const struct smx__family *family,
+                      const struct smx_hist *hist, uint64_t *at)
 {
     switch (family->type) {
     case SMX_COUNTER:
@@ -31,7 +33,7 @@ int smx__family_cells(struct smx_segment *segment, const struct smx__family *fam
         return smx__allocate_cell(
             segment, family->mode == SMX_LAST ? SMX__CELLS_LAST : SMX__CELLS_GAUGE, at);
     default:
-        return smx__allocate_histogram(segment, smx__family_hist(segment, family), at);
+        return smx__allocate_histogram(segment, hist, at);
     }
 }
 
@@ -136,72 +138,111 @@ static void index_exponential(const struct smx__draft *d, struct smx_hist *hist)
     smx__hist_plan(hist, smx__draft_threshold(d, d->n_buckets - 2), bits);
 }
 
-/* Write the descriptor of a histogram draft, and its explicit bounds. */
-static int write_hist(struct smx_segment *segment, struct smx__draft *d)
+static void index_hist(const struct smx__draft *d, struct smx_hist *hist)
 {
-    struct smx_hist plan;
-    plan_hist(segment, d, &plan);
     if (d->family.exponential)
-        index_exponential(d, &plan);
+        index_exponential(d, hist);
     else
-        index_explicit(d, &plan);
-    uint64_t size = smx__hist_size(&plan);
-    uint64_t bounds = d->family.n_bounds * sizeof(double);
+        index_explicit(d, hist);
+}
+
+/* What a family takes of the segment, one behind the other; and its overflow series' cells. */
+struct parts {
+    struct smx_hist plan; /* histograms */
+    uint64_t hist, bounds, record, overflow;
+    uint64_t size;
+    uint64_t cell;
+};
+
+static void plan_parts(const struct smx_segment *segment, const struct smx__draft *d,
+                       struct parts *p)
+{
+    *p = (struct parts){0};
+    if (d->family.type == SMX_HISTOGRAM) {
+        plan_hist(segment, d, &p->plan);
+        index_hist(d, &p->plan);
+        p->bounds = (smx__hist_size(&p->plan) + 7) & ~UINT64_C(7);
+        p->record = p->bounds + d->family.n_bounds * sizeof(double);
+    }
+    p->overflow = (p->record + sizeof(struct smx__family) + pack(d, NULL) + 7) & ~UINT64_C(7);
+    p->size = p->overflow + (d->family.n_labels ? sizeof(struct smx__series) : 0);
+}
+
+/* All or nothing, and before anything is written: or else a server that tries again and again while
+ * there is no room would use up what is left. */
+static int allocate_parts(struct smx_segment *segment, const struct smx__draft *d, struct parts *p)
+{
     uint64_t at;
-    int error = smx__allocate(segment, size + bounds, 64, &at);
+    int error = smx__allocate(segment, p->size, d->family.type == SMX_HISTOGRAM ? 64 : 8, &at);
     if (error)
         return error;
-    struct smx_hist *hist = smx__at(segment, at);
-    *hist = plan;
-    for (uint32_t i = 0; i < plan.n_buckets; i++)
+    if (d->family.n_labels)
+        error = smx__family_cells(segment, &d->family, &p->plan, &p->cell);
+    if (error)
+        smx__give_back(segment, at, p->size);
+    p->hist += at;
+    p->bounds += at;
+    p->record += at;
+    p->overflow += at;
+    return error;
+}
+
+/* Write the descriptor of a histogram draft, and its explicit bounds. */
+static void write_hist(struct smx_segment *segment, struct smx__draft *d, const struct parts *p)
+{
+    struct smx_hist *hist = smx__at(segment, p->hist);
+    *hist = p->plan;
+    SMX__CRASH_POINT("hist.planned");
+    for (uint32_t i = 0; i < hist->n_buckets; i++)
         smx__thresholds(hist)[i] = smx__draft_threshold(d, i);
+    SMX__CRASH_POINT("hist.thresholds");
     smx__hist_fill(hist);
-    d->family.hist = at;
-    if (bounds) {
-        d->family.hist_bounds = at + size;
-        memcpy(smx__at(segment, at + size), d->metric->bounds, bounds);
+    SMX__CRASH_POINT("hist.filled");
+    d->family.hist = p->hist;
+    if (d->family.n_bounds) {
+        d->family.hist_bounds = p->bounds;
+        memcpy(smx__at(segment, p->bounds), d->metric->bounds, d->family.n_bounds * sizeof(double));
     }
-    return 0;
 }
 
 /* The series that takes the updates past the cap; made with the family, so that it is there when
- * nothing else fits any more. */
-static int write_overflow(struct smx_segment *segment, struct smx__family *family, uint64_t at)
+ * nothing else fits any more. Announced only when it is first asked for, and with it the family,
+ * whose maker may have been killed before it did. */
+static void write_overflow(struct smx_segment *segment, struct smx__draft *d, const struct parts *p)
 {
-    uint64_t record;
-    int error = smx__allocate(segment, sizeof(struct smx__series), 8, &record);
-    uint64_t cell = 0;
-    if (!error)
-        error = smx__family_cells(segment, family, &cell);
-    if (error)
-        return error;
-    struct smx__series *series = smx__at(segment, record);
+    struct smx__series *series = smx__at(segment, p->overflow);
     series->record.kind = SMX__RECORD_SERIES;
     series->record.size = sizeof *series;
-    series->family = smx__ref(at);
-    series->state = SMX__ANNOUNCED;
-    series->cell = cell;
-    family->overflow = record;
-    return 0;
+    series->family = smx__ref(p->record);
+    series->cell = p->cell;
+    SMX__CRASH_POINT("overflow.filled");
+    d->family.overflow = p->overflow;
 }
 
 static int write_family(struct smx_segment *segment, struct smx__draft *d, uint32_t hash,
                         uint64_t *at)
 {
-    uint64_t size = (sizeof(struct smx__family) + pack(d, NULL) + 7) & ~UINT64_C(7);
-    int error = d->family.type == SMX_HISTOGRAM ? write_hist(segment, d) : 0;
-    if (!error)
-        error = smx__allocate(segment, size, 8, at);
+    struct parts p;
+    plan_parts(segment, d, &p);
+    int error = allocate_parts(segment, d, &p);
     if (error)
         return error;
-    struct smx__family *family = smx__at(segment, *at);
+    SMX__CRASH_POINT("family.allocated");
+    if (d->family.type == SMX_HISTOGRAM)
+        write_hist(segment, d, &p);
+    if (d->family.n_labels)
+        write_overflow(segment, d, &p);
+    struct smx__family *family = smx__at(segment, p.record);
     *family = d->family;
-    family->record =
-        (struct smx__record){.hash = hash, .kind = SMX__RECORD_FAMILY, .size = (uint32_t)size};
+    SMX__CRASH_POINT("family.fields");
+    family->record = (struct smx__record){
+        .hash = hash, .kind = SMX__RECORD_FAMILY, .size = (uint32_t)(p.overflow - p.record)};
     if (!family->max_series)
         family->max_series = segment->header->max_series;
     pack(d, (char *)(family + 1));
-    return family->n_labels ? write_overflow(segment, family, *at) : 0;
+    SMX__CRASH_POINT("family.texts");
+    *at = p.record;
+    return 0;
 }
 
 /* Find the draft's family, or publish it. */
@@ -223,8 +264,11 @@ static int enter(struct smx_segment *segment, struct smx__draft *d, const struct
             return smx__fail(diag, error, "metric %.100s: no room in %.100s: %s", d->name,
                              segment->path, smx_strerror(error));
         }
+        SMX__CRASH_POINT("family.complete");
         found = smx__registry_walk(segment, &key, smx__ref(at));
+        SMX__CRASH_POINT("family.published");
         smx__announce(segment);
+        SMX__CRASH_POINT("family.announced");
     }
     if (!found)
         return smx__fail(diag, -EPROTO, "metric %.100s: the registry of %.100s is damaged", d->name,

@@ -7,8 +7,10 @@
 
 #include "libshm/segment/space.h"
 
-/* The cells of one series of a family: allocated, zero. Returns as smx__allocate. */
-int smx__family_cells(struct smx_segment *segment, const struct smx__family *family, uint64_t *at);
+/* The cells of one series of a family: allocated, zero. `hist` is that of a histogram, whose
+ * descriptor need not be in the segment yet. Returns as smx__allocate. */
+int smx__family_cells(struct smx_segment *segment, const struct smx__family *family,
+                      const struct smx_hist *hist, uint64_t *at);
 
 /* The descriptor of a histogram family. */
 static inline const struct smx_hist *smx__family_hist(const struct smx_segment *segment,

@@ -5,6 +5,7 @@
  */
 #include "libshm/metric/series.h"
 
+#include "libshm/crash.h"
 #include "libshm/metric/family.h"
 #include "libshm/metric/find.h"
 #include "libshm/names.h"
@@ -75,18 +76,21 @@ static int write_series(struct smx_segment *segment, const struct smx__family *f
     int error = smx__allocate(segment, size, 8, at);
     if (error)
         return error;
-    error = smx__family_cells(segment, family, &cell);
+    SMX__CRASH_POINT("series.allocated");
+    error = smx__family_cells(segment, family, smx__family_hist(segment, family), &cell);
     if (error) {
         /* Or else failing lookups would eat what smaller things still fit into. */
         smx__give_back(segment, *at, size);
         return error;
     }
+    SMX__CRASH_POINT("series.cells");
     struct smx__series *series = smx__at(segment, *at);
     char *text = (char *)(series + 1);
     for (unsigned i = 0; i < w->n; i++) {
         memcpy(text, w->strings[i], strlen(w->strings[i]));
         text += smx__padded(w->strings[i]);
     }
+    SMX__CRASH_POINT("series.values");
     series->record = (struct smx__record){
         .hash = w->wanted.hash, .kind = SMX__RECORD_SERIES, .size = (uint32_t)size};
     series->family = w->wanted.family;
@@ -118,26 +122,37 @@ static const struct smx__series *create(struct smx_segment *segment, struct smx_
     uint64_t at;
     if (write_series(segment, family, w, &at) != 0)
         return overflow(segment, family, SMX_LOST_SPACE);
+    SMX__CRASH_POINT("series.complete");
     const struct smx__series *published = walk(segment, w, smx__ref(at));
+    SMX__CRASH_POINT("series.published");
     if (!published)
         return overflow(segment, family, SMX_LOST_SPACE);
     /* Counted last, by the winner alone: counting first makes the losers of this race, and whoever
      * is killed in between, use up the cap. So it is passed by one for each thread that is at
      * this point at the same time, at most. */
-    if (published == smx__at(segment, at))
+    if (published == smx__at(segment, at)) {
         __atomic_fetch_add(&family->n_series, 1, __ATOMIC_RELEASE);
+        SMX__CRASH_POINT("series.counted");
+    }
     return published;
 }
 
-/* A series that is hidden, or that nobody has announced yet (its maker may have been killed):
- * make it known. */
+/* A series that is hidden, or that nobody has announced yet (its maker may have been killed): make
+ * it known. It is visible before it is announced, and announced before it is marked as that:
+ * whoever is killed in between leaves the rest to the next one. */
 static void show(const struct smx_segment *segment, struct smx__series *series)
 {
-    /* Relaxed: readers see it through `published`, which moves with release. Announce first: if we
-     * are killed before the store, the next one announces once more. */
+    uint32_t visible = 0;
+    /* Relaxed: readers see it through `published`, which moves with release. */
+    __atomic_store_n(&series->state, visible, __ATOMIC_RELAXED);
+    SMX__CRASH_POINT("show.visible");
     smx__announce(segment);
-    __atomic_store_n(&series->state, SMX__ANNOUNCED, __ATOMIC_RELAXED);
-    smx__announce(segment);
+    SMX__CRASH_POINT("show.announced");
+    /* Release: who finds the mark announces nothing, so it comes last. If the series was hidden
+     * again meanwhile, it stays so. */
+    (void)__atomic_compare_exchange_n(&series->state, &visible, SMX__ANNOUNCED, false,
+                                      __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+    SMX__CRASH_POINT("show.marked");
 }
 
 const struct smx__series *smx__series_make(smx_family handle, const char *const values[],
@@ -171,6 +186,8 @@ int smx_series_remove(smx_family handle, const char *const values[])
         return -ENOENT;
     /* Relaxed: as in show(). */
     __atomic_fetch_or(&series->state, SMX__HIDDEN, __ATOMIC_RELAXED);
+    SMX__CRASH_POINT("remove.hidden");
     smx__announce(handle.segment);
+    SMX__CRASH_POINT("remove.done");
     return 0;
 }

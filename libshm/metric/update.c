@@ -4,6 +4,7 @@
  * to be checked; and the update path as functions of the library. Everything here is thread-, fork-
  * and async-signal-safe.
  */
+#include "libshm/crash.h"
 #include "libshm/metric/bounds.h"
 #include "libshm/segment/rseq.h"
 #include "libshm/segment/slot.h"
@@ -38,6 +39,7 @@ void smx__add_atomic(uint64_t *base, uint32_t rows, uint32_t mask, uint32_t stri
     smx__rseq_join();
     /* Relaxed: a counter. */
     __atomic_fetch_add(row_at(base, atomic_row(rows, mask), stride), n, __ATOMIC_RELAXED);
+    SMX__CRASH_POINT("counter.added");
 }
 
 /* Raise a word to at least n. */
@@ -53,6 +55,7 @@ static void raise(uint64_t *word, uint64_t n)
 void smx__histogram_limits(uint64_t *row, uint64_t ticks)
 {
     raise(row + SMX_HIST_MAX, ticks);
+    SMX__CRASH_POINT("histogram.maximum");
     raise(row + SMX_HIST_MIN_INVERTED, ~ticks);
 }
 
@@ -145,6 +148,7 @@ static bool aim(struct smx_cell *base, const struct smx_proc *proc, bool spill_t
  * already, and keeps its value. */
 static bool first_write(struct target *t, uint64_t value)
 {
+    SMX__CRASH_POINT("gauge.aimed");
     for (int tries = 0; t->seen.owner != t->owner && tries < MAX_TRIES; tries++) {
         if (overtaken(t) || adopt(t->cell, &t->seen, t->owner, value))
             return true;
@@ -161,7 +165,9 @@ void smx__histogram_record(smx_histogram h, uint32_t bucket, uint64_t ticks)
     uint64_t *row = row_at(h.base, atomic_row(d->rows, d->mask), d->stride);
     /* Relaxed: counters. */
     __atomic_fetch_add(row + SMX_HIST_BUCKETS + bucket, 1, __ATOMIC_RELAXED);
+    SMX__CRASH_POINT("histogram.counted");
     __atomic_fetch_add(row + SMX_HIST_SUM, ticks, __ATOMIC_RELAXED);
+    SMX__CRASH_POINT("histogram.summed");
     smx__histogram_limits(row, ticks);
 }
 
@@ -170,6 +176,7 @@ void smx__gauge_set(struct smx_cell *base, const struct smx_proc *proc, uint64_t
     struct target t;
     if (base && aim(base, proc, false, &t) && !first_write(&t, bits))
         __atomic_store_n(&t.cell->value, bits, __ATOMIC_RELAXED);
+    SMX__CRASH_POINT("gauge.set");
 }
 
 void smx__gauge_add(struct smx_cell *base, const struct smx_proc *proc, int64_t n)
@@ -177,6 +184,7 @@ void smx__gauge_add(struct smx_cell *base, const struct smx_proc *proc, int64_t 
     struct target t;
     if (base && aim(base, proc, true, &t) && !first_write(&t, (uint64_t)n))
         __atomic_fetch_add(&t.cell->value, (uint64_t)n, __ATOMIC_RELAXED);
+    SMX__CRASH_POINT("gauge.added");
 }
 
 static uint64_t bits_of(double value)

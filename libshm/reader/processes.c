@@ -22,21 +22,25 @@ struct asker {
 
 /* Whether the process that the slot names holds the slot's lock. Asked in the name of the open
  * file description: F_GETLK would not report the asker's own lock. The kernel tells a holder's pid
- * as the asker's namespace sees it, 0 if it does not. */
-static bool is_locked(const struct asker *asker, const struct smx__slot *slot, uint32_t index)
+ * as the asker's namespace sees it, 0 if it does not.
+ * Returns: 1, 0, or -EIO: where that cannot be known, gauges would be missing for no reason. */
+static int is_locked(const struct asker *asker, const struct smx__slot *slot, uint32_t index)
 {
     struct flock lock = {
         .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = SMX__LOCK_AT + index, .l_len = 1};
-    if (fcntl(asker->fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_WRLCK)
-        return false;
+    if (fcntl(asker->fd, F_OFD_GETLK, &lock) != 0)
+        return -EIO;
+    if (lock.l_type != F_WRLCK)
+        return 0;
     bool comparable = lock.l_pid > 0 && slot->pid_ns != 0 && slot->pid_ns == asker->pid_ns;
     return !comparable || (uint64_t)lock.l_pid == (slot->state & 0xffffffffu) >> 8;
 }
 
-static bool is_live(const struct asker *asker, const struct smx__slot *slot, uint32_t index)
+static int is_live(const struct asker *asker, const struct smx__slot *slot, uint32_t index)
 {
-    return (slot->state & 0xff) == SMX__SLOT_LIVE && slot->state >> 32 >= SMX__FIRST_GENERATION &&
-           is_locked(asker, slot, index);
+    bool claimed =
+        (slot->state & 0xff) == SMX__SLOT_LIVE && slot->state >> 32 >= SMX__FIRST_GENERATION;
+    return claimed ? is_locked(asker, slot, index) : 0;
 }
 
 /* A role that is being written while it is read may be no text for a moment. */
@@ -93,10 +97,11 @@ int smx__processes_read(struct smx__processes *processes, struct smx__source *fi
     for (uint32_t i = 0; result == 0 && i < slots; i++) {
         uint64_t at = header->slots_at + (uint64_t)i * sizeof(struct smx__slot);
         const struct smx__slot *slot = smx__source_view(file, at, sizeof *slot, end);
-        if (!slot)
-            result = -EIO;
+        int live = slot ? is_live(&asker, slot, i) : -EIO;
+        if (live < 0)
+            result = live;
         else if (slot->state != 0)
-            add_process(processes, slot, i, is_live(&asker, slot, i));
+            add_process(processes, slot, i, live);
     }
     return result;
 }

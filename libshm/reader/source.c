@@ -21,6 +21,9 @@
  * histograms, records lie apart by many pages. */
 enum { BLOCK_SIZE = 4 * 1024, MAX_BLOCKS = 32768 };
 
+/* In one read. */
+enum { MAX_SIGNALS = 100 };
+
 struct smx__cache_block {
     uint64_t number;
     unsigned char *bytes; /* NULL: empty */
@@ -45,12 +48,12 @@ static int check_type(const struct stat *st, const char *path, struct smx_diag *
 /* The descriptor to read a file by: the writer's in this process, or a new one. */
 static int open_shared(const char *path, struct stat *st)
 {
-    if (lstat(path, st) == 0) {
-        int fd = smx__process_fd(st->st_dev, st->st_ino);
-        if (fd >= 0)
-            return fd;
-    }
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    if (lstat(path, st) != 0)
+        return -errno;
+    int fd = smx__process_fd(st->st_dev, st->st_ino);
+    if (fd >= 0)
+        return fd;
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return -errno;
     if (fstat(fd, st) != 0) {
@@ -90,11 +93,11 @@ void smx__source_close(struct smx__source *file)
 int smx__source_read(struct smx__source *file, uint64_t at, void *to, size_t size)
 {
     unsigned char *out = to;
-    while (size) {
+    for (int signals = 0; size;) {
         if (at > INT64_MAX)
             return -EIO;
         ssize_t n = pread(file->fd, out, size, (off_t)at);
-        if (n < 0 && errno == EINTR)
+        if (n < 0 && errno == EINTR && ++signals < MAX_SIGNALS)
             continue;
         if (n <= 0)
             return -EIO;

@@ -6,9 +6,11 @@
  */
 #include "libshm/segment/file.h"
 
+#include "libshm/crash.h"
 #include "libshm/diag.h"
 #include "libshm/header.h"
 #include "libshm/segment/clock.h"
+#include "libshm/segment/slot.h"
 #include "libshm/segment/space.h"
 
 #include <dirent.h>
@@ -22,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A private name older than this is the leftover of a killed process. */
+/* An empty file with a private name that is older than this is the leftover of a killed process. */
 enum { STALE_SECONDS = 60 };
 
 void smx__boot_id(uint8_t id[16])
@@ -84,7 +86,21 @@ static void fill_header(struct smx__header *h, const struct smx__shape *shape, u
     memcpy(h->instance, shape->instance, strlen(shape->instance));
     h->labels_len = shape->labels_len;
     memcpy(h->labels, shape->labels, shape->labels_len);
+    SMX__CRASH_POINT("make.header");
     h->magic = SMX__MAGIC;
+}
+
+/* Whether the maker of a private name is gone. It holds a lock from the moment it has the file, or
+ * nearly: which is why an empty one may be just that, and is left alone for a while. */
+static bool is_stale(int directory, const char *private_name)
+{
+    struct stat st;
+    int fd = openat(directory, private_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    bool stale = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+                 (st.st_size || st.st_mtime + STALE_SECONDS < time(NULL)) &&
+                 !smx__lock_is_held(fd, SMX__LOCK_OPEN) && !smx__segment_is_held(fd);
+    smx__fd_drop(fd);
+    return stale;
 }
 
 /* Remove private names that killed processes left. */
@@ -97,17 +113,13 @@ static void sweep(int directory, const char *name)
             close(fd);
         return;
     }
-    time_t now = time(NULL);
     size_t length = strlen(name);
-    for (struct dirent *entry; (entry = readdir(dir));) {
-        struct stat st;
+    for (struct dirent *entry; (entry = readdir(dir));)
         if (entry->d_name[0] == '.' && strncmp(entry->d_name + 1, name, length) == 0 &&
-            entry->d_name[1 + length] == '~' &&
-            fstatat(directory, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-            st.st_uid == geteuid() && st.st_mtime + STALE_SECONDS < now)
+            entry->d_name[1 + length] == '~' && is_stale(directory, entry->d_name))
             (void)unlinkat(directory, entry->d_name, 0);
-    }
     closedir(dir);
+    SMX__CRASH_POINT("sweep.done");
 }
 
 static void private_name(const char *name, uint64_t seed, char out[NAME_MAX + 1])
@@ -132,6 +144,8 @@ static int create(int directory, const char *name, uint64_t seed, struct smx__fi
         out->private_name[0] = '\0';
         return error;
     }
+    /* Until our slot is locked: or else another maker would sweep it away. */
+    (void)smx__lock_byte(fd, SMX__LOCK_OPEN, F_WRLCK);
     return fd;
 }
 
@@ -165,10 +179,13 @@ int smx__file_make(int directory, const char *name, const struct smx__shape *sha
     int fd = create(directory, name, shape->seed, &file);
     if (fd < 0)
         return smx__fail(diag, fd, "%s: cannot be created: %s", name, smx_strerror(fd));
+    SMX__CRASH_POINT("make.created");
     /* The mode is ours to say, not the umask's: the agent reads as group. */
     int error = fchmod(fd, 0640) == 0 && ftruncate(fd, (off_t)shape->capacity) == 0 ? 0 : -errno;
+    SMX__CRASH_POINT("make.sized");
     if (!error)
         error = smx__reserve(fd, 0, reserved);
+    SMX__CRASH_POINT("make.reserved");
     if (!error)
         error = smx__file_map(fd, shape->capacity, &file);
     if (error) {
@@ -177,7 +194,9 @@ int smx__file_make(int directory, const char *name, const struct smx__shape *sha
         return smx__fail(diag, error, "%s: %llu bytes cannot be had: %s", name,
                          (unsigned long long)reserved, smx_strerror(error));
     }
+    SMX__CRASH_POINT("make.mapped");
     fill_header(file.header, shape, reserved);
+    SMX__CRASH_POINT("make.filled");
     *out = file;
     return 0;
 }
@@ -196,14 +215,18 @@ int smx__file_publish(int directory, const char *name, bool replace, struct smx_
 {
     char source[64];
     (void)snprintf(source, sizeof source, "/proc/self/fd/%d", file->fd);
+    if (file->private_name[0])
+        (void)smx__lock_byte(file->fd, SMX__LOCK_OPEN, F_UNLCK);
     if (!replace) {
         int failed = file->private_name[0]
                          ? linkat(directory, file->private_name, directory, name, 0)
                          : linkat(AT_FDCWD, source, directory, name, AT_SYMLINK_FOLLOW);
         if (failed)
             return -errno;
+        SMX__CRASH_POINT("publish.linked");
         if (file->private_name[0])
             (void)unlinkat(directory, file->private_name, 0);
+        SMX__CRASH_POINT("publish.alone");
         file->private_name[0] = '\0';
         return 0;
     }
@@ -217,8 +240,10 @@ int smx__file_publish(int directory, const char *name, bool replace, struct smx_
             return error;
         }
     }
+    SMX__CRASH_POINT("publish.named");
     if (renameat(directory, file->private_name, directory, name) != 0)
         return -errno;
+    SMX__CRASH_POINT("publish.renamed");
     file->private_name[0] = '\0';
     return 0;
 }

@@ -15,7 +15,8 @@
 /* Segments that one process can have open. */
 enum { SMX__MAX_SEGMENTS = 64 };
 
-/* One open segment. Filled by segment.c, then constant but for `role` and `closed`; never freed. */
+/* One open segment. Filled by segment.c, then constant but for `role`, `closed`, and what space.c
+ * knows of a refusal; never freed. */
 struct smx_segment {
     struct smx__header *header; /* the mapping */
     uint64_t length;            /* of the mapping */
@@ -29,6 +30,8 @@ struct smx_segment {
     struct smx_proc *proc; /* our entry on the wiped page */
     int fd;                /* ours for ever: closing any descriptor of it drops our locks */
     uint32_t closed;
+    uint64_t refused_bytes; /* the last reservation that failed, */
+    uint64_t retry_ns;      /* and when (CLOCK_MONOTONIC_COARSE) so much may be tried again */
     dev_t device;
     ino_t inode;
     char role[32];

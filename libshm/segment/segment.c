@@ -11,6 +11,7 @@
  * process' and goes with it; the hold is all processes' that share a mapping, so that the segment
  * stays between a parent's end and its child's claim, and for those who have no slot.
  */
+#include "libshm/crash.h"
 #include "libshm/diag.h"
 #include "libshm/segment/clock.h"
 #include "libshm/segment/directory.h"
@@ -85,8 +86,11 @@ static int adopt(const struct opening *o, const struct smx__file *file,
     if (o->options->name_prefix)
         memcpy(segment->prefix, o->options->name_prefix, strlen(o->options->name_prefix) + 1);
     set_role(segment, o->options->role);
+    SMX__CRASH_POINT("adopt.entered");
     smx__segment_hold(segment->fd, o->shape.seed);
+    SMX__CRASH_POINT("adopt.held");
     smx__slot_claim(segment);
+    SMX__CRASH_POINT("adopt.claimed");
     *out = segment;
     return 0;
 }
@@ -123,7 +127,9 @@ static int create(const struct opening *o, bool replace, struct smx_segment **ou
         smx__file_discard(o->directory, &file);
         return error == -EEXIST ? -EAGAIN : error;
     }
+    SMX__CRASH_POINT("create.published");
     smx__process_commit();
+    SMX__CRASH_POINT("create.done");
     *out = segment;
     return 0;
 }
@@ -169,6 +175,7 @@ static int attach(const struct opening *o, int fd, const struct smx__header *h,
     if (error)
         return smx__fail(o->diag, error, "%s: %llu bytes of address space: %s", o->path,
                          (unsigned long long)h->capacity, smx_strerror(error));
+    SMX__CRASH_POINT("attach.mapped");
     error = reserve_now(o, file.header, fd);
     if (!error)
         error = adopt(o, &file, h, out);
@@ -177,6 +184,7 @@ static int attach(const struct opening *o, int fd, const struct smx__header *h,
         return error;
     }
     smx__process_commit();
+    SMX__CRASH_POINT("attach.done");
     return 0;
 }
 
@@ -226,11 +234,13 @@ static int enter(const struct opening *o, int fd, bool *keep, struct smx_segment
         return error == -EAGAIN ? error
                                 : smx__fail(o->diag, error, "%s: record locks do not work here: %s",
                                             o->path, smx_strerror(error));
+    SMX__CRASH_POINT("open.locked");
     bool same = fstat(fd, &opened) == 0 &&
                 fstatat(o->directory, o->name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
                 now.st_ino == opened.st_ino && now.st_dev == opened.st_dev;
     error = same ? judge(o, fd, keep, out) : -EAGAIN;
     (void)smx__lock_byte(fd, SMX__LOCK_OPEN, F_UNLCK);
+    SMX__CRASH_POINT("open.unlocked");
     return error;
 }
 
@@ -240,6 +250,7 @@ static int reuse(const struct opening *o, struct smx_segment *segment, struct sm
     if (error)
         return error;
     __atomic_store_n(&segment->closed, 0, __ATOMIC_RELAXED);
+    SMX__CRASH_POINT("open.again");
     smx__slot_claim(segment);
     *out = segment;
     return 0;
@@ -389,6 +400,7 @@ void smx_heartbeat(smx_segment *segment)
     if (!slot)
         return;
     __atomic_store_n(&slot->heartbeat, smx__clock_ns(CLOCK_REALTIME), __ATOMIC_RELAXED);
+    SMX__CRASH_POINT("heartbeat.written");
 }
 
 int smx_worker(smx_segment *segment)

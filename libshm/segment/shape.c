@@ -37,6 +37,11 @@ static uint32_t power_of_two_below(uint64_t n)
     return n < 256 ? 256 : n > 1u << 22 ? 1u << 22 : 1u << (63 - __builtin_clzll(n));
 }
 
+static uint64_t page_down(uint64_t bytes)
+{
+    return bytes & ~(uint64_t)(SMX__PAGE - 1);
+}
+
 static int fit(uint64_t wanted, struct smx__shape *shape, struct smx_diag *diag)
 {
     struct rlimit file = {RLIM_INFINITY, RLIM_INFINITY};
@@ -48,7 +53,7 @@ static int fit(uint64_t wanted, struct smx__shape *shape, struct smx_diag *diag)
         capacity = file.rlim_cur;
     if (space.rlim_cur != RLIM_INFINITY && space.rlim_cur / 4 < capacity)
         capacity = space.rlim_cur / 4;
-    shape->capacity = capacity & ~(uint64_t)(SMX__PAGE - 1);
+    shape->capacity = page_down(capacity);
     shape->max_bytes = wanted < shape->capacity ? wanted : shape->capacity;
     shape->n_buckets = power_of_two_below(shape->max_bytes / 1024);
     uint64_t least = SMX__PAGE + (uint64_t)shape->slots * sizeof(struct smx__slot) +
@@ -58,7 +63,7 @@ static int fit(uint64_t wanted, struct smx__shape *shape, struct smx_diag *diag)
     if (wanted < least)
         return smx__fail(diag, -EINVAL, "max_bytes is %llu, but %u slots need %llu at least",
                          (unsigned long long)wanted, shape->slots, (unsigned long long)least);
-    return file.rlim_cur < least
+    return page_down(file.rlim_cur) < least
                ? smx__fail(diag, -EFBIG, "RLIMIT_FSIZE is %llu bytes, a segment needs %llu",
                            (unsigned long long)file.rlim_cur, (unsigned long long)least)
                : smx__fail(diag, -ENOMEM,

@@ -11,6 +11,8 @@
  */
 #include "libshm/segment/slot.h"
 
+#include "libshm/crash.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -57,14 +59,15 @@ int smx__lock_byte(int fd, int64_t at, int type)
 /* Whether a write lock lies in [at, at + length), and whose. Asked in the name of the open file
  * description, to which the record locks of every process are foreign, also our own: F_GETLK would
  * call a slot free that this process, or another copy of libshm in it, has. Asked for a read lock:
- * so that only write locks are in the way. */
+ * so that only write locks are in the way. Where that cannot be known, somebody is taken to live,
+ * of pid 0: or else his slot would be taken from him. */
 static bool is_locked(int fd, int64_t at, int64_t length, pid_t *pid)
 {
     struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = at, .l_len = length};
-    if (fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_WRLCK)
-        return false;
+    if (fcntl(fd, F_OFD_GETLK, &lock) != 0)
+        lock = (struct flock){.l_type = F_WRLCK};
     *pid = lock.l_pid;
-    return true;
+    return lock.l_type == F_WRLCK;
 }
 
 bool smx__lock_is_held(int fd, int64_t at)
@@ -131,6 +134,7 @@ static void regain(struct smx_segment *segment)
         return;
     int64_t at = SMX__LOCK_AT + (slot - slot_table(segment));
     bool locked = smx__lock_byte(segment->fd, at, F_WRLCK) == 0;
+    SMX__CRASH_POINT("slot.regaining");
     /* Acquire: pairs with the CAS of whoever claims: it comes before the claimer's try to lock. */
     uint64_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
     if (locked && state >> 32 == word >> 32 && state_phase(state) == SMX__SLOT_LIVE)
@@ -143,7 +147,12 @@ static void regain(struct smx_segment *segment)
 bool smx__fd_check(struct smx_segment *segment)
 {
     struct stat st;
-    if (fstat(segment->fd, &st) == 0 && st.st_ino == segment->inode && st.st_dev == segment->device)
+    bool known = fstat(segment->fd, &st) == 0;
+    if (known && st.st_ino == segment->inode && st.st_dev == segment->device)
+        return true;
+    /* Not closed, and no more to be known (a sandbox): then the locks stand, and must not be
+     * dropped by a second descriptor. */
+    if (!known && errno != EBADF)
         return true;
     int fd = open(segment->path, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
@@ -208,21 +217,26 @@ static bool take(struct smx_segment *segment, uint32_t index, const struct claim
     if (generation < SMX__FIRST_GENERATION || generation > SMX__LAST_GENERATION)
         generation = SMX__FIRST_GENERATION;
     uncover(segment->header, index);
+    SMX__CRASH_POINT("slot.uncovered");
     uint64_t claiming = state_word(generation, me->pid, SMX__SLOT_CLAIMING);
     if (!__atomic_compare_exchange_n(&slot->state, &seen, claiming, false, __ATOMIC_ACQUIRE,
                                      __ATOMIC_RELAXED))
         return false;
+    SMX__CRASH_POINT("slot.claiming");
     if (smx__lock_byte(segment->fd, SMX__LOCK_AT + index, F_WRLCK) != 0) {
+        SMX__CRASH_POINT("slot.refused");
         /* Somebody was faster, or reads lock it: leave no claim that bears our pid. */
         (void)__atomic_compare_exchange_n(&slot->state, &claiming,
                                           state_word(generation, 0, SMX__SLOT_FREE), false,
                                           __ATOMIC_RELAXED, __ATOMIC_RELAXED);
         return false;
     }
+    SMX__CRASH_POINT("slot.locked");
     slot->pid_ns = me->pid_ns;
     slot->start = start_time();
     slot->heartbeat = 0;
     memcpy(slot->role, segment->role, sizeof slot->role);
+    SMX__CRASH_POINT("slot.filled");
     /* Release: pairs with the reader's acquire of the state; the fields above are complete. */
     if (!__atomic_compare_exchange_n(&slot->state, &claiming,
                                      state_word(generation, me->pid, SMX__SLOT_LIVE), false,
@@ -230,6 +244,7 @@ static bool take(struct smx_segment *segment, uint32_t index, const struct claim
         (void)smx__lock_byte(segment->fd, SMX__LOCK_AT + index, F_UNLCK);
         return false;
     }
+    SMX__CRASH_POINT("slot.live");
     /* Relaxed: the word is only read by this process, as a value on its own. */
     __atomic_store_n(&segment->proc->word, (uint64_t)generation << 32 | (index + 1),
                      __ATOMIC_RELAXED);
@@ -273,8 +288,8 @@ void smx__slot_claim(struct smx_segment *segment)
     if (!__atomic_compare_exchange_n(&segment->proc->busy, &idle, 1, false, __ATOMIC_ACQUIRE,
                                      __ATOMIC_RELAXED))
         return;
-    if (__atomic_load_n(&segment->proc->word, __ATOMIC_RELAXED) == 0 &&
-        !(smx__fd_check(segment) && take_any(segment))) {
+    uint64_t word = __atomic_load_n(&segment->proc->word, __ATOMIC_RELAXED);
+    if ((uint32_t)word == 0 && !(smx__fd_check(segment) && take_any(segment)) && word == 0) {
         __atomic_fetch_add(&segment->header->lost[SMX_LOST_SLOTS], 1, __ATOMIC_RELAXED);
         __atomic_store_n(&segment->proc->word, SMX__SPILL_WORD, __ATOMIC_RELAXED);
     }
@@ -289,7 +304,7 @@ struct smx__slot *smx__slot_own(const struct smx_segment *segment)
 
 void smx__slot_keep(struct smx_segment *segment)
 {
-    if (smx__fd_check(segment) && __atomic_load_n(&segment->proc->word, __ATOMIC_RELAXED) == 0)
+    if (smx__fd_check(segment) && !smx__slot_own(segment))
         smx__slot_claim(segment);
 }
 
@@ -299,6 +314,7 @@ void smx__slot_release(struct smx_segment *segment)
     struct smx__slot *slot = smx__slot_own(segment);
     __atomic_store_n(&segment->closed, 1, __ATOMIC_RELAXED);
     __atomic_store_n(&segment->proc->word, 0, __ATOMIC_RELAXED);
+    SMX__CRASH_POINT("close.begun");
     if (!slot || !smx__fd_check(segment))
         return;
     uint64_t seen = __atomic_load_n(&slot->state, __ATOMIC_RELAXED);
@@ -308,5 +324,7 @@ void smx__slot_release(struct smx_segment *segment)
     __atomic_compare_exchange_n(&slot->state, &seen,
                                 state_word((uint32_t)(seen >> 32), 0, SMX__SLOT_FREE), false,
                                 __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+    SMX__CRASH_POINT("close.freed");
     (void)smx__lock_byte(segment->fd, SMX__LOCK_AT + (slot - slot_table(segment)), F_UNLCK);
+    SMX__CRASH_POINT("close.done");
 }

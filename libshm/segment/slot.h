@@ -7,13 +7,14 @@
 
 #include "libshm/segment/process.h"
 
-/* Claim a slot for this process in a segment, once: sets segment->proc->word, to
+/* Claim a slot for this process in a segment, if it has none: sets segment->proc->word, to
  * SMX__SPILL_WORD when no slot is free. Does nothing for a closed segment, or while another thread
- * (or the code below this signal handler) is at it: then the word stays 0 until that one is done.
+ * (or the code below this signal handler) is at it: then the word stays until that one is done.
  * Async-signal-safe; bounded by the number of slots. */
 void smx__slot_claim(struct smx_segment *segment);
 
-/* See that this process still has its slot; claim one if not. Async-signal-safe. */
+/* See that this process still has its slot; claim one if not, also if none was free before.
+ * Async-signal-safe. */
 void smx__slot_keep(struct smx_segment *segment);
 
 /* Give the slot back. */

@@ -6,6 +6,8 @@
  */
 #include "libshm/segment/space.h"
 
+#include "libshm/crash.h"
+#include "libshm/segment/clock.h"
 #include "libshm/segment/slot.h"
 
 #include <errno.h>
@@ -14,33 +16,67 @@
 /* Reserved ahead of need, where there is room: fewer system calls while a server registers. */
 enum { RESERVE_AHEAD = 64 * 1024, MAX_TRIES = 1000 };
 
-int smx__reserve(int fd, uint64_t at, uint64_t length)
-{
-    for (int tries = 0; tries < 100; tries++) {
-        /* Never posix_fallocate(3): its fallback writes into the file. KEEP_SIZE: or else the
-         * kernel checks RLIMIT_FSIZE and sends SIGXFSZ. */
-        if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)length) == 0)
-            return 0;
-        if (errno != EINTR)
-            return -errno;
-    }
-    return -EINTR;
-}
+/* Signals in a row, and what is small enough to be had between two of them. */
+enum { MAX_SIGNALS = 100, PIECE = 64 * 1024 };
+
+/* A file system that was full is not asked again at once: asking takes it up to 0.2 ms, and a
+ * server may look a new series up with each request. */
+enum { RETRY_NS = 10 * 1000 * 1000 };
 
 static uint64_t page_up(uint64_t offset)
 {
     return (offset + SMX__PAGE - 1) & ~(uint64_t)(SMX__PAGE - 1);
 }
 
+int smx__reserve(int fd, uint64_t at, uint64_t length)
+{
+    uint64_t piece = length;
+    for (int tries = 0; length > 0;) {
+        /* Never posix_fallocate(3): its fallback writes into the file. KEEP_SIZE: one that somebody
+         * has cut must not grow again. Below its length RLIMIT_FSIZE does not count. */
+        if (fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)piece) == 0) {
+            tries = 0;
+            at += piece;
+            length -= piece;
+            piece = piece < length ? piece : length;
+        } else if (errno != EINTR || ++tries == MAX_SIGNALS) {
+            return -errno;
+        } else if (piece > PIECE) {
+            /* Up to Linux 6.10 a signal undoes all that a call has done so far: among the ticks of
+             * a profiler many megabytes at a time would never be had. */
+            piece = page_up(piece / 2);
+        }
+    }
+    return 0;
+}
+
 /* Reserve [have, end), where `have` is a value that reserved_to once had, and raise it to end. */
 static int reserve_up(struct smx__header *h, int fd, uint64_t have, uint64_t end)
 {
     int error = smx__reserve(fd, have, end - have);
+    SMX__CRASH_POINT("reserve.allocated");
     for (int tries = 0; !error && have < end && tries < MAX_TRIES; tries++)
         if (__atomic_compare_exchange_n(&h->reserved_to, &have, end, false, __ATOMIC_RELEASE,
                                         __ATOMIC_RELAXED))
             break;
+    SMX__CRASH_POINT("reserve.raised");
     return error;
+}
+
+/* Relaxed, both: what races with another thread's is a call too many, or a refusal too many. */
+static void note_refusal(struct smx_segment *segment, uint64_t bytes)
+{
+    uint64_t now = smx__clock_ns(CLOCK_MONOTONIC_COARSE);
+    __atomic_store_n(&segment->refused_bytes, bytes, __ATOMIC_RELAXED);
+    __atomic_store_n(&segment->retry_ns, now + RETRY_NS, __ATOMIC_RELAXED);
+}
+
+/* Whether so much, or less, was refused a moment ago. */
+static bool was_refused(const struct smx_segment *segment, uint64_t bytes)
+{
+    uint64_t retry_ns = __atomic_load_n(&segment->retry_ns, __ATOMIC_RELAXED);
+    return retry_ns && bytes >= __atomic_load_n(&segment->refused_bytes, __ATOMIC_RELAXED) &&
+           smx__clock_ns(CLOCK_MONOTONIC_COARSE) < retry_ns;
 }
 
 /* Have [0, end) reserved; a little more if that is to be had. */
@@ -51,12 +87,18 @@ static int reserve_to(struct smx_segment *segment, uint64_t end)
     uint64_t have = __atomic_load_n(&h->reserved_to, __ATOMIC_ACQUIRE);
     if (end <= have)
         return 0;
+    if (was_refused(segment, end - have))
+        return -ENOSPC;
     if (!smx__fd_check(segment))
         return -EBADF;
     uint64_t want = page_up(end);
     uint64_t ahead = want + RESERVE_AHEAD < h->max_bytes ? want + RESERVE_AHEAD : h->max_bytes;
     int error = reserve_up(h, segment->fd, have, ahead);
-    return error ? reserve_up(h, segment->fd, have, want) : 0;
+    if (error)
+        error = reserve_up(h, segment->fd, have, want);
+    if (error)
+        note_refusal(segment, end - have);
+    return error;
 }
 
 int smx__reserve_all(struct smx__header *h, int fd)
@@ -82,6 +124,7 @@ int smx__allocate(struct smx_segment *segment, uint64_t size, uint64_t align, ui
         if (__atomic_compare_exchange_n(&h->allocated, &cursor, start + size, false,
                                         __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
             *at = start;
+            SMX__CRASH_POINT("allocate.taken");
             return 0;
         }
     }
@@ -91,8 +134,10 @@ int smx__allocate(struct smx_segment *segment, uint64_t size, uint64_t align, ui
 void smx__give_back(struct smx_segment *segment, uint64_t at, uint64_t size)
 {
     uint64_t end = at + size;
+    SMX__CRASH_POINT("allocate.returning");
     (void)__atomic_compare_exchange_n(&segment->header->allocated, &end, at, false,
                                       __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+    SMX__CRASH_POINT("allocate.returned");
 }
 
 /* The geometry of the extents that cells are cut from. */
@@ -117,15 +162,16 @@ static struct geometry geometry_of(const struct smx__header *h, enum smx__cells 
     }
 }
 
-/* A cell from the current extent: moves the cursor by one. False if the extent is used up. */
+/* A cell from the current extent: moves the cursor by one. False if the extent is used up; *at is
+ * then where the cursor was. */
 static bool cut(uint64_t *cursor, const struct geometry *g, uint64_t *at)
 {
-    uint64_t next = __atomic_load_n(cursor, __ATOMIC_RELAXED);
-    for (int tries = 0; (next & (g->row - 1)) != 0 && tries < MAX_TRIES; tries++) {
+    *at = __atomic_load_n(cursor, __ATOMIC_RELAXED);
+    for (int tries = 0; (*at & (g->row - 1)) != 0 && tries < MAX_TRIES; tries++) {
         /* Relaxed: the cell is zero since the file was made, and found through a record. */
-        if (__atomic_compare_exchange_n(cursor, &next, next + g->cell, false, __ATOMIC_RELAXED,
+        if (__atomic_compare_exchange_n(cursor, at, *at + g->cell, false, __ATOMIC_RELAXED,
                                         __ATOMIC_RELAXED)) {
-            *at = next;
+            SMX__CRASH_POINT("cells.cut");
             return true;
         }
     }
@@ -137,20 +183,23 @@ int smx__allocate_cell(struct smx_segment *segment, enum smx__cells kind, uint64
     struct smx__header *h = segment->header;
     struct geometry g = geometry_of(h, kind);
     uint64_t *cursor = &h->next_cell[kind];
-    uint64_t seen = __atomic_load_n(cursor, __ATOMIC_RELAXED);
-    if (cut(cursor, &g, at))
-        return 0;
-    uint64_t extent;
-    int error = smx__allocate(segment, g.row * g.n_rows, g.row, &extent);
-    if (error)
-        return error;
-    if (!__atomic_compare_exchange_n(cursor, &seen, extent + g.cell, false, __ATOMIC_RELAXED,
-                                     __ATOMIC_RELAXED) &&
-        cut(cursor, &g, at)) {
-        /* Another thread or process was faster and its extent serves us too. */
-        smx__give_back(segment, extent, g.row * g.n_rows);
-        return 0;
+    uint64_t extent = 0;
+    for (int tries = 0; tries < MAX_TRIES; tries++) {
+        if (cut(cursor, &g, at)) {
+            /* Another thread or process was faster and its extent serves us too. */
+            if (extent)
+                smx__give_back(segment, extent, g.row * g.n_rows);
+            return 0;
+        }
+        int error = extent ? 0 : smx__allocate(segment, g.row * g.n_rows, g.row, &extent);
+        if (error)
+            return error;
+        SMX__CRASH_POINT("cells.extent");
+        if (__atomic_compare_exchange_n(cursor, at, extent + g.cell, false, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED))
+            break;
     }
+    SMX__CRASH_POINT("cells.begun");
     *at = extent;
     return 0;
 }

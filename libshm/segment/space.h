@@ -7,8 +7,9 @@
 
 #include "libshm/segment/process.h"
 
-/* fallocate(2) [at, at + length) without changing the file's length; a signal is retried, 100 times
- * at most. Returns 0 or -errno. */
+/* fallocate(2) [at, at + length) without changing the file's length; after a signal it is tried
+ * again, in smaller pieces, 100 times at most. Returns 0 or -errno; then part of it may be
+ * reserved. */
 int smx__reserve(int fd, uint64_t at, uint64_t length);
 
 /* Reserve the whole budget of a mapped segment. Returns 0 or -errno. */

@@ -48,9 +48,9 @@ running() {
     kill -0 "${pids[$1]}" 2>/dev/null
 }
 
-# eventually COMMAND...: until it succeeds; fails after 30 seconds.
+# eventually COMMAND...: until it succeeds; fails after 30 seconds, or $SMX_PATIENCE.
 eventually() {
-    local deadline=$((SECONDS + 30))
+    local deadline=$((SECONDS + ${SMX_PATIENCE:-30}))
     until "$@"; do
         if [[ $SECONDS -ge $deadline ]]; then
             echo "waited in vain for: $*" >&2

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * descriptors.h - what the process's limit of open files is spent on: each segment and each
+ * connection takes a descriptor, and neither may take those that the other needs.
+ */
+#ifndef SMX_AGENT_DESCRIPTORS_H
+#define SMX_AGENT_DESCRIPTORS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct descriptors {
+    size_t segments, connections;
+};
+
+/* Raise the soft limit to the hard one. */
+void descriptors_raise(void);
+
+/* Divide what a limit allows. Of the customary 1024 connections get 236 and segments 708. */
+struct descriptors descriptors_divide(uint64_t limit);
+
+/* The same of the limit in force. */
+struct descriptors descriptors_share(void);
+
+#endif

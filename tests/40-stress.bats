@@ -1,0 +1,348 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# 40-stress.bats - smx-agent among clients that mean it no good, or are many: whatever they do, a
+# well-behaved scraper gets every answer, whole and in time, and what the agent holds is bounded.
+
+bats_require_minimum_version 1.5.0
+load support/live
+
+setup() {
+    live_setup
+    # Without the sanitizer's quarantine, which grows as freed memory passes through it.
+    export ASAN_OPTIONS=quarantine_size_mb=0:thread_local_quarantine_size_kb=0
+    client=$BATS_TEST_DIRNAME/support/client.py
+    scale=${SMX_TEST_SCALE:-1}
+}
+
+teardown() {
+    live_teardown
+}
+
+# start_stressed [COMMAND...]: an agent, started by a command, at $tcp and $scratch/agent.sock.
+start_stressed() {
+    start agent "$@" "$bin/smx-agent" --segments.dir="$SMX_DIR" \
+        --web.listen-address="${tcp:-127.0.0.1:0}" \
+        --web.listen-address="unix:$scratch/agent.sock"
+    eventually agent_get /-/ready
+    tcp=$(sed -n 's/.*address=\(127\.0\.0\.1:[0-9]*\).*/\1/p' "$scratch/agent.err" | head -n 1)
+}
+
+# The agent ends by itself, and with ASan nothing has leaked.
+ends_well() {
+    stop agent
+    cat "$scratch/agent.err"
+    [ "$ended" -eq 0 ]
+}
+
+# watch NAME [ARGUMENT...]: a good scraper, until `was_served NAME`.
+watch() {
+    start "$1" "$client" watch "$tcp" "${@:2}"
+}
+
+was_served() {
+    stop "$1"
+    echo "# $1: $(tail -n 1 "$scratch/$1.out")" >&3
+    cat "$scratch/$1.out"
+    [ "$ended" -eq 0 ]
+}
+
+# hold NAME ARGUMENT...: bad clients, until `stop NAME`.
+hold() {
+    start "$1" "$client" hold "${@:2}"
+    eventually file_says "$scratch/$1.out" held
+}
+
+descriptors() {
+    ls "/proc/${pids[agent]}/fd" | wc -l
+}
+
+memory_kib() {
+    awk '/^RssAnon/ { print $2 }' "/proc/${pids[agent]}/status"
+}
+
+# Hundredths of a second of the processor.
+cpu_ticks() {
+    awk '{ sub(/.*\) /, ""); print $12 + $13 }' "/proc/${pids[agent]}/stat"
+}
+
+descriptors_are() {
+    [[ $(descriptors) -eq $1 ]]
+}
+
+dropped_for() {
+    agent_get /metrics | awk -v name="smx_agent_http_dropped_connections_total{reason=\"$1\"}" \
+        '$1 == name { print $2 }'
+}
+
+scraped_reaches() {
+    [[ $(scraped "$1") -ge $2 ]]
+}
+
+@test "ten thousand connections opened and left, thousands half asked or reset keep nobody out" {
+    local what before
+    start "crowd" "$build/tests/crowd" "$SMX_DIR" 0 1 1000
+    start_stressed
+    before=$(memory_kib)
+    watch neighbour --pause=0.01
+    watch other --pause=0.01 --from=127.0.0.2
+    for what in open:10000 half:3000; do
+        hold many "${what%:*}" "$tcp" $((${what#*:} * scale)) --limit=60
+        echo "# $what: $(descriptors) descriptors, $(memory_kib) KiB" >&3
+        [ "$(descriptors)" -le 600 ]
+        stop many
+    done
+    "$client" reset "$tcp" $((3000 * scale))
+    was_served neighbour
+    was_served other
+    eventually scraped_is smx_agent_http_connections 1
+    [ "$(dropped_for address)" -gt $((11000 * scale)) ]
+    [ $(($(memory_kib) - before)) -le 24576 ]
+    ends_well
+}
+
+@test "who sends a byte now and then, of a header or of a body, keeps nobody out" {
+    start_puppet shop shop
+    start_stressed
+    watch neighbour --pause=0.01
+    hold slow drip "$tcp" 1000
+    eventually scraped_reaches smx_agent_http_accepted_total 1000
+    [ "$(descriptors)" -le 600 ]
+    was_served neighbour
+    ends_well
+}
+
+# The status that a request must get, and the request: lines for client.py.
+odd_requests() {
+    local long tls='\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'
+    long=$(printf '%020000d' 0)
+    cat <<END
+414 GET /$long HTTP/1.1\r\nHost: a\r\n\r\n
+431 GET /metrics HTTP/1.1\r\nHost: a\r\nX: $long\r\n\r\n
+431 GET /metrics HTTP/1.1\r\nHost: a\r\n$(printf 'X: y\\r\\n%.0s' {1..4000})\r\n
+405 POST /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 20000\r\n\r\n$long
+405 POST /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n4e20\r\n$long\r\n0\r\n\r\n
+405 DELETE / HTTP/1.0\r\n\r\n
+405 CONNECT / HTTP/1.0\r\nHost: a\r\n\r\n
+200 GET /metrics HTTP/1.0\r\n\r\n
+404 GET http://elsewhere/metrics HTTP/1.0\r\n\r\n
+- GET /metrics HTTP/1.1\r\n\r\n
+400 POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n
+400 POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n
+- POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999999\r\n\r\n
+- POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcde
+- POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n
+- GET /metrics\r\n
+- GET /metrics HTTP/9.9\r\nHost: a\r\n\r\n
+- GET /metrics HTTP/1.1\nHost: a\n\n
+- GET\r\n\r\n
+- $tls
+- \x00\x00\x00\x00\r\n\r\n
+- GET /metrics\x00/../../etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n
+- GET /%00%ff%zz/../metrics HTTP/1.1\r\nHost: a\r\nAccept: \xff\xfe;q=;;,,,\r\n\r\n
+- \r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost : a\r\n folded\r\n\r\n
+END
+}
+
+@test "odd, oversized and unfinished requests get an error or nothing, and hurt nobody" {
+    start_stressed
+    watch neighbour --pause=0.01
+    run "$client" odd "$tcp" < <(odd_requests)
+    echo "$output"
+    [ "$status" -eq 0 ]
+    "$client" rubbish "$tcp" $((20 * scale))
+    was_served neighbour
+    eventually scraped_is smx_agent_http_connections 1
+    ends_well
+}
+
+@test "requests in a pipeline are answered one after the other" {
+    start_stressed
+    for _ in $(seq $((500 * scale))); do
+        printf 'GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n'
+    done >"$scratch/pipeline"
+    printf 'GET /health/live HTTP/1.0\r\n\r\n' >>"$scratch/pipeline"
+    "$client" send "$tcp" <"$scratch/pipeline" >"$scratch/answers"
+    [ "$(grep -c '^live' "$scratch/answers")" -eq $((500 * scale + 1)) ]
+}
+
+@test "two hundred scrape at once and each gets everything" {
+    local turn
+    start crowd "$build/tests/crowd" "$SMX_DIR" 0 1 2000
+    eventually file_says "$scratch/crowd.out" ready
+    start_stressed
+    for turn in $(seq "$scale"); do
+        run "$client" burst "$tcp" 200
+        echo "# $output" >&3
+        [ "$status" -eq 0 ]
+        [[ $output == "scrapes=200 "* ]]
+    done
+    ends_well
+}
+
+# Two scrapes, one after the other, are the same bytes; else they would count each other.
+shares_a_scrape() {
+    agent_get /metrics >"$scratch/first"
+    agent_get /metrics >"$scratch/second"
+    cmp -s "$scratch/first" "$scratch/second"
+}
+
+@test "scrapers that stop reading hold bounded memory and keep nobody out" {
+    start crowd "$build/tests/crowd" "$SMX_DIR" 0 1 100000
+    eventually file_says "$scratch/crowd.out" ready
+    start_stressed
+    watch neighbour --pause=0.3
+    hold stalled stall "$tcp" $((100 * scale)) --from=127.0.0.2 --pause=0.03
+    eventually shares_a_scrape
+    echo "# with them: $(memory_kib) KiB" >&3
+    [ "$(memory_kib)" -le 262144 ] # a body of 5.4 MB for each would be 540 MB
+    was_served neighbour
+    stop stalled
+    eventually scraped_is smx_agent_http_connections 1
+    echo "# without them: $(memory_kib) KiB" >&3
+    [ "$(memory_kib)" -le 102400 ]
+    ends_well
+}
+
+# ask PATH: on descriptor 7, a connection that is kept. Prints the answer.
+ask() {
+    local line length
+    printf 'GET %s HTTP/1.1\r\nHost: a\r\n\r\n' "$1" >&7
+    while read -r -t 10 line <&7 && [[ $line != $'\r' ]]; do
+        echo "${line%$'\r'}"
+        [[ $line != Content-Length:* ]] || length=$(tr -dc 0-9 <<<"$line")
+    done
+    head -c "$length" <&7
+}
+
+# The number that the next descriptor will have.
+first_free() {
+    local n=0
+    while [[ -e /proc/${pids[agent]}/fd/$n ]]; do
+        n=$((n + 1))
+    done
+    echo "$n"
+}
+
+only_asked() {
+    [[ $(ask /metrics) == *$'\nsmx_agent_http_connections 1\n'* ]]
+}
+
+@test "without descriptors it neither spins nor lies, and it recovers" {
+    local before limit
+    start_puppet shop shop
+    tell shop "counter orders_total 41"
+    start_stressed
+    eventually scraped_is orders_total 41
+    exec 7<>"/dev/tcp/${tcp/://}"
+    eventually only_asked
+    limit=$(prlimit --pid "${pids[agent]}" --nofile --output SOFT --noheadings)
+    prlimit --pid "${pids[agent]}" --nofile="$(first_free):"
+
+    # What it knew it still serves, but it says that it could not look.
+    [[ $(ask /health/ready) == *'503 Service'* ]]
+    [[ $(ask /health) == *'"status": "unavailable"'*'Too many open files'* ]]
+    [[ $(ask /metrics) == *$'\norders_total{app="shop"} 41' ]]
+    exec 7>&-
+
+    hold many half "$tcp" 50
+    before=$(cpu_ticks)
+    sleep 2 # the measure, not a wait
+    echo "# $(($(cpu_ticks) - before)) ticks of 200 with 50 at the door" >&3
+    [ $(($(cpu_ticks) - before)) -lt 50 ]
+    prlimit --pid "${pids[agent]}" --nofile="$limit:"
+    eventually agent_get /-/ready
+    scraped_is orders_total 41
+    stop many
+    ends_well
+}
+
+@test "segments past what descriptors allow are left out, named and counted" {
+    start crowd "$build/tests/crowd" "$SMX_DIR" 0 50 1
+    eventually file_says "$scratch/crowd.out" ready
+    start_stressed prlimit --nofile=128:128
+    watch neighbour --from=127.0.0.2
+    agent_get /metrics | grep -qx 'smx_agent_segments{state="served"} 36'
+    scraped_is smx_agent_left_out_segments 14
+    agent_get /health | jq -e '.status == "degraded" and .components.agent.segments_left_out == 14'
+    [ "$(grep -c 'more than the agent looks at' "$scratch/agent.err")" -eq 14 ]
+    hold many open "$tcp" 100
+    agent_get /-/ready
+    [ "$(descriptors)" -le 128 ]
+    rm "$SMX_DIR"/crowd[0-2]?.v1.smx
+    eventually scraped_is smx_agent_left_out_segments 0
+    agent_get /metrics | grep -qx 'smx_agent_segments{state="served"} 30'
+    agent_get /health | jq -e '.status == "ok"'
+    [ "$(grep -c 'more than the agent looks at' "$scratch/agent.err")" -eq 14 ]
+    stop many
+    was_served neighbour
+    ends_well
+}
+
+@test "five hundred segments appear and vanish" {
+    local turn i before
+    start_puppet shop shop
+    tell shop "counter orders_total 41"
+    start_stressed
+    before=$(descriptors)
+    watch neighbour --pause=0.02
+    for turn in $(seq "$scale"); do
+        for i in {0..9}; do
+            start "crowd$i" "$build/tests/crowd" "$SMX_DIR" $((i * 50)) 50 3
+        done
+        eventually scraped_is smx_agent_segments 501
+        [ "$(scraped smx_segment_processes)" -eq 501 ]
+        for i in {0..9}; do
+            stop "crowd$i" KILL
+        done
+        eventually scraped_is smx_segment_processes 1
+        find "$SMX_DIR" -name 'crowd*' -delete
+        eventually scraped_is smx_agent_segments 1
+    done
+    was_served neighbour
+    scraped_is orders_total 41
+    eventually descriptors_are "$before"
+    ends_well
+}
+
+@test "killed at any moment and started again on its port, no total goes down" {
+    local turn
+    start crowd "$build/tests/crowd" "$SMX_DIR" 0 3 300
+    eventually file_says "$scratch/crowd.out" ready
+    # No port of those that the kernel gives to clients, while there is no agent.
+    tcp=127.0.0.1:$((21500 + RANDOM % 100))
+    start_stressed
+    watch neighbour --forgive=cut --pause=0.005
+    watch other --forgive=cut --pause=0.005
+    for turn in $(seq $((6 * scale))); do
+        sleep "0.$((RANDOM % 30 + 10))" # any moment
+        stop agent KILL
+        start_stressed
+    done
+    was_served neighbour
+    was_served other
+    scraped_is smx_agent_segments 3
+    ends_well
+}
+
+@test "SIGHUP under load changes nothing, SIGTERM ends it when all that has begun is answered" {
+    local turn
+    start crowd "$build/tests/crowd" "$SMX_DIR" 0 1 10000
+    eventually file_says "$scratch/crowd.out" ready
+    start_stressed
+    for turn in $(seq "$scale"); do
+        watch one --forgive=closed
+        watch two --forgive=closed
+        hold bad drip "$tcp" 20
+        for _ in 1 2 3 4 5; do
+            eventually scraped_reaches smx_agent_scrapes_total \
+                $(($(scraped smx_agent_scrapes_total) + 4))
+            kill -HUP "${pids[agent]}"
+        done
+        stop bad
+        ends_well
+        was_served one
+        was_served two
+        start_stressed
+    done
+}

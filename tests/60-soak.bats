@@ -1,0 +1,171 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# 60-soak.bats - smx-agent under everything at once, round after round: scrapes of every format by
+# the thousand, applications that come, are killed and vanish, clients that stall, drip, idle and
+# reset, health checks. After each round, when all of them are gone, it must hold as much memory and
+# as many descriptors as after the others.
+#
+# 9 rounds, times SMX_TEST_SCALE, which take some 20 seconds; or as many as go in SMX_SOAK_SECONDS,
+# and then it rests four times as long as it works, so that an hour of it does no harm. What it has
+# measured goes to SMX_SOAK_LOG, too: seconds, scrapes, KiB, descriptors.
+
+load support/live
+
+bats_require_minimum_version 1.5.0
+
+# What memory may grow by for each scrape, and the scrapes there must be to judge by: a leak of 100
+# bytes a scrape is found. However many there are, it may not grow by more than a MiB.
+most_bytes=50
+least_scrapes=8000
+
+setup() {
+    live_setup
+    # Without the sanitizer's quarantine, which grows as freed memory passes through it.
+    export ASAN_OPTIONS=quarantine_size_mb=0:thread_local_quarantine_size_kb=0:exitcode=23
+    client=$BATS_TEST_DIRNAME/support/client.py
+    address=unix:$scratch/agent.sock
+    scrapes=700 # of each format, in a round
+}
+
+teardown() {
+    live_teardown
+}
+
+# wrk has no unix: sockets.
+start_soaked_agent() {
+    start agent "$@" "$bin/smx-agent" --segments.dir="$SMX_DIR" \
+        --web.listen-address=127.0.0.1:0 --web.listen-address="$address" \
+        --sandbox="${sandbox-auto}"
+    eventually agent_get /-/ready
+    tcp=$(sed -n 's/.*address=\(127\.0\.0\.1:[0-9]*\).*/\1/p' "$scratch/agent.err" | head -n 1)
+}
+
+in_base_state() {
+    [[ $(scraped smx_agent_http_connections) == 1 && $(scraped smx_agent_segments) == 1 ]]
+}
+
+# many_scrapes N ACCEPT: at least so many.
+many_scrapes() {
+    local enough=$(($(scraped smx_agent_scrapes_total) + $1))
+    start wrk wrk --threads 1 --connections 4 --duration 10m --header "Accept: $2" \
+        "http://$tcp/metrics"
+    eventually scraped_reaches smx_agent_scrapes_total "$enough"
+    stop wrk INT
+    grep -q Requests/sec "$scratch/wrk.out"
+    ! grep -E 'Socket errors|Non-2xx' "$scratch/wrk.out"
+}
+
+scraped_reaches() {
+    [[ $(scraped "$1") -ge $2 ]]
+}
+
+# What happens in a round; nothing of it is left at its end.
+round() {
+    local what
+    start crowd "$build/tests/crowd" "$SMX_DIR" 1 20 20
+    for what in open half stall drip; do
+        start "$what" "$client" hold "$what" "$tcp" 20 --from=127.0.0.2
+    done
+    start watch "$client" watch "$address" --pause=0.02
+    for what in crowd open half stall drip; do
+        eventually test -s "$scratch/$what.out"
+    done
+    eventually scraped_is smx_agent_segments 21
+    for what in text/plain application/openmetrics-text \
+        'application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited'; do
+        many_scrapes "$scrapes" "$what"
+    done
+    "$client" reset "$tcp" 20
+    printf 'rubbish\r\n\r\n' | "$client" send "$tcp" >"$scratch/rubbish.out"
+    for what in / /health /health/live /health/ready /nothing; do
+        curl -s -o "$scratch/page" --unix-socket "$scratch/agent.sock" "http://agent$what"
+    done
+    stop crowd KILL
+    rm "$SMX_DIR"/crowd{?,??}.v1.smx
+    for what in open half stall drip; do
+        stop "$what"
+    done
+    stop watch
+    [ "$ended" -eq 0 ]
+    eventually in_base_state
+}
+
+# goes_on ROUNDS: after so many.
+goes_on() {
+    if [[ ${SMX_SOAK_SECONDS-} ]]; then
+        [[ $SECONDS -lt $SMX_SOAK_SECONDS ]]
+    else
+        [[ $1 -lt $((9 * ${SMX_TEST_SCALE:-1})) ]]
+    fi
+}
+
+# A line of what the agent holds: seconds, scrapes, KiB of memory, descriptors.
+measure() {
+    local pid=$1
+    echo "$SECONDS $(scraped smx_agent_scrapes_total)" \
+        "$(awk '/^RssAnon/ { print $2 }' "/proc/$pid/status")" "$(ls "/proc/$pid/fd" | wc -l)"
+}
+
+# Judge those lines, without the first tenth, while buffers still find their size: the least memory
+# of the last third against that of the first, and every count of descriptors.
+is_flat() {
+    tail -n "+$(($(wc -l <"$1") / 10 + 2))" "$1" |
+        awk -v most="$most_bytes" -v least="$least_scrapes" '
+        function lowest(from, to,   i, low) {
+            for (i = low = from; i <= to; i++) if (kib[i] < kib[low]) low = i
+            return kib[low]
+        }
+        { scrapes[NR] = $2; kib[NR] = $3; if (NR == 1) fds = $4; if ($4 != fds) others++ }
+        END {
+            third = int(NR / 3)
+            grown = lowest(NR - third + 1, NR) - lowest(1, third)
+            between = scrapes[NR - third + 1] - scrapes[third]
+            allowed = between * most / 1024 < 1024 ? between * most / 1024 : 1024
+            printf "%d rounds, %d scrapes, %d KiB: %d KiB more over %d scrapes, %d are allowed;" \
+                " %d descriptors, %d times others\n",
+                NR, scrapes[NR], kib[NR], grown, between, allowed, fds, others
+            exit !(third > 0 && grown <= allowed && between >= least && others == 0)
+        }'
+}
+
+@test "memory and descriptors are the same after every round" {
+    start_puppet base shop
+    tell base "counter orders_total 41"
+    start_soaked_agent
+    local pid=${pids[agent]} rounds=0 began
+    SECONDS=0
+    while goes_on "$rounds"; do
+        began=$SECONDS
+        round
+        measure "$pid" >>"$scratch/measured"
+        rounds=$((rounds + 1))
+        [[ ! ${SMX_SOAK_SECONDS-} ]] || sleep $(((SECONDS - began) * 4))
+    done
+    [[ ! ${SMX_SOAK_LOG-} ]] || cp "$scratch/measured" "$SMX_SOAK_LOG"
+    cat "$scratch/measured"
+    run is_flat "$scratch/measured"
+    echo "# $output" | tee /dev/fd/3
+    [ "$status" -eq 0 ]
+    scraped_is orders_total 41
+    stop agent
+    cat "$scratch/agent.err"
+    [ "$ended" -eq 0 ] # with ASan: no error, and nothing leaked
+}
+
+@test "valgrind finds no error and no leak after a round of everything" {
+    # It knows neither a program built with ASan nor its own descriptors from the program's.
+    ! grep -q __asan_init "$bin/smx-agent" || skip "built with ASan, which looks itself"
+    start_puppet base shop
+    tell base "counter orders_total 41"
+    # What valgrind does for itself the agent may not.
+    sandbox=off
+    start_soaked_agent valgrind --quiet --leak-check=full --error-exitcode=9 \
+        --errors-for-leak-kinds=definite,indirect,possible
+    scrapes=100
+    round
+    stop agent
+    cat "$scratch/agent.err"
+    [ "$ended" -eq 0 ]
+    ! grep -q '^==' "$scratch/agent.err"
+}
