@@ -451,6 +451,36 @@ static void what_there_is_no_place_for_is_counted_and_named_once(void **state)
     segments_free(few);
 }
 
+static void one_user_cannot_fill_the_table_for_all(void **state)
+{
+    struct fixture *f = *state;
+    char path[SEGWRITER_PATH_SIZE];
+    size_t n;
+    enum { MOST = 8, OF_ONE = 6, FILES = 12 };
+    if (geteuid() != 0) {
+        print_message("# needs root to give files away: not tested\n");
+        return;
+    }
+    struct segments *few = make_table_of(f, (const char *const[]){f->directory}, 1, MOST);
+    assert_int_equal(chmod(f->directory, 01777), 0);
+    for (int i = 0; i < FILES; i++) {
+        snprintf(path, sizeof path, "%s/flood%d.v1.smx", f->directory, i);
+        write_file(path, "");
+        assert_int_equal(chown(path, 12345, 12345), 0);
+    }
+    segments_update(few);
+    (void)segments_list(few, &n);
+    assert_int_equal(n, OF_ONE);
+    assert_int_equal(segments_left_out(few), FILES - OF_ONE);
+    write_segment(f->directory, "shop", 1, path);
+    assert_int_equal(chown(path, 12346, 12346), 0);
+    assert_int_equal(count_of(look(few, f->directory, "shop.v1.smx")), 1);
+    write_segment(f->directory, "till", 2, NULL);
+    assert_int_equal(count_of(look(few, f->directory, "till.v1.smx")), 2);
+    assert_int_equal(count_of(look(few, f->directory, "shop.v1.smx")), 1);
+    segments_free(few);
+}
+
 static void without_descriptors_what_was_found_stays(void **state)
 {
     struct fixture *f = *state;
@@ -579,6 +609,7 @@ int main(void)
         TEST(of_one_name_roots_or_our_own_is_served_before_a_strangers),
         TEST(of_hundreds_that_come_and_go_each_is_found_once),
         TEST(what_there_is_no_place_for_is_counted_and_named_once),
+        TEST(one_user_cannot_fill_the_table_for_all),
         TEST(without_descriptors_what_was_found_stays),
         TEST(a_directory_may_come_later_and_go_again),
         TEST(a_directory_that_is_a_link_or_a_file_is_refused),
