@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * 40-segments.c - which segment files the agent finds, opens, refuses and lets go; and that the
- * watch on the directories says when to look.
+ * 40-segments.c - which segment files the agent finds, opens, refuses and lets go.
  */
-#include "agent/segments/dirwatch.h"
 #include "agent/segments/segments.h"
 #include "support/scratch.h"
 #include "support/segwriter.h"
@@ -537,56 +535,6 @@ static void a_directory_that_is_a_link_or_a_file_is_refused(void **state)
     segments_free(odd);
 }
 
-static void count_change(void *context)
-{
-    ++*(unsigned *)context;
-}
-
-/* Turn until the watch says something, forget it, arm again. */
-static void expect_change(struct loop *loop, struct dirwatch *watch, unsigned *changes)
-{
-    uint64_t end = loop_now_ns() + UINT64_C(10000000000);
-    while (*changes == 0 && loop_now_ns() < end)
-        assert_int_equal(loop_turn(loop, 100000000), 0);
-    assert_true(*changes > 0);
-    assert_int_equal(dirwatch_arm(watch), 0);
-    assert_int_equal(loop_turn(loop, 0), 0);
-    *changes = 0;
-}
-
-static void the_watch_tells_of_files_and_of_directories_that_come_level_by_level(void **state)
-{
-    struct fixture *f = *state;
-    struct loop *loop = NULL;
-    struct dirwatch *watch = NULL;
-    unsigned changes = 0;
-    char deep[SEGWRITER_PATH_SIZE], path[SEGWRITER_PATH_SIZE];
-    snprintf(deep, sizeof deep, "%s//deep/", f->second);
-    assert_int_equal(loop_new(LOOP_AUTO, &loop), 0);
-    const char *const paths[] = {deep, f->directory};
-    assert_int_equal(dirwatch_new(loop, paths, 2, count_change, &changes, &watch), 0);
-    assert_int_equal(dirwatch_arm(watch), 0);
-
-    write_file(path_in(f, "unrelated"), "");
-    assert_int_equal(loop_turn(loop, 0), 0);
-    assert_int_equal(changes, 0);
-    assert_int_equal(mkdir(f->second, 0755), 0);
-    expect_change(loop, watch, &changes);
-    assert_int_equal(mkdir(deep, 0755), 0);
-    expect_change(loop, watch, &changes);
-    write_segment(deep, "shop", 1, path);
-    expect_change(loop, watch, &changes);
-    assert_int_equal(unlink(path), 0);
-    expect_change(loop, watch, &changes);
-    assert_int_equal(rmdir(deep), 0);
-    expect_change(loop, watch, &changes);
-    write_segment(f->directory, "till", 1, NULL);
-    expect_change(loop, watch, &changes);
-
-    dirwatch_free(watch);
-    loop_free(loop);
-}
-
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -613,7 +561,6 @@ int main(void)
         TEST(without_descriptors_what_was_found_stays),
         TEST(a_directory_may_come_later_and_go_again),
         TEST(a_directory_that_is_a_link_or_a_file_is_refused),
-        TEST(the_watch_tells_of_files_and_of_directories_that_come_level_by_level),
     };
     return RUN_TESTS(tests);
 }
