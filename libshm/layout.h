@@ -46,8 +46,8 @@
  *   2050    2046  labels            C       constant labels: (len u16, name, len u16, value)*
  *
  * A record of the registry (family, series) starts with next, hash, kind, size. It is filled in,
- * then published by a release CAS of its bucket's head, or of a predecessor's `next` from 0.
- * Records never move, and never leave a chain.
+ * `size` last, then published by a release CAS of its bucket's head, or of a predecessor's `next`
+ * from 0. Records never move, and never leave a chain.
  *
  * The reader: pread the header and check it; pread `published`, and if it moved, the bucket heads
  * and from them every record, checking each, into private memory; pread the rows of the cells that
@@ -57,17 +57,27 @@
  *  1. A byte is written only below `reserved_to`, where fallocate succeeded before.
  *  2. A record reachable from the hash table is complete; its fields but next, state and counts
  *     never change again. Anything else in the file may be debris: for each killed process, and
- *     each one that lost a race, the bytes of one registration at most.
+ *     each one that lost a race, the bytes of one registration at most. `size` is stored last:
+ *     where it is not 0 all of the record is there.
  *  3. A row of index < rows receives plain adds inside rseq by threads on that CPU, and nothing
  *     else; every other row only atomic adds. (A histogram row's minimum and maximum: only CAS.)
  *  4. A cell belongs to one series for ever and starts as zero.
- *  5. A slot is LIVE only while the process that its state names holds a write lock on byte
- *     SMX__LOCK_AT + slot. States move by CAS; a generation is the one
- *     before plus 1, and 2 after SMX__LAST_GENERATION.
+ *  5. A process occupies a slot while the state is LIVE with its pid and it holds a write lock on
+ *     byte SMX__LOCK_AT + slot. It makes the state LIVE with the lock held; without a lock that is
+ *     what a dead process left. States move by CAS; a generation is the one before plus 1, and 2
+ *     after SMX__LAST_GENERATION, so that no two occupants have the same.
  *  6. A gauge cell counts only while its owner word is that of the occupant of its row's slot.
- *     owner and value first change together, by a 16-byte CAS.
+ *     owner and value first change together, by a 16-byte CAS; then the value alone, by the owner.
+ *     (Who lost its lock with a descriptor that its host closed may do so once too often.)
  *  7. hist descriptors never change after their family is published.
  *  8. A directory entry always names a completely initialised segment.
+ *  9. `published` has moved, since a series came to be or was last shown, before its state says
+ *     ANNOUNCED: a reader that has read all that `published` told of shows it.
+ * 10. A directory entry leads to the same file as long as a process holds it that has a slot of it,
+ *     or has it mapped. (Not where somebody else's read locks keep openers from SMX__LOCK_OPEN.)
+ *
+ * tests/models checks 1, 2, 4, 5, 6, 8, 9 and 10 of libshm's steps, in any order of any processes,
+ * with a SIGKILL anywhere.
  *
  * A process that writes does not rely on them: another one may have damaged what it finds. It takes
  * the header's constant numbers once, checked; makes an address of an offset only where it knows
@@ -157,7 +167,7 @@ struct smx__record {
     uint32_t hash; /* C: of the key, by hash_seed */
     uint16_t kind;
     uint16_t reserved0;
-    uint32_t size; /* bytes of the record with its strings, a multiple of 8 */
+    uint32_t size; /* bytes of the record with its strings, a multiple of 8; stored last, release */
 };
 
 /* The values of `type`, `mode` are those of enum smx_type and enum smx_mode in <smx/smx.h>. */
@@ -187,13 +197,16 @@ struct smx__family {
 /* Cells that are smaller than a row are handed out from an extent that many series share. */
 enum smx__cells { SMX__CELLS_COUNTER, SMX__CELLS_GAUGE, SMX__CELLS_LAST };
 
-/* A series is announced once `published` moved after it became visible. */
-enum { SMX__HIDDEN = 1, SMX__ANNOUNCED = 2 };
+/* state of a series: flags, and a count of its removals, by which a CAS sees that there was one. */
+#define SMX__HIDDEN    1u
+#define SMX__ANNOUNCED 2u /* invariant 9; a lookup that finds neither flag announces */
+#define SMX__FLAGS     3u
+#define SMX__REMOVAL   4u
 
 struct smx__series {
     struct smx__record record; /* key: the family's ref and the label values */
     uint32_t family;           /* ref */
-    uint32_t state;            /* A: relaxed; `published` moves with release after it */
+    uint32_t state;            /* A: CAS; `published` moves with release after it */
     uint64_t cell;             /* offset of row 0's cell */
     uint64_t baseline;         /* reserved for reset: 0 */
     /* then n_labels values, each with a NUL and zeros up to a multiple of 8; none for the overflow

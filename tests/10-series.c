@@ -7,6 +7,7 @@
 #include "support/scratch.h"
 #include "support/tap.h"
 
+#include <smx/reader.h>
 #include <smx/scope.h>
 
 #include <errno.h>
@@ -92,6 +93,34 @@ static void a_removed_series_comes_back_with_its_value(void **state)
     published = segment->header->published;
     (void)numbered(family, 1);
     assert_true(segment->header->published == published);
+}
+
+/* One lookup is about to mark the series, which it has announced. Meanwhile the series is removed,
+ * and shown by another lookup, which is killed before it announces it. */
+static void a_late_mark_does_not_hide_a_removal_from_readers(void **state)
+{
+    (void)state;
+    smx_reader *reader;
+    smx_segment *own = open_small("late", 0);
+    smx_family family =
+        smx_counter_family(own, &(struct smx_metric){.name = "l_total", .labels = {"n"}}, NULL);
+    (void)numbered(family, 1);
+    assert_int_equal(smx_reader_open(smx_path(own), &reader, NULL), 0);
+    assert_int_equal(smx_reader_update(reader, NULL), 0);
+    struct smx__series *series =
+        (struct smx__series *)(void *)((char *)own->header +
+                                       smx_reader_family(reader, 0)->series[0].id);
+    uint32_t announced = series->state & ~SMX__FLAGS;
+    assert_int_equal(smx_series_remove(family, SMX_VALUES("1")), 0);
+    assert_int_equal(smx_reader_update(reader, NULL), 0);
+    assert_int_equal(smx_reader_info(reader)->n_series, 1); /* the overflow series */
+    series->state &= ~SMX__FLAGS;
+    if (series->state == announced)
+        series->state |= SMX__ANNOUNCED;
+    (void)numbered(family, 1);
+    assert_int_equal(smx_reader_update(reader, NULL), 0);
+    assert_int_equal(smx_reader_info(reader)->n_series, 2);
+    smx_reader_close(reader);
 }
 
 static void wrong_values_give_a_handle_that_swallows(void **state)
@@ -272,6 +301,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_cap_sends_what_is_past_it_to_one_overflow_series),
         cmocka_unit_test(a_removed_series_comes_back_with_its_value),
+        cmocka_unit_test(a_late_mark_does_not_hide_a_removal_from_readers),
         cmocka_unit_test(wrong_values_give_a_handle_that_swallows),
         cmocka_unit_test(label_values_of_every_length_are_kept_whole),
         cmocka_unit_test(a_used_up_budget_crashes_nothing_and_is_counted),

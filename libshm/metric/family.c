@@ -191,9 +191,9 @@ static void write_overflow(struct smx_segment *segment, struct smx__draft *d, co
 {
     struct smx__series *series = smx__at(segment, p->overflow);
     series->record.kind = SMX__RECORD_SERIES;
-    series->record.size = sizeof *series;
     series->family = smx__ref(p->record);
     series->cell = p->cell;
+    smx__record_complete(&series->record, sizeof *series);
     SMX__CRASH_POINT("overflow.filled");
     d->family.overflow = p->overflow;
 }
@@ -214,11 +214,11 @@ static int write_family(struct smx_segment *segment, struct smx__draft *d, uint3
     struct smx__family *family = smx__at(segment, p.record);
     *family = d->family;
     SMX__CRASH_POINT("family.fields");
-    family->record = (struct smx__record){
-        .hash = hash, .kind = SMX__RECORD_FAMILY, .size = (uint32_t)(p.overflow - p.record)};
+    family->record = (struct smx__record){.hash = hash, .kind = SMX__RECORD_FAMILY};
     if (!family->max_series)
         family->max_series = segment->header->max_series;
     pack(d, (char *)(family + 1));
+    smx__record_complete(&family->record, p.overflow - p.record);
     SMX__CRASH_POINT("family.texts");
     *at = p.record;
     return 0;

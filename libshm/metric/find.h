@@ -46,6 +46,12 @@ SMX__HOT bool smx__wanted_shape(const struct smx__wanted *w, const struct smx__r
     return shape == w->shape && series->family == w->family;
 }
 
+/* Whether readers know of a series in this state, and are to show it. */
+SMX__HOT bool smx__is_announced(uint32_t state)
+{
+    return (state & SMX__FLAGS) == SMX__ANNOUNCED;
+}
+
 /* Where a series' record says its cells lie. */
 SMX__HOT uint64_t smx__series_cell(const struct smx__series *series)
 {

@@ -48,6 +48,15 @@ smx__registry_walk(struct smx_segment *segment, const struct smx__key *key, uint
     return NULL;
 }
 
+/* A record has got its content. The size comes last, since a reader that copies a block of records
+ * may have passed by one that is not complete before it comes to the link that publishes it: with a
+ * size of 0 it is unsound, and read again. */
+static inline void smx__record_complete(struct smx__record *record, uint64_t size)
+{
+    /* Release: pairs with the reader's pread(2), which copies upwards. */
+    __atomic_store_n(&record->size, (uint32_t)size, __ATOMIC_RELEASE);
+}
+
 /* Tell readers that the names have changed. */
 static inline void smx__announce(const struct smx_segment *segment)
 {

@@ -12,6 +12,9 @@
 
 #include <errno.h>
 
+/* Compare-and-swap loops give up after this many defeats: each means that another one succeeded. */
+enum { MAX_TRIES = 1000 };
+
 /* The values asked for. */
 struct asked {
     struct smx__wanted wanted;
@@ -91,10 +94,11 @@ static int write_series(struct smx_segment *segment, const struct smx__known *kn
         text += smx__padded(w->strings[i]);
     }
     SMX__CRASH_POINT("series.values");
-    series->record = (struct smx__record){
-        .hash = w->wanted.hash, .kind = SMX__RECORD_SERIES, .size = (uint32_t)size};
+    series->record.hash = w->wanted.hash;
+    series->record.kind = SMX__RECORD_SERIES;
     series->family = w->wanted.family;
     series->cell = cell;
+    smx__record_complete(&series->record, size);
     return 0;
 }
 
@@ -135,7 +139,7 @@ static struct smx__series *create(struct smx_segment *segment, const struct smx_
         return overflow(segment, known, SMX_LOST_DAMAGED);
     /* Counted last, by the winner alone: counting first makes the losers of this race, and whoever
      * is killed in between, use up the cap. So it is passed by one for each thread that is at
-     * this point at the same time, at most. */
+     * this point at the same time, or was killed at it, at most. */
     if (published == smx__at(segment, at)) {
         __atomic_fetch_add(&shared->n_series, 1, __ATOMIC_RELEASE);
         SMX__CRASH_POINT("series.counted");
@@ -145,20 +149,42 @@ static struct smx__series *create(struct smx_segment *segment, const struct smx_
 
 /* A series that is hidden, or that nobody has announced yet (its maker may have been killed): make
  * it known. It is visible before it is announced, and announced before it is marked as that:
- * whoever is killed in between leaves the rest to the next one. */
+ * whoever is killed in between leaves the rest to the next one. Marked only if it is as it was
+ * announced: or else a removal in between, undone by one who is killed then, would go unsaid. */
 static void show(const struct smx_segment *segment, struct smx__series *series)
 {
-    uint32_t visible = 0;
     /* Relaxed: readers see it through `published`, which moves with release. */
-    __atomic_store_n(&series->state, visible, __ATOMIC_RELAXED);
-    SMX__CRASH_POINT("show.visible");
-    smx__announce(segment);
-    SMX__CRASH_POINT("show.announced");
-    /* Release: who finds the mark announces nothing, so it comes last. If the series was hidden
-     * again meanwhile, it stays so. */
-    (void)__atomic_compare_exchange_n(&series->state, &visible, SMX__ANNOUNCED, false,
-                                      __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+    uint32_t seen = __atomic_load_n(&series->state, __ATOMIC_RELAXED);
+    for (int tries = 0; !smx__is_announced(seen) && tries < MAX_TRIES; tries++) {
+        const uint32_t visible = seen & ~SMX__FLAGS;
+        if (seen != visible && !__atomic_compare_exchange_n(&series->state, &seen, visible, false,
+                                                            __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+            continue;
+        SMX__CRASH_POINT("show.visible");
+        smx__announce(segment);
+        SMX__CRASH_POINT("show.announced");
+        seen = visible;
+        /* Release: who finds the mark announces nothing (invariant 9). */
+        if (__atomic_compare_exchange_n(&series->state, &seen, visible | SMX__ANNOUNCED, false,
+                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+            break;
+    }
     SMX__CRASH_POINT("show.marked");
+}
+
+static void hide(const struct smx_segment *segment, struct smx__series *series)
+{
+    uint32_t seen = __atomic_load_n(&series->state, __ATOMIC_RELAXED);
+    for (int tries = 0; tries < MAX_TRIES; tries++) {
+        uint32_t hidden = (seen & ~SMX__FLAGS) + SMX__REMOVAL + SMX__HIDDEN;
+        /* Relaxed: as in show(). */
+        if (__atomic_compare_exchange_n(&series->state, &seen, hidden, false, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED))
+            break;
+    }
+    SMX__CRASH_POINT("remove.hidden");
+    smx__announce(segment);
+    SMX__CRASH_POINT("remove.done");
 }
 
 /* Find the series, or create it, unless its chain is broken: then every lookup would leave one more
@@ -193,7 +219,7 @@ void *smx__series_make(smx_family handle, const char *const values[], enum smx_t
     errno = saved;
     if (!series)
         return NULL;
-    if (__atomic_load_n(&series->state, __ATOMIC_RELAXED) != SMX__ANNOUNCED)
+    if (!smx__is_announced(__atomic_load_n(&series->state, __ATOMIC_RELAXED)))
         show(handle.segment, series);
     void *cell = smx__known_cell(handle.segment, known, smx__series_cell(series));
     if (!cell)
@@ -210,10 +236,6 @@ int smx_series_remove(smx_family handle, const char *const values[])
     struct smx__series *series = walk(handle.segment, &w, 0, &broken);
     if (!series)
         return -ENOENT;
-    /* Relaxed: as in show(). */
-    __atomic_fetch_or(&series->state, SMX__HIDDEN, __ATOMIC_RELAXED);
-    SMX__CRASH_POINT("remove.hidden");
-    smx__announce(handle.segment);
-    SMX__CRASH_POINT("remove.done");
+    hide(handle.segment, series);
     return 0;
 }

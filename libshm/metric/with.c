@@ -39,7 +39,7 @@ SMX__HOT void *find(smx_family family, const char *const values[], enum smx_type
     const struct smx__key wanted = {key.words.hash, key.wanted.size, same_words, &key};
     const struct smx__series *series = (const struct smx__series *)(const void *)smx__registry_walk(
         family.segment, &wanted, 0, NULL);
-    if (!series || __atomic_load_n(&series->state, __ATOMIC_RELAXED) != SMX__ANNOUNCED)
+    if (!series || !smx__is_announced(__atomic_load_n(&series->state, __ATOMIC_RELAXED)))
         return NULL;
     uint64_t cell = smx__series_cell(series);
     if (__builtin_expect(smx__cell_number(cell, type) >=

@@ -53,6 +53,15 @@ static int is_locked(const struct asker *asker, const struct smx__slot *slot, ui
     return !comparable || (uint64_t)lock.l_pid == (slot->state & 0xffffffffu) >> 8;
 }
 
+/* Whether a slot's state, at this offset, still is as it was: or else the lock may be that of who
+ * came after, since the table was read all at once. */
+static bool is_as_before(struct smx__source *file, uint64_t at, uint64_t state)
+{
+    uint64_t now;
+    return smx__source_read(file, at + offsetof(struct smx__slot, state), &now, sizeof now) == 0 &&
+           now == state;
+}
+
 static bool is_claimed(const struct smx__slot *slot)
 {
     return (slot->state & 0xff) == SMX__SLOT_LIVE && slot->state >> 32 >= SMX__FIRST_GENERATION;
@@ -125,7 +134,7 @@ int smx__processes_read(struct smx__processes *processes, struct smx__source *fi
             if (live < 0)
                 result = live;
             else
-                add_process(processes, slot, i, live);
+                add_process(processes, slot, i, live && is_as_before(file, at, slot->state));
         }
     }
     return result;

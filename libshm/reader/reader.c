@@ -184,11 +184,13 @@ static int read_header(struct smx_reader *reader, struct smx__header *header, st
 
 /* Read the names. A record that is published meanwhile may lie beyond what the header had as
  * allocated, or in a block that was read before it was written, and then looks unsound: what has
- * errors is read again, with a new header, as long as there is movement. Bounded, for whoever
- * damages a file may keep it moving. */
+ * errors is read again, with a new header, as long as there is movement in that or in what was
+ * found. Bounded, for whoever damages a file may keep it moving. */
 static int read_registry(struct smx_reader *reader, struct smx__header *header, struct stat *st,
                          struct smx__registry **out, struct smx_diag *diag)
 {
+    uint64_t errors_before = 0;
+    size_t n_before = 0;
     for (int tries = 0;; tries++) {
         struct smx__registry *registry;
         struct smx__header next;
@@ -197,14 +199,17 @@ static int read_registry(struct smx_reader *reader, struct smx__header *header, 
             (void)smx__fail(diag, result, "%s: %s", reader->path, smx_strerror(result));
             return result;
         }
-        if (errors_of(registry) == 0 || tries == REREADS) {
+        const uint64_t errors = errors_of(registry);
+        if (errors == 0 || tries == REREADS) {
             *out = registry;
             return 0;
         }
         result = read_header(reader, &next, st, diag);
         /* Once in any case: a record is seen before `published` moves. */
-        bool moved =
-            tries == 0 || next.allocated != header->allocated || smx__header_moved(&next, header);
+        bool moved = tries == 0 || errors != errors_before || registry->n_series != n_before ||
+                     next.allocated != header->allocated || smx__header_moved(&next, header);
+        errors_before = errors;
+        n_before = registry->n_series;
         if (result == 0 && !moved) {
             *out = registry;
             return 0;

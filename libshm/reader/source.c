@@ -171,20 +171,17 @@ static int cache_block(struct smx__cache *cache, uint64_t number, struct smx__ca
 
 int smx__cache_copy(struct smx__cache *cache, uint64_t at, void *to, size_t size)
 {
-    unsigned char *out = to;
-    while (size) {
-        struct smx__cache_block *block;
-        int result = cache_block(cache, at / BLOCK_SIZE, &block);
-        if (result != 0)
-            return result;
-        size_t from = at % BLOCK_SIZE;
-        if (from >= block->length)
-            return -EIO;
-        size_t n = block->length - from < size ? block->length - from : size;
-        memcpy(out, block->bytes + from, n);
-        out += n;
-        at += n;
-        size -= n;
-    }
+    size_t from = at % BLOCK_SIZE;
+    /* Not from two blocks: the one may have been read before these bytes were written, the other
+     * afterwards, and of what they hold the beginning alone says whether it is complete. */
+    if (size > BLOCK_SIZE - from)
+        return smx__source_read(cache->file, at, to, size);
+    struct smx__cache_block *block;
+    int result = cache_block(cache, at / BLOCK_SIZE, &block);
+    if (result != 0)
+        return result;
+    if (from + size > block->length)
+        return -EIO;
+    memcpy(to, block->bytes + from, size);
     return 0;
 }

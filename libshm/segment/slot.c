@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 /* Slots that are free as soon as their process' lock is gone; bytes to try for a hold. */
-enum { EXACT = 64, HOLD_TRIES = 64 };
+enum { EXACT = 64, HOLD_TRIES = 64, MAX_TRIES = 1000 };
 
 static uint64_t state_word(uint32_t generation, uint64_t pid, uint64_t phase)
 {
@@ -124,8 +124,10 @@ void smx__fd_drop(int fd)
         close(fd);
 }
 
-/* The lock went with the descriptor that the host closed. Lock our slot again if nobody has taken
- * it meanwhile; else we have none, and the next gauge write or heartbeat claims one. */
+/* The lock may have gone with a descriptor of the file that the host closed, ours or another. Lock
+ * our slot, again, if nobody has taken it meanwhile; else we have none, and the next gauge write or
+ * heartbeat claims one. Who has asked for the lock just before we got it frees the slot behind our
+ * back, as it leaves: this shows when we look the next time. */
 static void regain(struct smx_segment *segment)
 {
     uint64_t word = __atomic_load_n(&segment->proc->word, __ATOMIC_RELAXED);
@@ -133,15 +135,18 @@ static void regain(struct smx_segment *segment)
     if (!slot)
         return;
     int64_t at = SMX__LOCK_AT + (slot - slot_table(segment));
-    bool locked = smx__lock_byte(segment->fd, at, F_WRLCK) == 0;
+    /* Where locks are not to be asked for any more (a sandbox), those that there are stand. */
+    int error = smx__lock_byte(segment->fd, at, F_WRLCK);
     SMX__CRASH_POINT("slot.regaining");
     /* Acquire: pairs with the CAS of whoever claims: it comes before the claimer's try to lock. */
     uint64_t state = __atomic_load_n(&slot->state, __ATOMIC_ACQUIRE);
-    if (locked && state >> 32 == word >> 32 && state_phase(state) == SMX__SLOT_LIVE)
+    if (error != -EAGAIN && state >> 32 == word >> 32 && state_phase(state) == SMX__SLOT_LIVE)
         return;
-    if (locked)
+    /* Not if another thread has closed the segment meanwhile, and perhaps claimed again. */
+    if (__atomic_compare_exchange_n(&segment->proc->word, &word, 0, false, __ATOMIC_RELAXED,
+                                    __ATOMIC_RELAXED) &&
+        !error)
         (void)smx__lock_byte(segment->fd, at, F_UNLCK);
-    __atomic_store_n(&segment->proc->word, 0, __ATOMIC_RELAXED);
 }
 
 bool smx__fd_check(struct smx_segment *segment)
@@ -203,6 +208,33 @@ static void uncover(struct smx__header *h, uint32_t index)
             return;
 }
 
+static uint32_t next_generation(uint64_t state)
+{
+    uint32_t next = (uint32_t)(state >> 32) + 1;
+    return next < SMX__FIRST_GENERATION || next > SMX__LAST_GENERATION ? SMX__FIRST_GENERATION
+                                                                       : next;
+}
+
+/* With the slot's lock held: enter ourselves. Whoever has claimed the slot after us fails at the
+ * lock, and so is overruled: if both left, as many processes as slots might not all get one. Gives
+ * the generation; 0 if the slot is another copy's of libshm in this process, whose lock ours is. */
+static uint32_t occupy(struct smx__slot *slot, uint64_t claiming, const struct claimer *me)
+{
+    uint64_t seen = claiming;
+    uint32_t generation = (uint32_t)(claiming >> 32);
+    for (int tries = 0; tries < MAX_TRIES; tries++) {
+        /* Release: pairs with the reader's acquire of the state; the slot's fields are complete. */
+        if (__atomic_compare_exchange_n(&slot->state, &seen,
+                                        state_word(generation, me->pid, SMX__SLOT_LIVE), false,
+                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+            return generation;
+        if (state_phase(seen) == SMX__SLOT_LIVE && state_pid(seen) == me->pid)
+            return 0;
+        generation = next_generation(seen);
+    }
+    return 0;
+}
+
 /* Take one slot. True if it is ours now. */
 static bool take(struct smx_segment *segment, uint32_t index, const struct claimer *me)
 {
@@ -214,9 +246,7 @@ static bool take(struct smx_segment *segment, uint32_t index, const struct claim
     /* Another copy of libshm in this process is about to lock it; our lock would succeed too. */
     if (state_phase(seen) == SMX__SLOT_CLAIMING && state_pid(seen) == me->pid)
         return false;
-    uint32_t generation = (uint32_t)(seen >> 32) + 1;
-    if (generation < SMX__FIRST_GENERATION || generation > SMX__LAST_GENERATION)
-        generation = SMX__FIRST_GENERATION;
+    uint32_t generation = next_generation(seen);
     uncover(segment->header, index);
     SMX__CRASH_POINT("slot.uncovered");
     uint64_t claiming = state_word(generation, me->pid, SMX__SLOT_CLAIMING);
@@ -238,13 +268,9 @@ static bool take(struct smx_segment *segment, uint32_t index, const struct claim
     slot->heartbeat = 0;
     memcpy(slot->role, segment->role, sizeof slot->role);
     SMX__CRASH_POINT("slot.filled");
-    /* Release: pairs with the reader's acquire of the state; the fields above are complete. */
-    if (!__atomic_compare_exchange_n(&slot->state, &claiming,
-                                     state_word(generation, me->pid, SMX__SLOT_LIVE), false,
-                                     __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
-        (void)smx__lock_byte(segment->fd, SMX__LOCK_AT + index, F_UNLCK);
+    generation = occupy(slot, claiming, me);
+    if (!generation)
         return false;
-    }
     SMX__CRASH_POINT("slot.live");
     /* Relaxed: the word is only read by this process, as a value on its own. */
     __atomic_store_n(&segment->proc->word, (uint64_t)generation << 32 | (index + 1),
@@ -264,9 +290,7 @@ static bool looks_live(const struct smx__slot *slot, const struct claimer *me)
 }
 
 /* The first slot that is free. Past the first few, those that look live come last: a query walks
- * the list of all locks, so with 1,000 processes asking for each takes milliseconds of a fork().
- * All once more in any case: two processes that contend for a slot may both leave it, which takes a
- * pair of them past the last one that was free. */
+ * the list of all locks, so with 1,000 processes asking for each takes milliseconds of a fork(). */
 static bool take_any(struct smx_segment *segment)
 {
     const struct claimer me = {.pid = (uint64_t)getpid(), .pid_ns = smx__pid_namespace()};
@@ -305,7 +329,10 @@ struct smx__slot *smx__slot_own(const struct smx_segment *segment)
 
 void smx__slot_keep(struct smx_segment *segment)
 {
-    if (smx__fd_check(segment) && !smx__slot_own(segment))
+    if (!smx__fd_check(segment))
+        return;
+    regain(segment);
+    if (!smx__slot_own(segment))
         smx__slot_claim(segment);
 }
 
