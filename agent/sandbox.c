@@ -202,9 +202,10 @@ static int allow_by_argument(scmp_filter_ctx filter)
     if (rc == 0)
         rc = allow_if(filter, SCMP_SYS(setsockopt), 1, WHOLE_INT, IPPROTO_TCP);
     if (rc == 0) /* to reset a connection; there are options that take programs */
-        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2,
-                              SCMP_A1_32(SCMP_CMP_EQ, SOL_SOCKET),
-                              SCMP_A2_32(SCMP_CMP_EQ, SO_LINGER));
+        rc = seccomp_rule_add(
+            filter, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2,
+            (struct scmp_arg_cmp){.arg = 1, .op = SCMP_CMP_EQ, .datum_a = SOL_SOCKET},
+            (struct scmp_arg_cmp){.arg = 2, .op = SCMP_CMP_EQ, .datum_a = SO_LINGER});
     if (rc == 0) /* read limits, set none */
         rc = allow_if(filter, SCMP_SYS(prlimit64), 2, UINT64_MAX, 0);
     if (rc == 0) /* abort(3) */
