@@ -58,7 +58,8 @@ static struct body *scrape(void *context, enum exposition format, struct codings
 static void describe(void *context, struct status *out)
 {
     struct server *s = context;
-    *out = (struct status){.loop = loop_name(s->loop), .segments = s->segments};
+    static const struct sandbox none = {.seccomp = "off", .landlock = "off"};
+    *out = (struct status){.loop = loop_name(s->loop), .sandbox = &none, .segments = s->segments};
 }
 
 static void answer(void *context, const struct http_request *request, struct http_reply *reply)
