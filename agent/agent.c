@@ -15,6 +15,7 @@
 #include "agent/once.h"
 #include "agent/page.h"
 #include "agent/http/routes.h"
+#include "agent/sandbox.h"
 #include "agent/segments/segments.h"
 
 #include <errno.h>
@@ -56,6 +57,7 @@ struct agent {
     struct http *http;
     struct listen_socket sockets[HTTP_LISTEN_MAX];
     size_t n_sockets;
+    struct sandbox sandbox;
     uint64_t started_ns; /* CLOCK_MONOTONIC */
     bool draining;
 };
@@ -223,6 +225,7 @@ static void describe(void *context, struct status *out)
     struct agent *agent = context;
     read_segments(agent);
     *out = (struct status){.loop = loop_name(agent->loop),
+                           .sandbox = &agent->sandbox,
                            .uptime_ns = loop_now_ns() - agent->started_ns,
                            .draining = agent->draining,
                            .sockets = agent->sockets,
@@ -319,12 +322,13 @@ int agent_new(const struct options *options, const struct log *log, struct agent
     agent->started_ns = loop_now_ns();
     agent->self = (struct self_stats){
         .version = SMX_VERSION, .revision = SMX_REVISION, .started_ns = wall_clock_ns()};
+    agent->sandbox = (struct sandbox){.seccomp = "off", .landlock = "off"};
     expire(agent);
     int rc = make_loop(agent);
     if (rc == 0)
         rc = make_parts(agent);
     if (rc == 0) {
-        read_segments(agent);
+        segments_scan(agent->segments);
         rc = check_directories(agent);
     }
     if (rc < 0) {
@@ -400,7 +404,7 @@ static void signal_caught(void *context, int signal)
     agent->n_sockets = 0;
 }
 
-int agent_serve(struct agent *agent)
+int agent_listen(struct agent *agent)
 {
     sigset_t set;
     sigemptyset(&set);
@@ -425,9 +429,41 @@ int agent_serve(struct agent *agent)
     }
     for (size_t i = 0; i < agent->options->n_listen && rc == 0; i++)
         rc = listen_at(agent, agent->options->listen[i]);
-    if (rc < 0)
-        return rc;
-    rc = loop_run(agent->loop);
+    return rc;
+}
+
+static void log_sandbox(const struct agent *agent)
+{
+    LOG_INFO(agent->log, "sandboxed", "seccomp", agent->sandbox.seccomp, "landlock",
+             agent->sandbox.landlock);
+    if (geteuid() == 0)
+        LOG_WARN(agent->log, "running as root, keeping the right to read every file", "do",
+                 "run it as a user of its own, in the group of the segments' directory");
+}
+
+void agent_enter_sandbox(struct agent *agent)
+{
+    const char *directories[OPTIONS_DIRECTORIES_MAX], *sockets[HTTP_LISTEN_MAX];
+    struct sandbox_needs needs = {.directories = directories, .sockets = sockets};
+    size_t n;
+    const struct directory *list = segments_directories(agent->segments, &n);
+    while (needs.n_directories < n && needs.n_directories < OPTIONS_DIRECTORIES_MAX) {
+        directories[needs.n_directories] = list[needs.n_directories].path;
+        needs.n_directories++;
+    }
+    for (size_t i = 0; i < agent->n_sockets; i++) {
+        const char *path = listen_path(&agent->sockets[i]);
+        if (path)
+            sockets[needs.n_sockets++] = path;
+    }
+    sandbox_enter(&needs, &agent->sandbox);
+    log_sandbox(agent);
+}
+
+int agent_serve(struct agent *agent)
+{
+    read_segments(agent);
+    int rc = loop_run(agent->loop);
     if (rc < 0)
         LOG_ERROR(agent->log, "the event loop failed", "loop", loop_name(agent->loop), "reason",
                   strerror(-rc), "do", "try the other one, --loop=epoll or uring");

@@ -10,13 +10,19 @@
 
 struct agent;
 
-/* Make an agent and look at its segments for the first time. It serves nothing yet.
+/* Make an agent and look whether its directories can be read. It reads no segment yet.
  * Returns: 0, or a negative errno; the log then says why. */
 int agent_new(const struct options *options, const struct log *log, struct agent **out);
 void agent_free(struct agent *agent);
 
-/* Listen, and serve until SIGTERM or SIGINT; then finish what is in flight, at most for 5 s. At
- * SIGHUP look at the segments.
+/* Bind the addresses to listen at. Returns: 0, or a negative errno; the log then says why. */
+int agent_listen(struct agent *agent);
+
+/* Give up what is not needed from here on: see sandbox.h. */
+void agent_enter_sandbox(struct agent *agent);
+
+/* Serve until SIGTERM or SIGINT; then finish what is in flight, at most for 5 s. At SIGHUP look at
+ * the segments.
  * Returns: 0, or a negative errno; the log then says why. */
 int agent_serve(struct agent *agent);
 

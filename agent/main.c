@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * main.c - smx-agent: parse, make, serve, exit. Exit status 0 fine, 1 failure, 2 usage.
+ * main.c - smx-agent: parse, make, listen, give up what serving does not need, serve, exit. Exit
+ * status 0 fine, 1 failure, 2 usage.
  */
 #include "agent/agent.h"
 #include "agent/descriptors.h"
@@ -8,6 +9,7 @@
 #include <malloc.h>
 #include <signal.h>
 #include <smx/smx.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -26,8 +28,12 @@ static int run(const struct options *options)
     descriptors_raise();
     if (agent_new(options, &log, &agent) < 0)
         return EXIT_FAILED;
-    int rc =
-        options->action == OPTIONS_ONCE ? agent_print(agent, STDOUT_FILENO) : agent_serve(agent);
+    bool once = options->action == OPTIONS_ONCE;
+    int rc = once ? 0 : agent_listen(agent);
+    if (rc == 0 && !options->no_sandbox)
+        agent_enter_sandbox(agent);
+    if (rc == 0)
+        rc = once ? agent_print(agent, STDOUT_FILENO) : agent_serve(agent);
     agent_free(agent);
     return rc < 0 ? EXIT_FAILED : EXIT_FINE;
 }

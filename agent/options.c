@@ -19,6 +19,7 @@ enum {
     LEVEL,
     FORMAT,
     LOOP,
+    SANDBOX,
     CHECK_CONFIG,
     ONCE,
 };
@@ -31,6 +32,7 @@ static const struct option long_options[] = {
     {"log.level", required_argument, NULL, LEVEL},
     {"log.format", required_argument, NULL, FORMAT},
     {"loop", required_argument, NULL, LOOP},
+    {"sandbox", required_argument, NULL, SANDBOX},
     {"check-config", no_argument, NULL, CHECK_CONFIG},
     {"once", no_argument, NULL, ONCE},
     {"help", no_argument, NULL, 'h'},
@@ -52,6 +54,7 @@ const char *options_help(void)
            "  --log.level=LEVEL          debug, info, warn or error (default info)\n"
            "  --log.format=FORMAT        logfmt or json (default logfmt)\n"
            "  --loop=KIND                auto, uring or epoll (default auto)\n"
+           "  --sandbox=MODE             auto: give up what is not needed; or off (default auto)\n"
            "  --once                     print one scrape to the standard output and exit\n"
            "  --check-config             check the options and exit\n"
            "  -h, --help                 print this and exit\n"
@@ -103,6 +106,14 @@ static int set_loop(struct options *options, const char *value)
     return 0;
 }
 
+static int set_sandbox(struct options *options, const char *value)
+{
+    if (strcmp(value, "auto") != 0 && strcmp(value, "off") != 0)
+        return refuse("sandbox", value, "must be auto or off");
+    options->no_sandbox = strcmp(value, "off") == 0;
+    return 0;
+}
+
 static int apply(struct options *options, int option, const char *value)
 {
     switch (option) {
@@ -124,6 +135,8 @@ static int apply(struct options *options, int option, const char *value)
                    : refuse("log.format", value, "must be logfmt or json");
     case LOOP:
         return set_loop(options, value);
+    case SANDBOX:
+        return set_sandbox(options, value);
     case CHECK_CONFIG:
         options->action = OPTIONS_CHECK;
         return 0;

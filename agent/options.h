@@ -34,6 +34,7 @@ struct options {
     enum log_level log_level;
     enum log_format log_format;
     enum loop_kind loop;
+    bool no_sandbox;
 };
 
 /* Parse. Returns: 0, or -EINVAL after having written one line to stderr that names the argument. */

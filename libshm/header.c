@@ -8,7 +8,6 @@
 
 #include "libshm/names.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 static bool is_power_of_two(uint64_t n)
@@ -29,6 +28,11 @@ static bool is_known_layout(const struct smx__header *h)
            h->family_size == sizeof(struct smx__family) &&
            h->series_size == sizeof(struct smx__series) &&
            h->hist_size == sizeof(struct smx_hist) && h->slot_size == sizeof(struct smx__slot);
+}
+
+bool smx__header_is_foreign(const struct smx__header *h)
+{
+    return h->major != SMX__MAJOR || (h->minor > SMX__MINOR && !is_known_layout(h));
 }
 
 static bool has_sound_rows(const struct smx__header *h)

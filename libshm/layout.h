@@ -14,7 +14,8 @@
  *   12      2     major             C       another major is refused
  *   14      2     minor             C       a newer minor may add sections and record kinds
  *   16      2     header_size       C       4096
- *   18      10    *_size            C       sizeof record, family, series, hist, slot
+ *   18      10    *_size            C       sizeof record, family, series, hist, slot; others are
+ *                                           refused
  *   28      2     kind              C       1 per-CPU, 2 striped
  *   30      2     rows              C       per-CPU rows; 0 when striped
  *   32      2     counter_stripes   C       atomic rows behind them, a power of two

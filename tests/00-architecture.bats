@@ -55,11 +55,13 @@ write_source() {
     done
 }
 
-@test "only loop_uring.c includes liburing, only http.c libmicrohttpd" {
+@test "only loop_uring.c includes liburing, only http.c libmicrohttpd, only sandbox.c libseccomp" {
     holds wrong_dependencies "$root"
     write_source agent/loop.c <<<'#include <liburing.h>'
     write_source tools/demo/demo.c <<<'#include <microhttpd.h>'
+    write_source agent/main.c <<<'#include <seccomp.h>'
     fires wrong_dependencies agent/loop.c:5
+    fires wrong_dependencies agent/main.c:5
     fires wrong_dependencies tools/demo/demo.c:5
 }
 

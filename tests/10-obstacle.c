@@ -182,6 +182,27 @@ static void other_formats_and_damage_are_refused(void **state)
     assert_int_equal(expect(&options, 0, "", ""), 0);
 }
 
+/* As a hard link to it does, where fs.protected_hardlinks is off. */
+static void another_applications_segment_under_our_name_is_refused(void **state)
+{
+    (void)state;
+    char bank[128], shop[128];
+    path_of("bank", bank);
+    path_of("shop", shop);
+    assert_int_equal(worker_run(make_segment, "bank"), 0);
+    assert_int_equal(link(bank, shop), 0);
+    struct smx_options options = in_scratch("shop");
+    assert_int_equal(expect(&options, -EPROTO, shop, "\"bank\""), 0);
+    options.flags = SMX_CONTINUE;
+    assert_int_equal(expect(&options, -EPROTO, shop, "\"bank\""), 0);
+    unlink(shop);
+    path_of("bank@blue", shop);
+    assert_int_equal(link(bank, shop), 0);
+    options = in_scratch("bank");
+    options.instance = "blue";
+    assert_int_equal(expect(&options, -EPROTO, shop, "\"bank\""), 0);
+}
+
 static int hold_as_another_user(void *argument)
 {
     (void)argument;
@@ -340,6 +361,7 @@ int main(void)
         cmocka_unit_test(options_that_break_a_rule_are_named),
         cmocka_unit_test(files_in_the_way_are_named_and_left_alone),
         cmocka_unit_test(other_formats_and_damage_are_refused),
+        cmocka_unit_test(another_applications_segment_under_our_name_is_refused),
         cmocka_unit_test(another_users_segment_is_refused_unless_root_is_told),
         cmocka_unit_test(directories_are_checked),
         cmocka_unit_test(a_read_only_directory_is_refused),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * 40-hostile.c - a running smx-agent, and smx-dump, over a segment that is spoilt: field by field of
- * the byte table, and then by somebody who scribbles all over it while it is read. At each moment
+ * 40-hostile.c - a running smx-agent, and smx-dump, over a segment that is spoilt: field by field
+ * of the byte table, and then by somebody who scribbles all over it while it is read. Each moment
  * the agent answers with all of the sound segments beside it, says by reason what it leaves out,
  * and at the end it has read no more than so much a scrape and is no larger than so much.
  */

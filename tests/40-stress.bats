@@ -84,7 +84,8 @@ scraped_reaches() {
     start "crowd" "$build/tests/crowd" "$SMX_DIR" 0 1 1000
     start_stressed
     before=$(memory_kib)
-    watch neighbour --pause=0.01
+    # From the address of the flood a connection may be dropped before it has asked.
+    watch neighbour --pause=0.01 --forgive=closed
     watch other --pause=0.01 --from=127.0.0.2
     for what in open:10000 half:3000; do
         hold many "${what%:*}" "$tcp" $((${what#*:} * scale)) --limit=60
@@ -104,11 +105,11 @@ scraped_reaches() {
 @test "who sends a byte now and then, of a header or of a body, keeps nobody out" {
     start_puppet shop shop
     start_stressed
-    watch neighbour --pause=0.01
+    watch other --pause=0.01 --from=127.0.0.2
     hold slow drip "$tcp" 1000
     eventually scraped_reaches smx_agent_http_accepted_total 1000
     [ "$(descriptors)" -le 600 ]
-    was_served neighbour
+    was_served other
     ends_well
 }
 

@@ -64,12 +64,15 @@ static void append(json_t *array, json_t *value, bool *failed)
 
 static json_t *agent_part(const struct status *status, bool *failed)
 {
-    json_t *part = json_object(), *listening = json_array();
+    json_t *part = json_object(), *sandbox = json_object(), *listening = json_array();
     bool serving = !status->draining && status->n_sockets > 0;
     for (size_t i = 0; i < status->n_sockets; i++)
         append(listening, text(status->sockets[i].name), failed);
     set(part, "status", json_string(serving ? "ok" : "unavailable"), failed);
     set(part, "loop", json_string(status->loop), failed);
+    set(sandbox, "seccomp", text(status->sandbox->seccomp), failed);
+    set(sandbox, "landlock", text(status->sandbox->landlock), failed);
+    set(part, "sandbox", sandbox, failed);
     set(part, "uptime_seconds", json_real((double)status->uptime_ns / 1e9), failed);
     set(part, "draining", json_boolean(status->draining), failed);
     set(part, "listening", listening, failed);
@@ -111,6 +114,7 @@ static json_t *segment_part(const struct segment *segment, bool *failed)
     bool served = segment->state == SEGMENT_SERVED;
     set(part, "status", json_string(served ? "ok" : "degraded"), failed);
     set(part, "path", text(segment->path), failed);
+    set(part, "owner", number(segment->owner), failed);
     set(part, "state", json_string(segment_state_name(segment->state)), failed);
     if (segment->why[0])
         set(part, "reason", text(segment->why), failed);

@@ -211,13 +211,17 @@ int listen_open(const char *address, struct listen_socket *out, char why[LISTEN_
                             : open_tcp(address, out, why);
 }
 
+const char *listen_path(const struct listen_socket *socket)
+{
+    return is_unix(socket->name) ? socket->name + strlen(UNIX_PREFIX) : NULL;
+}
+
 void listen_close(struct listen_socket *socket)
 {
     struct stat st;
-    const char *path = socket->name + strlen(UNIX_PREFIX);
+    const char *path = listen_path(socket);
     close(socket->fd);
     socket->fd = -1;
-    if (is_unix(socket->name) && lstat(path, &st) == 0 && st.st_dev == socket->device &&
-        st.st_ino == socket->inode)
+    if (path && lstat(path, &st) == 0 && st.st_dev == socket->device && st.st_ino == socket->inode)
         unlink(path);
 }

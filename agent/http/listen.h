@@ -31,6 +31,9 @@ int listen_check(const char *address, char why[LISTEN_WHY_SIZE]);
  * is replaced. Returns: 0, or a negative errno with the reason and what to do in why. */
 int listen_open(const char *address, struct listen_socket *out, char why[LISTEN_WHY_SIZE]);
 
+/* The path of a unix: socket, NULL for another. */
+const char *listen_path(const struct listen_socket *socket);
+
 /* Close, and remove the file of a unix: socket if it is still ours. */
 void listen_close(struct listen_socket *socket);
 

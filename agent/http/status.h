@@ -8,6 +8,7 @@
 
 #include "agent/gather/gather.h"
 #include "agent/http/listen.h"
+#include "agent/sandbox.h"
 #include "agent/segments/segments.h"
 
 #include <stdbool.h>
@@ -16,6 +17,7 @@
 
 struct status {
     const char *loop; /* its back end */
+    const struct sandbox *sandbox;
     uint64_t uptime_ns;
     bool draining; /* asked to stop */
     const struct listen_socket *sockets;

@@ -237,13 +237,28 @@ static void leave_out(struct segments *segments, const char *name)
     snprintf(most, sizeof most, "%zu", segments->options.most);
     if (once_is_new(&segments->left_out, path))
         LOG_WARN(segments->options.log, "segment left out", "path", path, "reason",
-                 "there are more than the agent looks at", "most", most, "do",
+                 "there are more than the agent looks at, or of one user", "most", most, "do",
                  "remove what nobody uses, or raise the limit of open files (LimitNOFILE=)");
 }
 
-static struct segment *add(struct segments *segments, const char *name)
+/* Root, ourselves, and who owns the directory may fill the table; another user only three quarters
+ * of it, or nobody else's segment would be found in a directory that he fills with files. */
+static bool has_place(const struct segments *segments, uid_t owner)
 {
-    if (segments->n >= segments->options.most) {
+    size_t n = 0, most = segments->options.most;
+    if (segments->n >= most)
+        return false;
+    if (owner == 0 || owner == geteuid() || owner == segments->scanned->owner)
+        return true;
+    for (size_t i = 0; i < segments->n; i++)
+        n += segments->list[i].owner == owner;
+    return n < most - most / 4;
+}
+
+static struct segment *add(struct segments *segments, const struct directory_entry *entry)
+{
+    const char *name = entry->name;
+    if (!has_place(segments, entry->st->st_uid)) {
         leave_out(segments, name);
         return NULL;
     }
@@ -263,7 +278,7 @@ static void found(void *context, const struct directory_entry *entry)
     struct segments *segments = context;
     struct segment *segment = find(segments, entry->name);
     if (!segment)
-        segment = add(segments, entry->name);
+        segment = add(segments, entry);
     if (!segment)
         return;
     segment->seen = true;
@@ -330,7 +345,7 @@ static void keep_unseen(struct segments *segments)
             segments->list[i].seen = true;
 }
 
-static void scan(struct segments *segments)
+void segments_scan(struct segments *segments)
 {
     for (size_t i = 0; i < segments->n; i++)
         segments->list[i].seen = false;
@@ -401,14 +416,24 @@ static struct share *share_of(struct segments *segments, uid_t owner)
     return &segments->shares[i];
 }
 
-/* Take a snapshot. Between directory_scan() and smx_reader_open() the path may have come to lead
- * elsewhere; what was opened must be what was examined. */
+/* Between directory_scan() and smx_reader_open() the path may have come to lead elsewhere; what was
+ * opened must be what was examined, and is read no further if not. */
+static bool is_what_was_found(const struct segment *segment)
+{
+    const struct smx_segment_info *info = smx_reader_info(segment->reader);
+    return info->device == segment->device && info->inode == segment->inode;
+}
+
 static void read_segment(struct segments *segments, struct segment *segment)
 {
     if (!segment->reader && segment->state != SEGMENT_REFUSED)
         open_reader(segments, segment);
     if (!segment->reader)
         return;
+    if (!is_what_was_found(segment)) {
+        fail(segments, segment, FAULT_REPLACED, "replaced while it was opened");
+        return;
+    }
     struct smx_diag diag = {0};
     struct share *share = share_of(segments, segment->owner);
     smx_reader_bound(segment->reader, share->left + 1); /* 0 is no bound */
@@ -419,9 +444,7 @@ static void read_segment(struct segments *segments, struct segment *segment)
     }
     const struct smx_segment_info *info = smx_reader_info(segment->reader);
     share->left -= info->allocated_bytes < share->left ? info->allocated_bytes : share->left;
-    if (info->device != segment->device || info->inode != segment->inode)
-        fail(segments, segment, FAULT_REPLACED, "replaced while it was opened");
-    else if (!is_named_right(segment, info))
+    if (!is_named_right(segment, info))
         fail(segments, segment, FAULT_MISNAMED, "its header names another application");
     else
         report_unsound(segments, segment, info);
@@ -468,7 +491,7 @@ static void choose(struct segments *segments)
 
 void segments_update(struct segments *segments)
 {
-    scan(segments);
+    segments_scan(segments);
     segments->n_shares = 0;
     for (size_t i = 0; i < segments->n; i++)
         read_segment(segments, &segments->list[i]);

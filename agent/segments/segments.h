@@ -67,6 +67,9 @@ struct segments_options {
 int segments_new(const struct segments_options *options, struct segments **out);
 void segments_free(struct segments *segments);
 
+/* Look into the directories; opens no file in them. */
+void segments_scan(struct segments *segments);
+
 /* Look for files, open what is new or was replaced, close what is gone, take a snapshot of each and
  * decide which are served. Nothing in it fails as a whole. */
 void segments_update(struct segments *segments);

@@ -64,9 +64,9 @@ int smx__header_read(struct smx__source *file, const char *path, struct smx__hea
     h.published = published;
     if (h.magic != SMX__MAGIC || h.byte_order != SMX__BYTE_ORDER)
         return smx__fail(diag, -EPROTO, "%s: not a segment of this byte order", path);
-    if (h.major != SMX__MAJOR)
-        return smx__fail(diag, -EPROTONOSUPPORT, "%s: format %u.%u, this library reads %u", path,
-                         h.major, h.minor, SMX__MAJOR);
+    if (smx__header_is_foreign(&h))
+        return smx__fail(diag, -EPROTONOSUPPORT, "%s: format %u.%u, this library reads %d.%d", path,
+                         h.major, h.minor, SMX__MAJOR, SMX__MINOR);
     if (h.capacity > (uint64_t)st->st_size)
         return smx__fail(diag, -EIO, "%s: truncated: shorter than its capacity", path);
     const char *rule = smx__header_broken_rule(&h);

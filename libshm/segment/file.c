@@ -263,11 +263,11 @@ int smx__file_check(int fd, const char *path, struct smx__header *out, struct sm
         h.magic != SMX__MAGIC)
         return smx__fail(diag, -EPROTO, "%s: not an smx segment; remove it if nobody needs it",
                          path);
-    if (h.major != SMX__MAJOR)
+    if (smx__header_is_foreign(&h))
         return smx__fail(diag, -EPROTONOSUPPORT,
-                         "%s: format %u.%u, this library writes %d; remove it when no program "
+                         "%s: format %u.%u, this library writes %d.%d; remove it when no program "
                          "uses it any more",
-                         path, h.major, h.minor, SMX__MAJOR);
+                         path, h.major, h.minor, SMX__MAJOR, SMX__MINOR);
     const char *rule = smx__header_broken_rule(&h);
     if (!rule && !fits(&h, (uint64_t)st.st_size))
         rule = "its sizes are not those of the file";

@@ -212,12 +212,26 @@ static int attach(const struct opening *o, int fd, struct smx__header *h, struct
     return 0;
 }
 
+/* A hard link, or a file that was moved, may be another application's segment. */
+static int check_names(const struct opening *o, const struct smx__header *h)
+{
+    if (strncmp(h->app, o->shape.app, sizeof h->app) == 0 &&
+        strncmp(h->instance, o->shape.instance, sizeof h->instance) == 0)
+        return 0;
+    return smx__fail(o->diag, -EPROTO,
+                     "%s: in the way, and the segment of another application, \"%.63s%s%.63s\"; "
+                     "remove it",
+                     o->path, h->app, h->instance[0] ? "@" : "", h->instance);
+}
+
 /* With SMX__LOCK_OPEN held on the file that the entry names: attach, or replace what nobody holds.
  * *keep: the descriptor has become the segment's. */
 static int judge(const struct opening *o, int fd, bool *keep, struct smx_segment **out)
 {
     struct smx__header h;
     int error = smx__file_check(fd, o->path, &h, o->diag);
+    if (!error)
+        error = check_names(o, &h);
     if (error)
         return error;
     bool live = smx__segment_is_held(fd);

@@ -147,6 +147,18 @@ static void fill_corrupt(struct segwriter *w)
     segwriter_put(w, bad + 16, 1, 99);
 }
 
+/* What a newer minor version may leave: the same, among what is unknown. */
+static void fill_minor(struct segwriter *w)
+{
+    segwriter_put(w, 14, 2, 7);
+    segwriter_put(w, 112, 4, 1);
+    segwriter_put(w, 120, 4, 77);
+    segwriter_put(w, 128, 8, segwriter_allocated(w));
+    segwriter_record(w, 9, 4096);
+    fill_plain(w);
+    segwriter_record(w, UINT16_MAX, 0);
+}
+
 static void fill_major(struct segwriter *w)
 {
     segwriter_put(w, 12, 2, 2);
@@ -159,7 +171,8 @@ int main(int argc, char **argv)
         void (*fill)(struct segwriter *w);
     } variants[] = {
         {"plain", fill_plain},       {"hostile", fill_hostile}, {"lint", fill_lint},
-        {"overflow", fill_overflow}, {"corrupt", fill_corrupt}, {"major", fill_major},
+        {"overflow", fill_overflow}, {"corrupt", fill_corrupt}, {"minor", fill_minor},
+        {"major", fill_major},
     };
     static const char *const labels[] = {"env", "test", NULL};
     for (size_t i = 0; argc == 3 && i < sizeof variants / sizeof *variants; i++) {

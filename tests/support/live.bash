@@ -115,10 +115,11 @@ dumped_is() {
     [[ $(dumped "$1" "${3-demo}") == "$2" ]]
 }
 
-# puppet NAME APPLICATION: an application that stays, and does what `tell` says.
+# start_puppet NAME APPLICATION [PREFIX...]: an application that stays, and does what `tell` says.
+# The prefix is a command that runs it, as another user say.
 start_puppet() {
-    mkfifo "$scratch/$1.fifo"
-    start "$1" bash -c 'exec "$0" "$1" <"$2"' "$build/tests/puppet" "$2" "$scratch/$1.fifo"
+    mkfifo --mode=666 "$scratch/$1.fifo"
+    start "$1" "${@:3}" bash -c 'exec "$0" "$1" <"$2"' "$build/tests/puppet" "$2" "$scratch/$1.fifo"
     eval "exec {${1}_in}>\"\$scratch/$1.fifo\""
 }
 

@@ -148,6 +148,13 @@ static uint64_t new_record(struct segwriter *w, uint16_t kind, size_t size)
     return at;
 }
 
+uint64_t segwriter_record(struct segwriter *w, uint16_t kind, size_t size)
+{
+    uint64_t at = new_record(w, kind, 16 + size);
+    link_record(w, at);
+    return at;
+}
+
 static const char *text(const char *string)
 {
     return string ? string : "";

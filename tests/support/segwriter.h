@@ -76,6 +76,9 @@ struct segwriter_process {
 struct segwriter *segwriter_new(const struct segwriter_options *options);
 void segwriter_free(struct segwriter *w);
 
+/* Add a record of any kind, `size` zeroed bytes of it behind its head; returns its offset. */
+uint64_t segwriter_record(struct segwriter *w, uint16_t kind, size_t size);
+
 /* Add a family; returns the offset of its record. */
 uint64_t segwriter_family(struct segwriter *w, const struct segwriter_family *family);
 
