@@ -358,11 +358,25 @@ void agent_free(struct agent *agent)
     free(agent);
 }
 
+/* An agent that was killed may still be seen for some milliseconds: its io_uring, which the kernel
+ * takes down behind the process' end, has hold of the sockets. */
+static int open_patiently(const char *address, struct listen_socket *out, char why[LISTEN_WHY_SIZE])
+{
+    enum { TRIES = 100 };
+    const struct timespec pause = {.tv_nsec = 20000000};
+    int rc = listen_open(address, out, why);
+    for (int i = 0; rc == -EADDRINUSE && i < TRIES; i++) {
+        nanosleep(&pause, NULL);
+        rc = listen_open(address, out, why);
+    }
+    return rc;
+}
+
 static int listen_at(struct agent *agent, const char *address)
 {
     char why[LISTEN_WHY_SIZE];
     struct listen_socket *socket = &agent->sockets[agent->n_sockets];
-    int rc = listen_open(address, socket, why);
+    int rc = open_patiently(address, socket, why);
     if (rc < 0) {
         LOG_ERROR(agent->log, "cannot listen", "address", address, "reason", why);
         return rc;

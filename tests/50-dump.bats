@@ -160,7 +160,7 @@ json() {
     sample plain
     [ "$(json plain@one 'keys | tojson')" = '["families","processes","schema","segment"]' ]
     [ "$(json plain@one '.schema')" = 1 ]
-    [ "$(json plain@one '.segment.lost | keys | length')" = 7 ]
+    [ "$(json plain@one '.segment.lost | keys | length')" = 8 ]
     run -0 "$dump" --json --directory "$dir" --processes plain@one
     [ "$(jq 'has("families")' <<<"$output")" = false ]
     run -0 "$dump" --json --directory "$dir" --family in_flight plain@one

@@ -108,7 +108,7 @@ static void measure(const struct smx_segment *segment, struct smx__known *known)
     if (f->type == SMX_COUNTER)
         known->span = (((uint64_t)segment->rows + segment->counter_mask) << SMX_COUNTER_SHIFT) +
                       sizeof(uint64_t);
-    else if (f->type == SMX_HISTOGRAM)
+    else if (hist)
         known->span = ((uint64_t)hist->rows + hist->mask) * hist->stride +
                       (SMX_HIST_BUCKETS + (uint64_t)hist->n_buckets) * sizeof(uint64_t);
     else

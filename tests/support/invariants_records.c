@@ -290,8 +290,8 @@ static bool check_series(struct invariants *v, size_t index)
         return invariants_say(v, 2, at, "a series' labels are not complete");
     if (s.record.hash != (uint32_t)(h ^ h >> 32))
         return invariants_say(v, 2, at, "a series of another hash");
-    if ((s.state & SMX__FLAGS) == SMX__FLAGS)
-        return invariants_say(v, 9, at, "a hidden series that counts as announced");
+    if ((s.state & SMX__FLAGS) == (SMX__HIDDEN | SMX__ANNOUNCED))
+        return invariants_say(v, 2, at, "a state that does not exist");
     series_of(item)->record.next = 0;
     series_of(item)->state = 0;
     v->use.series++;
