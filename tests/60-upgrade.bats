@@ -141,7 +141,7 @@ start_as() {
     agent_get /metrics >"$scratch/scrape"
     grep -qx 'smx_agent_segments{state="unsupported"} 1' "$scratch/scrape"
     grep -qx 'smx_agent_segments{state="served"} 2' "$scratch/scrape"
-    grep -q '^smx_agent_segment_errors_total{reason="unsupported"} [1-9]' "$scratch/scrape"
+    grep -q '^smx_segment_errors_total{reason="version"} [1-9]' "$scratch/scrape"
     grep -qx 'jobs_total{app="major"} 4' "$scratch/scrape"
     grep -q '^http_requests_total{app="plain"' "$scratch/scrape"
     [ "$(grep -c 'major@one.v2.smx.*format 2.0, this library reads 1' "$scratch/agent.err")" -eq 1 ]
