@@ -211,6 +211,29 @@ static void sweep(enum start start, bool lasting)
     print_message("# %u calls, %zu runs\n", calls, runs);
 }
 
+/* A lock may be refused for other reasons than that somebody has it. */
+static void any_one_lock_can_be_refused_for_any_reason(void **state)
+{
+    (void)state;
+    struct run run = {.first = UINT32_MAX, .last = UINT32_MAX, .error = EIO};
+    size_t runs = 0;
+    strcpy(faults->only, "fcntl");
+    for (run.start = NOTHING; run.start < STARTS; run.start++) {
+        run.first = run.last = UINT32_MAX;
+        go(&run);
+        uint32_t calls = shared->calls;
+        assert_in_range(calls, 5, 100);
+        for (uint32_t n = 1; n <= calls; n++)
+            for (size_t i = 0; i < ERRORS; i++, runs++) {
+                run.first = run.last = n;
+                run.error = errors[i];
+                go(&run);
+            }
+    }
+    faults->only[0] = '\0';
+    print_message("# %zu runs\n", runs);
+}
+
 #define SWEEP(name, start, lasting)                                                                \
     static void name(void **state)                                                                 \
     {                                                                                              \
@@ -234,6 +257,7 @@ int main(void)
     if (!shared || !faults || scratch_make(directory) != 0)
         return 1;
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(any_one_lock_can_be_refused_for_any_reason),
         cmocka_unit_test(any_one_call_of_a_host_that_creates_can_fail),
         cmocka_unit_test(any_one_call_of_a_host_that_replaces_can_fail),
         cmocka_unit_test(any_one_call_of_a_host_that_continues_can_fail),

@@ -175,7 +175,7 @@ static void sweep(bool is_known, bool lasting)
     assert_int_equal(make_parts(&known), 0);
     assert_int_equal(scrape(&known), 0);
     unsigned fds = open_fds();
-    size_t runs = 0, each = scaled(2) < ERRORS ? scaled(2) : ERRORS;
+    size_t runs = 0, each = scaled(3) < ERRORS ? scaled(3) : ERRORS;
     move_names();
     uint32_t calls = try(is_known ? &known : NULL, UINT32_MAX, UINT32_MAX, EIO);
     assert_in_range(calls, 20, 2000);

@@ -53,13 +53,19 @@ static int is_locked(const struct asker *asker, const struct smx__slot *slot, ui
     return !comparable || (uint64_t)lock.l_pid == (slot->state & 0xffffffffu) >> 8;
 }
 
-/* Whether a slot's state, at this offset, still is as it was: or else the lock may be that of who
- * came after, since the table was read all at once. */
-static bool is_as_before(struct smx__source *file, uint64_t at, uint64_t state)
+/* Whether the process that the slot at this offset names lives: it holds the lock, and the slot's
+ * state still is as it was, or else the lock may be that of who came after, since the table was read
+ * all at once. Returns: 1, 0, or -EIO. */
+static int is_live(const struct asker *asker, struct smx__source *file, uint64_t at,
+                   const struct smx__slot *slot, uint32_t index)
 {
     uint64_t now;
-    return smx__source_read(file, at + offsetof(struct smx__slot, state), &now, sizeof now) == 0 &&
-           now == state;
+    int result = is_locked(asker, slot, index);
+    if (result <= 0)
+        return result;
+    if (smx__source_read(file, at + offsetof(struct smx__slot, state), &now, sizeof now) != 0)
+        return -EIO;
+    return now == slot->state;
 }
 
 static bool is_claimed(const struct smx__slot *slot)
@@ -129,12 +135,12 @@ int smx__processes_read(struct smx__processes *processes, struct smx__source *fi
             result = -EIO;
         } else if (slot->state != 0) {
             bool asked = is_claimed(slot) && is_patient(&asker);
-            int live = asked ? is_locked(&asker, slot, i) : 0;
+            int live = asked ? is_live(&asker, file, at, slot, i) : 0;
             processes->n_unasked += is_claimed(slot) && !asked;
             if (live < 0)
                 result = live;
             else
-                add_process(processes, slot, i, live && is_as_before(file, at, slot->state));
+                add_process(processes, slot, i, live);
         }
     }
     return result;

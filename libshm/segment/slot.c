@@ -51,7 +51,7 @@ int smx__lock_byte(int fd, int64_t at, int type)
         if (fcntl(fd, F_SETLK, &lock) == 0)
             return 0;
         if (errno != EINTR)
-            return errno == EACCES ? -EAGAIN : -errno;
+            return -errno;
     }
     return -EINTR;
 }

@@ -34,7 +34,7 @@ void smx__segment_hold(int fd, uint64_t seed);
 bool smx__segment_is_held(int fd);
 
 /* Place (F_WRLCK) or drop (F_UNLCK) this process' lock on one byte. Returns 0 or -errno; -EAGAIN
- * when another process holds it. */
+ * when another process holds it, and only then: EACCES is a sandbox's or a security module's. */
 int smx__lock_byte(int fd, int64_t at, int type);
 
 /* Close a descriptor of a segment's file, unless this process holds a slot of it: closing any one
