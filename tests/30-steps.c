@@ -20,6 +20,7 @@
 #include "support/tap.h"
 #include "support/worker.h"
 
+#include <assert.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -74,8 +75,13 @@ static void enter(enum entry entry)
         raise(SIGSTOP);
 }
 
+/* A wrapper whose function has changed would hand on nonsense. */
+#define SAME_TYPE(name)                                                                            \
+    static_assert(__builtin_types_compatible_p(__typeof__(name), __typeof__(__real_##name)),       \
+                  #name " has other parameters now");
 #define WRAP(type, name, entry, parameters, arguments)                                             \
     type __real_##name parameters;                                                                 \
+    SAME_TYPE(name)                                                                                \
     type __wrap_##name parameters;                                                                 \
     type __wrap_##name parameters                                                                  \
     {                                                                                              \
@@ -84,6 +90,7 @@ static void enter(enum entry entry)
     }
 #define WRAP_VOID(name, entry, parameters, arguments)                                              \
     void __real_##name parameters;                                                                 \
+    SAME_TYPE(name)                                                                                \
     void __wrap_##name parameters;                                                                 \
     void __wrap_##name parameters                                                                  \
     {                                                                                              \
@@ -99,10 +106,13 @@ WRAP(int, smx__allocate_cell, ALLOCATE_CELL,
 WRAP(int, smx__allocate_histogram, ALLOCATE_HISTOGRAM,
      (struct smx_segment * segment, const struct smx_hist *hist, uint64_t *at), (segment, hist, at))
 WRAP(int, smx__family_cells, FAMILY_CELLS,
-     (struct smx_segment * segment, const struct smx__family *family, uint64_t *at),
-     (segment, family, at))
-WRAP_VOID(smx__hist_fill, HIST_FILL, (struct smx_hist * hist), (hist))
-WRAP(const struct smx__series *, smx__series_make, SERIES_MAKE,
+     (struct smx_segment * segment, const struct smx__family *family, const struct smx_hist *hist,
+      uint64_t *at),
+     (segment, family, hist, at))
+WRAP_VOID(smx__hist_fill, HIST_FILL,
+          (const struct smx_hist *hist, uint64_t *entries, const uint64_t *threshold),
+          (hist, entries, threshold))
+WRAP(void *, smx__series_make, SERIES_MAKE,
      (smx_family family, const char *const values[], enum smx_type type, bool is_double),
      (family, values, type, is_double))
 WRAP(int, smx__file_make, FILE_MAKE,

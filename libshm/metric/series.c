@@ -107,7 +107,9 @@ static struct smx__series *overflow(struct smx_segment *segment, const struct sm
 {
     uint64_t at = known->family.overflow;
     smx__lose(segment, reason);
-    return smx__reach(segment, at, sizeof(struct smx__series)) ? smx__at(segment, at) : NULL;
+    if (at % 8 || !smx__reach(segment, at, sizeof(struct smx__series)))
+        return NULL;
+    return smx__at(segment, at);
 }
 
 /* Why something could not be written. */
