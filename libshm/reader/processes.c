@@ -54,8 +54,8 @@ static int is_locked(const struct asker *asker, const struct smx__slot *slot, ui
 }
 
 /* Whether the process that the slot at this offset names lives: it holds the lock, and the slot's
- * state still is as it was, or else the lock may be that of who came after, since the table was read
- * all at once. Returns: 1, 0, or -EIO. */
+ * state still is as it was, or else the lock may be that of who came after, since the table was
+ * read all at once. Returns: 1, 0, or -EIO. */
 static int is_live(const struct asker *asker, struct smx__source *file, uint64_t at,
                    const struct smx__slot *slot, uint32_t index)
 {

@@ -6,7 +6,7 @@
  *
  * Stands for: take occupy take_any next_generation regain is_locked smx__lock_byte
  *   smx__lock_is_held smx__slot_claim smx__slot_keep smx__slot_release smx__fd_check smx_heartbeat
- *   smx__processes_read is_claimed is_as_before
+ *   smx__processes_read is_claimed is_live
  *
  *   holds: SLOTS=2
  *   holds: PROCESSES=3 ENDS=1
