@@ -45,9 +45,9 @@
  *   2048    2     labels_len        C
  *   2050    2046  labels            C       constant labels: (len u16, name, len u16, value)*
  *
- * A record of the registry (family, series) starts with next, hash, kind, size. It is filled in,
- * `size` last, then published by a release CAS of its bucket's head, or of a predecessor's `next`
- * from 0. Records never move, and never leave a chain.
+ * A record of the registry (family, series, exemplars) starts with next, hash, kind, size. It is
+ * filled in, `size` last, then published by a release CAS of its bucket's head, or of a
+ * predecessor's `next` from 0. Records never move, and never leave a chain.
  *
  * The reader: pread the header and check it; pread `published`, and if it moved, the bucket heads
  * and from them every record, checking each, into private memory; pread the rows of the cells that
@@ -55,10 +55,10 @@
  *
  * Invariants, cited as "invariant N":
  *  1. A byte is written only below `reserved_to`, where fallocate succeeded before.
- *  2. A record reachable from the hash table is complete; its fields but next, state and counts
- *     never change again. Anything else in the file may be debris: for each killed process, and
- *     each one that lost a race, the bytes of one registration at most. `size` is stored last:
- *     where it is not 0 all of the record is there.
+ *  2. A record reachable from the hash table is complete; its fields but next, state, announced
+ *     and counts never change again. Anything else in the file may be debris: for each killed
+ *     process, and each one that lost a race, the bytes of one registration at most. `size` is
+ *     stored last: where it is not 0 all of the record is there.
  *  3. A row of index < rows receives plain adds inside rseq by threads on that CPU, and nothing
  *     else; every other row only atomic adds. (A histogram row's minimum and maximum: only CAS.)
  *  4. A cell belongs to one series for ever and starts as zero.
@@ -75,6 +75,7 @@
  *     ANNOUNCED: a reader that has read all that `published` told of shows it.
  * 10. A directory entry leads to the same file as long as a process holds it that has a slot of it,
  *     or has it mapped. (Not where somebody else's read locks keep openers from SMX__LOCK_OPEN.)
+ * 11. What fits the seal of an exemplar is one that was kept as a whole; nobody waits to keep one.
  *
  * tests/models checks 1, 2, 4, 5, 6, 8, 9 and 10 of libshm's steps, in any order of any processes,
  * with a SIGKILL anywhere.
@@ -160,7 +161,7 @@ struct smx__header {
     uint8_t labels[SMX__LABELS_SIZE];
 };
 
-enum { SMX__RECORD_FAMILY = 1, SMX__RECORD_SERIES = 2 };
+enum { SMX__RECORD_FAMILY = 1, SMX__RECORD_SERIES = 2, SMX__RECORD_EXEMPLARS = 3 };
 
 struct smx__record {
     uint32_t next; /* ref; A: CAS from 0, release */
@@ -217,6 +218,27 @@ struct smx__series {
     uint64_t baseline;         /* reserved for reset: 0 */
     /* then n_labels values, each with a NUL and zeros up to a multiple of 8; none for the overflow
      * series */
+};
+
+/* Where the exemplars of a counter or a histogram are, one for each group of buckets; made at the
+ * first one. A histogram has the smaller of n_buckets and SMX__EXEMPLAR_GROUPS; bucket b is of
+ * group b * n / n_buckets. */
+enum { SMX__EXEMPLAR_GROUPS = 16, SMX__EXEMPLAR_LABELS = 512 };
+
+struct smx__exemplars {
+    struct smx__record record; /* key: the cell */
+    uint64_t cell;             /* of the series */
+    uint64_t at;               /* offset of n struct smx__exemplar */
+    uint32_t n;
+    uint32_t announced; /* A: 1 after `published` has moved for it */
+};
+
+struct smx__exemplar {
+    uint64_t seal; /* A: a hash of the rest and of its place, stored last; 0 while it is written */
+    uint64_t time_ns; /* A, as all below, at any time, by more than one: CLOCK_REALTIME */
+    uint64_t value;   /* ticks: what was added or observed */
+    uint64_t length;  /* bytes of labels */
+    char labels[SMX__EXEMPLAR_LABELS]; /* name, NUL, value, NUL, and so on */
 };
 
 /* state of a slot: generation << 32 | pid << 8 | phase. Pids fit 22 bits (PID_MAX_LIMIT). A gauge
@@ -310,6 +332,18 @@ SMX__AT(smx__series, family, 16);
 SMX__AT(smx__series, state, 20);
 SMX__AT(smx__series, cell, 24);
 SMX__AT(smx__series, baseline, 32);
+
+SMX__SIZE(smx__exemplars, 40);
+SMX__AT(smx__exemplars, cell, 16);
+SMX__AT(smx__exemplars, at, 24);
+SMX__AT(smx__exemplars, n, 32);
+SMX__AT(smx__exemplars, announced, 36);
+
+SMX__SIZE(smx__exemplar, 544);
+SMX__AT(smx__exemplar, time_ns, 8);
+SMX__AT(smx__exemplar, value, 16);
+SMX__AT(smx__exemplar, length, 24);
+SMX__AT(smx__exemplar, labels, 32);
 
 SMX__SIZE(smx__slot, 128);
 SMX__AT(smx__slot, pid_ns, 8);

@@ -32,6 +32,7 @@ const char *smx_unsound_name(unsigned reason)
         [SMX_UNSOUND_ORPHAN] = "orphan",     [SMX_UNSOUND_DUPLICATE] = "duplicate",
         [SMX_UNSOUND_CELL] = "cell",         [SMX_UNSOUND_OVERLAP] = "overlap",
         [SMX_UNSOUND_CONSTANT] = "constant", [SMX_UNSOUND_PROCESS] = "process",
+        [SMX_UNSOUND_EXEMPLAR] = "exemplar",
     };
     return reason < SMX_UNSOUND_COUNT ? names[reason] : NULL;
 }

@@ -259,6 +259,8 @@ static void test_tables(void **state)
     check_table(&byte_series, sizeof(struct smx__series));
     check_table(&byte_hist, sizeof(struct smx_hist));
     check_table(&byte_slot, sizeof(struct smx__slot));
+    check_table(&byte_exemplars, sizeof(struct smx__exemplars));
+    check_table(&byte_exemplar, sizeof(struct smx__exemplar));
     check_table(&byte_buckets, 4 * sizeof(uint32_t));
 }
 

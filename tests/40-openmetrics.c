@@ -144,6 +144,104 @@ static void sample_lines_are_the_same_bytes_in_both_formats(void **state)
     scrape_end(&s);
 }
 
+/* One line of a body, by its beginning. */
+static const char *line_of(struct scrape *s, const struct buffer *body, const char *begin)
+{
+    static char line[2048];
+    const char *at = strstr(scrape_only(s, body, NULL), begin);
+    if (!at)
+        fail_msg("no line %s", begin);
+    const size_t n = strcspn(at, "\n");
+    assert_true(n < sizeof line);
+    memcpy(line, at, n);
+    line[n] = '\0';
+    return line;
+}
+
+static struct segwriter *with_exemplars(void)
+{
+    static const double bounds[] = {0.5, 1, 2};
+    static const char *const escaped[] = {"trace_id", "a\"b\\c\nd", "span", "\xc3\xa4", NULL};
+    static const char *const plain[] = {"id", "1", NULL};
+    static const char *const none[] = {NULL};
+    struct segwriter *w = segwriter_new(&(struct segwriter_options){.app = "x"});
+    uint64_t counter =
+        segwriter_series(w,
+                         segwriter_family(w, &(struct segwriter_family){.name = "c_seconds_total",
+                                                                        .type = SEGWRITER_COUNTER,
+                                                                        .digits = 3}),
+                         NULL);
+    segwriter_count(w, counter, 0, 2500);
+    (void)segwriter_exemplar(w, segwriter_exemplars(w, counter, 1), 0, 250, 1700000000123456789,
+                             escaped);
+    uint64_t unknown = segwriter_series(
+        w, segwriter_family(w, &(struct segwriter_family){.name = "u", .type = SEGWRITER_COUNTER}),
+        NULL);
+    (void)segwriter_exemplar(w, segwriter_exemplars(w, unknown, 1), 0, 1, 1, plain);
+    uint64_t hist =
+        segwriter_series(w,
+                         segwriter_family(w, &(struct segwriter_family){.name = "h",
+                                                                        .type = SEGWRITER_HISTOGRAM,
+                                                                        .digits = 1,
+                                                                        .bounds = bounds,
+                                                                        .n_bounds = 3}),
+                         NULL);
+    segwriter_bucket(w, hist, 0, 1, 2);
+    segwriter_bucket(w, hist, 0, 3, 1);
+    uint64_t places = segwriter_exemplars(w, hist, 4);
+    (void)segwriter_exemplar(w, places, 1, 10, 1500000000, plain);
+    (void)segwriter_exemplar(w, places, 3, 21, 1700000000000000000, none);
+    return w;
+}
+
+/* Two in the range of one exposed bucket: the one of the later time. */
+static struct segwriter *with_merged_buckets(void)
+{
+    static const char *const earlier[] = {"id", "earlier", NULL};
+    static const char *const later[] = {"id", "later", NULL};
+    struct segwriter *w = segwriter_new(&(struct segwriter_options){.app = "x"});
+    uint64_t hist =
+        segwriter_series(w,
+                         segwriter_family(w, &(struct segwriter_family){.name = "e",
+                                                                        .type = SEGWRITER_HISTOGRAM,
+                                                                        .schema = 3,
+                                                                        .first_index = 0,
+                                                                        .n_exponential = 40}),
+                         NULL);
+    uint64_t places = segwriter_exemplars(w, hist, 16);
+    /* Bucket i ends with 2^((i - 1) / 8): three is in the 14th, four in the 17th of 42. */
+    (void)segwriter_exemplar(w, places, 17 * 16 / 42, 4, 2, later);
+    (void)segwriter_exemplar(w, places, 14 * 16 / 42, 3, 1, earlier);
+    return w;
+}
+
+static void exemplars_are_those_of_openmetrics_and_no_other_formats(void **state)
+{
+    (void)state;
+    struct scrape s;
+    scrape_start(&s);
+    scrape_save(&s, with_exemplars());
+    scrape_run(&s);
+    assert_string_equal(line_of(&s, &s.openmetrics, "c_seconds_total{"),
+                        "c_seconds_total{app=\"x\"} 2.5 # {trace_id=\"a\\\"b\\\\c\\nd\","
+                        "span=\"\xc3\xa4\"} 0.25 1700000000.123456789");
+    assert_string_equal(line_of(&s, &s.openmetrics, "u{"), "u{app=\"x\"} 0");
+    assert_string_equal(line_of(&s, &s.openmetrics, "h_bucket{app=\"x\",le=\"0.5\"}"),
+                        "h_bucket{app=\"x\",le=\"0.5\"} 0");
+    assert_string_equal(line_of(&s, &s.openmetrics, "h_bucket{app=\"x\",le=\"1.0\"}"),
+                        "h_bucket{app=\"x\",le=\"1.0\"} 2 # {id=\"1\"} 1.0 1.5");
+    assert_string_equal(line_of(&s, &s.openmetrics, "h_bucket{app=\"x\",le=\"+Inf\"}"),
+                        "h_bucket{app=\"x\",le=\"+Inf\"} 3 # {} 2.1 1700000000.0");
+    assert_null(memmem(s.text.at, s.text.length, " # ", 3));
+    scrape_end(&s);
+    scrape_start(&s);
+    scrape_save(&s, with_merged_buckets());
+    scrape_run(&s);
+    assert_string_equal(line_of(&s, &s.openmetrics, "e_bucket{app=\"x\",le=\"4.0\"}"),
+                        "e_bucket{app=\"x\",le=\"4.0\"} 0 # {id=\"later\"} 4 0.000000002");
+    scrape_end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +250,7 @@ int main(void)
         cmocka_unit_test(
             a_counter_without_total_is_unknown_and_a_unit_that_is_no_suffix_is_left_out),
         cmocka_unit_test(sample_lines_are_the_same_bytes_in_both_formats),
+        cmocka_unit_test(exemplars_are_those_of_openmetrics_and_no_other_formats),
     };
     return RUN_TESTS(tests);
 }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # A real Prometheus takes protocol buffers where native histograms are switched on, OpenMetrics
-# where they are not; both times what it then says agrees with the segment.
+# where they are not; both times what it then says agrees with the segment. It keeps exemplars, too.
 
 load support/live
 
@@ -99,5 +99,40 @@ dump_of() {
     answer_is 'size_bytes_bucket{le="4.0"}' 1
     [[ $(served openmetrics) -gt 0 ]]
     [[ $(served protobuf) -eq 0 ]]
+    is_up
+}
+
+# The exemplars of a query in the last minute, as lines: series le trace value.
+exemplars() {
+    curl -sf --data-urlencode "query=$1" -d "start=$(($(date +%s) - 60))" \
+        -d "end=$(($(date +%s) + 60))" "http://$prometheus/api/v1/query_exemplars" |
+        jq -r '.data[] | .seriesLabels as $s | .exemplars[] |
+            "\($s.__name__) \($s.le // "-") \(.labels.trace_id) \(.value)"' | sort
+}
+
+exemplars_are() {
+    [[ $(exemplars "$1") == "$2" ]]
+}
+
+@test "what it keeps of exemplars are the segment's, of counters and of buckets" {
+    [ "$(tell shop 'example sold_total 3 5b8aa5a2d2c872e8')" = ok ]
+    [ "$(tell shop 'slow latency_seconds 0.02 00f067aa0ba902b7')" = ok ]
+    [ "$(tell shop 'slow latency_seconds 15 4bf92f3577b34da6')" = ok ]
+    start_prometheus --enable-feature=exemplar-storage
+    eventually exemplars_are '{app="shop"}' "latency_seconds_bucket 0.03125 00f067aa0ba902b7 0.02
+latency_seconds_bucket 16.0 4bf92f3577b34da6 15
+sold_total - 5b8aa5a2d2c872e8 3"
+    [ "$(tell shop 'example sold_total 4 fffffffffffffffe')" = ok ]
+    eventually exemplars_are 'sold_total' "sold_total - 5b8aa5a2d2c872e8 3
+sold_total - fffffffffffffffe 4"
+    is_up
+}
+
+@test "exemplars go with native histograms, too" {
+    [ "$(tell shop 'slow latency_seconds 15 4bf92f3577b34da6')" = ok ]
+    [ "$(tell shop 'example sold_total 3 5b8aa5a2d2c872e8')" = ok ]
+    start_prometheus --enable-feature=native-histograms,exemplar-storage
+    eventually exemplars_are 'sold_total' 'sold_total - 5b8aa5a2d2c872e8 3'
+    eventually exemplars_are 'latency_seconds' 'latency_seconds - 4bf92f3577b34da6 15'
     is_up
 }

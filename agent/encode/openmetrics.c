@@ -73,7 +73,7 @@ static void put_header(const struct exposed *family, struct buffer *out)
 
 int openmetrics_encode(const struct snapshot *snapshot, struct buffer *out)
 {
-    families_put(snapshot, put_header, out);
+    families_put(snapshot, put_header, true, out);
     buffer_puts(out, "# EOF\n");
     return out->failed ? -ENOMEM : 0;
 }

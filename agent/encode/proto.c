@@ -13,6 +13,7 @@
 #include "agent/encode/proto.h"
 
 #include "agent/encode/kept.h"
+#include "agent/encode/examples.h"
 #include "agent/encode/number.h"
 #include "agent/encode/wire.h"
 #include "agent/gather/message.h"
@@ -32,13 +33,20 @@ enum {
     HISTOGRAM_ZERO_COUNT = 7,
     HISTOGRAM_SPAN = 12,
     HISTOGRAM_DELTA = 13,
+    HISTOGRAM_EXEMPLAR = 16,
 };
-enum { BUCKET_COUNT = 1, BUCKET_BOUND = 2, SPAN_OFFSET = 1, SPAN_LENGTH = 2 };
+enum { BUCKET_COUNT = 1, BUCKET_BOUND = 2, BUCKET_EXEMPLAR = 3, SPAN_OFFSET = 1, SPAN_LENGTH = 2 };
+enum { COUNTER_EXEMPLAR = 2, EXEMPLAR_LABEL = 1, EXEMPLAR_VALUE = 2, EXEMPLAR_TIME = 3 };
+enum { TIME_SECONDS = 1, TIME_NANOS = 2 };
 
 /* Upper limits: of a field's head, a classic bucket, what a native bucket adds (a span and a
  * delta), a worker's label and value, the rest. */
 enum { HEAD_MAX = 2 + WIRE_VARINT_MAX, CLASSIC_MAX = 40, NATIVE_MAX = 30 };
 enum { WORKER_MAX = 48, REST_MAX = 80 };
+/* Of an exemplar: 128 characters of four bytes, the heads of sixteen labels, value and time. */
+enum { EXEMPLAR_MAX = 4 * SMX_EXEMPLAR_CHARACTERS + 9 * SMX_LABELS_MAX + 64 };
+/* What one adds to a part: once in a bucket, once in a native histogram, each in longer heads. */
+enum { EXEMPLAR_ROOM = 2 * (EXEMPLAR_MAX + 3 * HEAD_MAX) };
 
 /* A label worker="" without its number: two heads and the name. */
 enum { LABEL_OVERHEAD = 2 + 6 + 2 };
@@ -48,14 +56,63 @@ static struct smx_str kept_message(const struct part *p, size_t k)
     return kept_of(&p->rendered->message, k);
 }
 
+static char *put_label(char *to, struct smx_str name, struct smx_str value)
+{
+    to = wire_open(to, EXEMPLAR_LABEL,
+                   2 + wire_size(name.length) + name.length + wire_size(value.length) +
+                       value.length);
+    to = wire_string(to, 1, name.at, name.length);
+    return wire_string(to, 2, value.at, value.length);
+}
+
+static char *put_exemplar(char *to, unsigned field, const struct smx_family_info *f,
+                          const struct smx_exemplar *e)
+{
+    const uint64_t seconds = e->time_ns / 1000000000, nanos = e->time_ns % 1000000000;
+    char *at = wire_begin(to, wire_size(field << 3), EXEMPLAR_MAX);
+    for (size_t i = 0; i < e->n_labels; i++)
+        at = put_label(at, e->labels[i].name, e->labels[i].value);
+    at = wire_double(at, EXEMPLAR_VALUE, number_scaled(e->value, f->digits));
+    at = wire_open(at, EXEMPLAR_TIME, 2 + wire_size(seconds) + wire_size(nanos));
+    at = wire_uint(at, TIME_SECONDS, seconds);
+    at = wire_uint(at, TIME_NANOS, nanos);
+    return wire_end(to, field, EXEMPLAR_MAX, at);
+}
+
+/* A counter with an exemplar. What is kept of it - a head, the labels, the heads of a Counter and
+ * of its value - gives the labels. */
+static char *put_example(struct smx_str message, const struct smx_family_info *f, uint64_t count,
+                         const struct smx_exemplar *e, char *to)
+{
+    enum { TAIL = 3, VALUE_SIZE = 1 + sizeof(double), SAMPLE_SIZE = 2 + VALUE_SIZE };
+    size_t head = 2;
+    while (1 + wire_size(message.length - TAIL - head + SAMPLE_SIZE) != head)
+        head++;
+    const size_t labels = message.length - TAIL - head;
+    const size_t most = VALUE_SIZE + HEAD_MAX + EXEMPLAR_MAX;
+    char *metric = wire_begin(to, 1, labels + HEAD_MAX + most);
+    char *counter = kept_put(metric, message.at + head, labels);
+    char *at =
+        wire_double(wire_begin(counter, 1, most), MESSAGE_VALUE, number_scaled(count, f->digits));
+    at = put_exemplar(at, COUNTER_EXEMPLAR, f, e);
+    at = wire_end(counter, MESSAGE_COUNTER, most, at);
+    return wire_end(to, MESSAGE_METRIC, labels + HEAD_MAX + most, at);
+}
+
 static char *put_counters(const struct part *p, char *to)
 {
     const struct smx_family_info *f = p->family;
+    struct examples examples = examples_of(f);
     for (size_t k = 0; k < f->n_series; k++) {
         const struct smx_series_info *s = &f->series[k];
         if (s->overflow && s->count == 0)
             continue;
         struct smx_str message = kept_message(p, k);
+        const struct smx_exemplar *e = examples_take(&examples, k, 0);
+        if (e) {
+            to = put_example(message, f, s->count, e, to);
+            continue;
+        }
         to = kept_put(to, message.at, message.length);
         to = wire_fixed64(to, number_scaled(s->count, f->digits));
     }
@@ -146,18 +203,24 @@ static char *put_each(const struct part *p, char *to)
 }
 
 /* Cumulative counts of the bounds that the text formats have. */
-static char *put_classic(const struct smx_family_info *f, const struct edges *edges,
-                         const uint64_t *buckets, char *to)
+static char *put_classic(const struct part *p, size_t k, struct examples examples, char *to)
 {
+    const struct smx_family_info *f = p->family;
+    const struct edges *edges = &p->rendered->edges;
+    const uint64_t *buckets = f->series[k].histogram->buckets;
     uint64_t sum = 0;
     size_t bucket = 0;
     for (size_t i = 0; i < edges->n; i++) {
         for (; bucket <= edges->upto[i]; bucket++)
             sum += buckets[bucket];
         double bound = i + 1 == edges->n ? INFINITY : f->upper_bounds[edges->upto[i]];
-        to = wire_open(to, HISTOGRAM_BUCKET, 1 + wire_size(sum) + 1 + sizeof bound);
-        to = wire_uint(to, BUCKET_COUNT, sum);
-        to = wire_double(to, BUCKET_BOUND, bound);
+        const struct smx_exemplar *e = examples_take(&examples, k, edges->upto[i]);
+        const size_t most = CLASSIC_MAX + (e ? HEAD_MAX + EXEMPLAR_MAX : 0);
+        char *at = wire_uint(wire_begin(to, 1, most), BUCKET_COUNT, sum);
+        at = wire_double(at, BUCKET_BOUND, bound);
+        if (e)
+            at = put_exemplar(at, BUCKET_EXEMPLAR, f, e);
+        to = wire_end(to, HISTOGRAM_BUCKET, most, at);
     }
     return to;
 }
@@ -235,27 +298,42 @@ static uint64_t count_of(const struct smx_family_info *f, const uint64_t *bucket
     return sum;
 }
 
+/* Take those of one series. */
+static struct examples examples_of_series(struct examples *e, size_t series)
+{
+    while (e->at < e->end && e->at->series < series)
+        e->at++;
+    struct examples mine = *e;
+    while (e->at < e->end && e->at->series == series)
+        e->at++;
+    mine.end = e->at;
+    return mine;
+}
+
 /* The bytes of a histogram's body, at most. */
 static size_t histogram_room(const struct part *p)
 {
     return p->rendered->edges.n * CLASSIC_MAX + p->family->n_buckets * NATIVE_MAX + REST_MAX;
 }
 
-static char *put_histogram(const struct part *p, size_t k, char *to)
+static char *put_histogram(const struct part *p, size_t k, struct examples *examples, char *to)
 {
     const struct smx_family_info *f = p->family;
     const struct smx_histogram_info *h = f->series[k].histogram;
     struct smx_str labels = kept_message(p, k);
-    const size_t most = histogram_room(p);
+    const struct examples mine = examples_of_series(examples, k);
+    const size_t most = histogram_room(p) + (size_t)(mine.end - mine.at) * EXEMPLAR_ROOM;
     const size_t metric_most = labels.length + HEAD_MAX + most;
     char *metric = wire_begin(to, 1, metric_most);
     char *histogram = kept_put(metric, labels.at, labels.length);
     char *at = wire_begin(histogram, 1, most);
     at = wire_uint(at, HISTOGRAM_COUNT, count_of(f, h->buckets));
     at = wire_double(at, HISTOGRAM_SUM, number_scaled(h->sum, f->digits));
-    at = put_classic(f, &p->rendered->edges, h->buckets, at);
+    at = put_classic(p, k, mine, at);
     if (f->exponential)
         at = put_native(f, h->buckets, at);
+    for (const struct smx_exemplar *e = mine.at; f->exponential && e < mine.end; e++)
+        at = put_exemplar(at, HISTOGRAM_EXEMPLAR, f, e);
     at = wire_end(histogram, MESSAGE_HISTOGRAM, most, at);
     return wire_end(to, MESSAGE_METRIC, metric_most, at);
 }
@@ -263,9 +341,10 @@ static char *put_histogram(const struct part *p, size_t k, char *to)
 static char *put_histograms(const struct part *p, char *to)
 {
     const struct smx_family_info *f = p->family;
+    struct examples examples = examples_of(f);
     for (size_t k = 0; k < f->n_series; k++)
         if (!f->series[k].overflow || f->series[k].histogram->count > 0)
-            to = put_histogram(p, k, to);
+            to = put_histogram(p, k, &examples, to);
     return to;
 }
 
@@ -274,7 +353,7 @@ static size_t part_room(const struct part *p)
 {
     const struct smx_family_info *f = p->family;
     size_t kept = kept_size(&p->rendered->message, f->n_series);
-    size_t room = kept + RENDER_SLACK;
+    size_t room = kept + RENDER_SLACK + f->n_exemplars * EXEMPLAR_ROOM;
     if (f->type == SMX_HISTOGRAM)
         return room + f->n_series * (2 * HEAD_MAX + histogram_room(p));
     if (f->mode != SMX_EACH && f->type != SMX_STATESET)

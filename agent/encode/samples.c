@@ -3,11 +3,15 @@
  * samples.c - sample lines: kept text, number, newline. This is the hot loop of a scrape. Each
  * family's worst case is reserved at once, and the lines are stored without a check.
  *
+ * Exemplars are OpenMetrics': behind the numbers of _total and _bucket, where there are any.
+ *
  * A histogram's _count and its +Inf bucket are the running sum that the buckets before were taken
  * from, so that they agree whatever the segment says.
  */
+#include "agent/encode/examples.h"
 #include "agent/encode/kept.h"
 #include "agent/encode/number.h"
+#include "agent/gather/label.h"
 #include "agent/gather/snapshot.h"
 
 _Static_assert((int)RENDER_SLACK < (int)NUMBER_MAX,
@@ -36,10 +40,39 @@ static void done(struct buffer *out, const char *end)
     out->length = (size_t)(end - out->at);
 }
 
-static void put_counters(const struct part *p, struct buffer *out)
+static void put_number(struct buffer *out, uint64_t ticks, unsigned digits)
+{
+    char number[NUMBER_MAX];
+    buffer_puts(out, " ");
+    buffer_put(out, number, (size_t)(number_decimal(number, ticks, digits) - number));
+}
+
+/* Go on with a line that ends at `to`:  # {trace_id="4bf9"} 0.25 1700000000.123456789 */
+static void put_exemplar(struct buffer *out, const char *to, const struct smx_family_info *f,
+                         const struct smx_exemplar *e)
+{
+    done(out, to);
+    buffer_puts(out, " # {");
+    for (size_t i = 0; i < e->n_labels; i++)
+        label_put(out, e->labels[i].name, e->labels[i].value);
+    buffer_puts(out, "}");
+    put_number(out, e->value, f->digits);
+    put_number(out, e->time_ns, 9);
+}
+
+/* OpenMetrics has them for counters, not for what it takes for unknown. */
+static struct examples counter_examples(const struct smx_family_info *f, bool exemplars)
+{
+    bool has = exemplars && label_ends(f->name, LABEL_STR("_total"));
+    return has ? examples_of(f) : (struct examples){NULL, NULL};
+}
+
+static void put_counters(const struct part *p, bool exemplars, struct buffer *out)
 {
     const struct smx_family_info *f = p->family;
-    char *to = room(out, f->n_series, kept_size(&p->rendered->text, f->n_series));
+    struct examples examples = counter_examples(f, exemplars);
+    const size_t kept = kept_size(&p->rendered->text, f->n_series);
+    char *to = room(out, f->n_series, kept);
     for (size_t k = 0; to && k < f->n_series; k++) {
         const struct smx_series_info *s = &f->series[k];
         if (s->overflow && s->count == 0)
@@ -47,6 +80,13 @@ static void put_counters(const struct part *p, struct buffer *out)
         struct smx_str text = kept_of(&p->rendered->text, k);
         to = kept_put(to, text.at, text.length);
         to = number_decimal(to, s->count, f->digits);
+        const struct smx_exemplar *e = examples_take(&examples, k, 0);
+        if (e) {
+            put_exemplar(out, to, f, e);
+            to = room(out, f->n_series - k, kept);
+            if (!to)
+                return;
+        }
         *to++ = '\n';
     }
     if (to)
@@ -139,18 +179,30 @@ static void put_statesets(const struct part *p, struct buffer *out)
 }
 
 /* name_bucket{labels,le="0.5"} 3, in ascending order; the total is the last of them. */
-static char *put_buckets(char *to, struct smx_str text, const struct edges *edges,
-                         const uint64_t *buckets, uint64_t *total)
+static char *put_buckets(const struct part *p, size_t k, struct examples *examples,
+                         struct buffer *out, uint64_t *total)
 {
+    const struct edges *edges = &p->rendered->edges;
+    const uint64_t *buckets = p->family->series[k].histogram->buckets;
+    const struct smx_str text = kept_of(&p->rendered->text, k);
+    const size_t lines = (edges->n + 2) * (text.length + edges->widest);
+    char *to = room(out, edges->n + 2, lines);
     uint64_t sum = 0;
     size_t bucket = 0, from = 0;
-    for (size_t i = 0; i < edges->n; i++) {
+    for (size_t i = 0; to && i < edges->n; i++) {
         for (; bucket <= edges->upto[i]; bucket++)
             sum += buckets[bucket];
         to = kept_put(to, text.at, text.length);
         to = kept_put(to, edges->text + from, edges->ends[i] - from);
         from = edges->ends[i];
         to = number_u64(to, sum);
+        const struct smx_exemplar *e = examples_take(examples, k, edges->upto[i]);
+        if (e) {
+            put_exemplar(out, to, p->family, e);
+            to = room(out, edges->n + 2, lines);
+            if (!to)
+                break;
+        }
         *to++ = '\n';
     }
     *total = sum;
@@ -167,17 +219,16 @@ static char *put_total(char *to, struct smx_str text, size_t name_length, struct
     return put(to, "} ", 2);
 }
 
-static void put_histogram(const struct part *p, size_t k, struct buffer *out)
+static void put_histogram(const struct part *p, size_t k, struct examples *examples,
+                          struct buffer *out)
 {
     const struct smx_family_info *f = p->family;
-    const struct edges *edges = &p->rendered->edges;
     const struct smx_histogram_info *h = f->series[k].histogram;
     struct smx_str text = kept_of(&p->rendered->text, k);
-    char *to = room(out, edges->n + 2, (edges->n + 2) * (text.length + edges->widest));
+    uint64_t total;
+    char *to = put_buckets(p, k, examples, out, &total);
     if (!to)
         return;
-    uint64_t total;
-    to = put_buckets(to, text, edges, h->buckets, &total);
     to = put_total(to, text, f->name.length, (struct smx_str){"_sum", 4});
     to = number_decimal(to, h->sum, f->digits);
     *to++ = '\n';
@@ -187,21 +238,22 @@ static void put_histogram(const struct part *p, size_t k, struct buffer *out)
     done(out, to);
 }
 
-static void put_histograms(const struct part *p, struct buffer *out)
+static void put_histograms(const struct part *p, bool exemplars, struct buffer *out)
 {
     const struct smx_family_info *f = p->family;
+    struct examples examples = exemplars ? examples_of(f) : (struct examples){NULL, NULL};
     for (size_t k = 0; k < f->n_series; k++)
         if (!f->series[k].overflow || f->series[k].histogram->count > 0)
-            put_histogram(p, k, out);
+            put_histogram(p, k, &examples, out);
 }
 
-static void put_part(const struct part *p, struct buffer *out)
+static void put_part(const struct part *p, bool exemplars, struct buffer *out)
 {
     const struct smx_family_info *f = p->family;
     if (f->type == SMX_COUNTER)
-        put_counters(p, out);
+        put_counters(p, exemplars, out);
     else if (f->type == SMX_HISTOGRAM)
-        put_histograms(p, out);
+        put_histograms(p, exemplars, out);
     else if (f->type == SMX_STATESET)
         put_statesets(p, out);
     else if (f->mode == SMX_EACH)
@@ -210,22 +262,22 @@ static void put_part(const struct part *p, struct buffer *out)
         put_gauges(p, out);
 }
 
-static void put_samples(const struct exposed *family, struct buffer *out)
+static void put_samples(const struct exposed *family, bool exemplars, struct buffer *out)
 {
     buffer_put(out, family->lines.at, family->lines.length);
     for (const struct part *p = family->first; p; p = p->next)
-        put_part(p, out);
+        put_part(p, exemplars, out);
 }
 
 void families_put(const struct snapshot *snapshot,
                   void (*put_header)(const struct exposed *family, struct buffer *out),
-                  struct buffer *out)
+                  bool exemplars, struct buffer *out)
 {
     for (size_t i = 0; i < snapshot->n; i++) {
         size_t before = out->length;
         put_header(&snapshot->families[i], out);
         size_t header_end = out->length;
-        put_samples(&snapshot->families[i], out);
+        put_samples(&snapshot->families[i], exemplars, out);
         if (out->length == header_end)
             out->length = before;
     }

@@ -33,6 +33,6 @@ static void put_header(const struct exposed *family, struct buffer *out)
 
 int text_encode(const struct snapshot *snapshot, struct buffer *out)
 {
-    families_put(snapshot, put_header, out);
+    families_put(snapshot, put_header, false, out);
     return out->failed ? -ENOMEM : 0;
 }

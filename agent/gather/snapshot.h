@@ -33,10 +33,10 @@ struct snapshot {
 };
 
 /* Append every family: the format's header, then the sample lines, name{labels} value, which are
- * the same in all formats. A family without any (gauges that nobody alive has written) is left out.
- */
+ * the same in all formats, but for exemplars. A family without any (gauges that nobody alive has
+ * written) is left out. */
 void families_put(const struct snapshot *snapshot,
                   void (*put_header)(const struct exposed *family, struct buffer *out),
-                  struct buffer *out);
+                  bool exemplars, struct buffer *out);
 
 #endif

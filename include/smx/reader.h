@@ -61,6 +61,7 @@ enum smx_unsound {
     SMX_UNSOUND_OVERLAP,   /* a value that lies where another one does */
     SMX_UNSOUND_CONSTANT,  /* the constant labels */
     SMX_UNSOUND_PROCESS,   /* not records, but slots: too many locks to find out who lives */
+    SMX_UNSOUND_EXEMPLAR,  /* places of exemplars that are out of bounds, too many, or no series' */
     SMX_UNSOUND_COUNT
 };
 
@@ -136,6 +137,16 @@ struct smx_histogram_info {
     const struct smx_family_info *family;
 };
 
+/* The last exemplar of a counter, or of a group of a histogram's buckets. */
+struct smx_exemplar {
+    size_t series;                  /* of the family's */
+    size_t bucket;                  /* histograms: the one that the value falls into */
+    const struct smx_label *labels; /* at most SMX_LABELS_MAX */
+    size_t n_labels;
+    uint64_t value;   /* ticks: what was added or recorded */
+    uint64_t time_ns; /* CLOCK_REALTIME */
+};
+
 struct smx_family_info {
     struct smx_str name;
     struct smx_str help;
@@ -148,6 +159,8 @@ struct smx_family_info {
     const struct smx_str *labels;
     const struct smx_series_info *series;
     size_t n_series;
+    const struct smx_exemplar *exemplars; /* ascending by series, then bucket */
+    size_t n_exemplars;
     /* Statesets. */
     size_t n_states;
     const struct smx_str *states;

@@ -72,6 +72,8 @@ extern "C" {
 #define SMX_BOUNDS_MAX 64
 /* States of a stateset, at most. */
 #define SMX_STATES_MAX 64
+/* Characters of an exemplar's label names and values together, at most: OpenMetrics' limit. */
+#define SMX_EXEMPLAR_CHARACTERS 128
 
 typedef struct smx_segment smx_segment;
 
@@ -277,6 +279,21 @@ int smx_series_remove(smx_family family, const char *const values[]);
 /* Record a value in the exposed unit (seconds, bytes), rounded to the nearest tick.
  * NaN and negative values are dropped and counted. Context: as smx_counter_add. */
 void smx_histogram_observe(smx_histogram histogram, double value);
+
+/* Add to a counter, or record in a histogram, and say by an example which request it was. labels
+ * are names and values in turn, then NULL, as SMX_VALUES("trace_id", id) makes them: up to
+ * SMX_LABELS_MAX, of SMX_EXEMPLAR_CHARACTERS together. A counter keeps the last exemplar, a
+ * histogram the last of each of up to 16 groups of buckets; its value is what was added or
+ * recorded, its time is now. The exemplar is lost, and never the count, where the labels break a
+ * rule (SMX_LOST_INVALID), where there is no room (SMX_LOST_SPACE: the first one of a series takes
+ * 0.6 to 9 KiB of the budget), where two are kept in one place at once, or one dies doing so.
+ * Context: threads=any fork=any signal=safe, but for the first of a series, blocks=no (the first:
+ * at most a fallocate(2) on tmpfs); not between vfork() and exec. */
+void smx_counter_add_exemplar(smx_counter counter, uint64_t n, const char *const labels[]);
+void smx_histogram_record_exemplar(smx_histogram histogram, uint64_t ticks,
+                                   const char *const labels[]);
+void smx_histogram_observe_exemplar(smx_histogram histogram, double value,
+                                    const char *const labels[]);
 
 /* Add an amount in ticks that may be negative: negative ones are dropped and counted.
  * Context: as smx_counter_add. */

@@ -6,6 +6,7 @@
  */
 #include "libshm/crash.h"
 #include "libshm/metric/bounds.h"
+#include "libshm/metric/exemplar.h"
 #include "libshm/segment/rseq.h"
 #include "libshm/segment/slot.h"
 #include "libshm/segment/space.h"
@@ -235,19 +236,55 @@ static void drop(const void *address, enum smx_lost reason)
         smx__lose(segment, reason);
 }
 
-void smx_histogram_observe(smx_histogram histogram, double value)
+/* A value in the unit as ticks; false if it is dropped, and counted as that. */
+static bool to_ticks(smx_histogram histogram, double value, uint64_t *out)
 {
     if (!histogram.base)
-        return;
+        return false;
     if (!(value >= 0)) {
         drop(histogram.base, SMX_LOST_NEGATIVE);
-        return;
+        return false;
     }
     double ticks = value * (double)smx__power_of_ten(histogram.hist->digits) + 0.5;
-    if (ticks < 18446744073709551616.0)
-        smx_histogram_record(histogram, (uint64_t)ticks);
-    else
+    if (!(ticks < 18446744073709551616.0)) {
         drop(histogram.base, SMX_LOST_INVALID);
+        return false;
+    }
+    *out = (uint64_t)ticks;
+    return true;
+}
+
+void smx_histogram_observe(smx_histogram histogram, double value)
+{
+    uint64_t ticks;
+    if (to_ticks(histogram, value, &ticks))
+        smx_histogram_record(histogram, ticks);
+}
+
+void smx_counter_add_exemplar(smx_counter counter, uint64_t n, const char *const labels[])
+{
+    smx_counter_add(counter, n);
+    smx__exemplar_keep(counter.base, 1, 0, n, labels);
+}
+
+void smx_histogram_record_exemplar(smx_histogram histogram, uint64_t ticks,
+                                   const char *const labels[])
+{
+    smx_histogram_record(histogram, ticks);
+    if (!histogram.base)
+        return;
+    const uint32_t n = histogram.hist->n_buckets;
+    const uint32_t bucket = smx__histogram_index(histogram.hist, ticks);
+    smx__exemplar_keep(histogram.base, smx__exemplar_groups(n), smx__exemplar_group(bucket, n),
+                       ticks, labels);
+}
+
+void smx_histogram_observe_exemplar(smx_histogram histogram, double value,
+                                    const char *const labels[])
+{
+    uint64_t ticks;
+    if (to_ticks(histogram, value, &ticks))
+        smx_histogram_record_exemplar(histogram, ticks, labels);
 }
 
 void smx_counter_add_signed(smx_counter counter, int64_t n)

@@ -74,6 +74,7 @@ void smx_reader_close(smx_reader *reader)
     for (int i = 0; i < 2; i++) {
         free(reader->side[i].values.words);
         free(reader->side[i].values.each);
+        smx__exemplars_free(&reader->side[i].values.exemplars);
         smx__processes_free(&reader->side[i].processes);
     }
     free(reader->path);
@@ -107,7 +108,8 @@ static int read_numbers(struct smx_reader *reader, struct side *side,
         result = smx__processes_read(&side->processes, &reader->file, header);
     if (result == 0)
         result = smx__values_read(&side->values, registry, &reader->file, &side->processes);
-    return result;
+    return result == 0 ? smx__exemplars_read(&side->values.exemplars, registry, &reader->file)
+                       : result;
 }
 
 static uint64_t errors_of(const struct smx__registry *registry)
@@ -167,6 +169,7 @@ static void show(struct smx_reader *reader, struct smx__registry *registry,
     reader->shown = !reader->shown;
     reader->capacity = header->capacity;
     smx__values_show(&reader->side[reader->shown].values, registry);
+    smx__exemplars_show(&reader->side[reader->shown].values.exemplars, registry);
     fill_info(reader, header, st);
 }
 

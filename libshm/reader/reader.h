@@ -12,6 +12,7 @@
  *   series.c     and series
  *   cells.c      which bytes hold the values; overlaps are left out
  *   values.c     reads those bytes and combines the rows
+ *   exemplars.c  finds the places of exemplars, and reads them
  *   processes.c  slots and who lives
  *   quantile.c   mean and quantiles of a histogram
  *
@@ -176,6 +177,14 @@ struct smx__block {
     enum smx__block_kind kind;
 };
 
+/* The places of one series' exemplars. */
+struct smx__examples {
+    uint64_t at;
+    uint32_t series; /* in the registry */
+    uint32_t family;
+    uint32_t n;
+};
+
 /* Names and places, read when `published` moved. */
 struct smx__registry {
     struct smx__arena arena;
@@ -192,8 +201,11 @@ struct smx__registry {
     struct smx__place *places; /* ascending by cell */
     struct smx__block *blocks; /* ascending, apart */
     size_t n_blocks;
-    uint64_t n_words; /* of one snapshot's values */
-    size_t n_each;    /* gauges of mode `each` */
+    uint64_t n_words;               /* of one snapshot's values */
+    struct smx__examples *examples; /* ascending by series */
+    size_t n_examples;
+    size_t n_exemplars; /* places in all of them */
+    size_t n_each;      /* gauges of mode `each` */
     uint64_t unsound[SMX_UNSOUND_COUNT];
 };
 
@@ -249,6 +261,30 @@ void smx__cells_check(const struct smx__build *build);
  * place its words. Returns 0 or -ENOMEM. */
 int smx__cells_group(struct smx__registry *registry);
 
+/* exemplars.c */
+
+/* Find the places of the registry's exemplars among the records. Returns 0 or -ENOMEM. */
+int smx__exemplars_find(struct smx__build *build);
+
+/* The exemplars of one snapshot. */
+struct smx__exemplar_values {
+    struct smx_exemplar *at;
+    size_t n;
+    uint32_t *family; /* of each */
+    struct smx_label *labels;
+    struct smx__exemplar *raw;
+    size_t room; /* of all but `labels`, which has SMX_LABELS_MAX times as many */
+};
+
+/* Read them; what is being written for longer than it takes, or fits no seal, is left out.
+ * Returns 0, -EIO, -ENOMEM. */
+int smx__exemplars_read(struct smx__exemplar_values *values, const struct smx__registry *registry,
+                        struct smx__source *file);
+
+/* Show them in the registry's families. */
+void smx__exemplars_show(const struct smx__exemplar_values *values, struct smx__registry *registry);
+void smx__exemplars_free(struct smx__exemplar_values *values);
+
 /* processes.c */
 
 struct smx__live {
@@ -278,6 +314,7 @@ struct smx__values {
     uint64_t *words;
     struct smx_each *each;
     size_t each_room;
+    struct smx__exemplar_values exemplars;
 };
 
 /* Returns 0, -EIO, -ENOMEM. values->words must hold registry->n_words. */

@@ -83,9 +83,10 @@ static int walk_chains(struct smx__records *records, struct smx__cache *cache,
 static bool afford(struct smx__records *records, const struct smx__cache *cache, uint64_t at,
                    const struct smx__record *head)
 {
-    size_t least = head->kind == SMX__RECORD_FAMILY   ? sizeof(struct smx__family)
-                   : head->kind == SMX__RECORD_SERIES ? sizeof(struct smx__series)
-                                                      : sizeof *head;
+    size_t least = head->kind == SMX__RECORD_FAMILY      ? sizeof(struct smx__family)
+                   : head->kind == SMX__RECORD_SERIES    ? sizeof(struct smx__series)
+                   : head->kind == SMX__RECORD_EXEMPLARS ? sizeof(struct smx__exemplars)
+                                                         : sizeof *head;
     bool possible = head->size >= least && head->size % 8 == 0 && head->size <= cache->limit - at;
     if (!possible || head->size > records->budget) {
         records->unsound[possible ? SMX_UNSOUND_OVERSIZE : SMX_UNSOUND_RECORD]++;

@@ -149,7 +149,9 @@ static int build(struct smx__build *b)
         result = smx__series_select(b);
     if (result == 0)
         result = smx__series_fill(b);
-    return result == 0 ? smx__cells_group(b->registry) : result;
+    if (result == 0)
+        result = smx__cells_group(b->registry);
+    return result == 0 ? smx__exemplars_find(b) : result;
 }
 
 int smx__registry_read(struct smx__registry **out, struct smx__source *file,

@@ -104,7 +104,8 @@ static int take_candidates(struct smx__build *b)
         if (raw->kind == SMX__RECORD_SERIES) {
             int result = check_series(r, raw, &b->candidates[b->n]);
             b->n += result == 1;
-        } else if (raw->kind != SMX__RECORD_FAMILY && r->header.minor <= SMX__MINOR) {
+        } else if (raw->kind != SMX__RECORD_FAMILY && raw->kind != SMX__RECORD_EXEMPLARS &&
+                   r->header.minor <= SMX__MINOR) {
             r->unsound[SMX_UNSOUND_RECORD]++;
         }
     }

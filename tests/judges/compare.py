@@ -23,6 +23,16 @@ def bits(value):
     return "NaN" if math.isnan(value) else struct.pack(">d", value)
 
 
+def put_exemplar(exemplars, name, labels, example, value, time):
+    if name.startswith(OWN):
+        return
+    if "le" in labels:
+        labels = dict(labels, le=float(labels["le"]))
+    key = name, tuple(sorted(labels.items()))
+    assert key not in exemplars, "two exemplars: %s" % (key,)
+    exemplars[key] = tuple(sorted(example.items())), bits(value), round(time, 6)
+
+
 def put(samples, name, labels, value):
     if name.startswith(OWN):
         return
@@ -35,12 +45,17 @@ def put(samples, name, labels, value):
 
 
 def read_text(path, parse):
-    samples = {}
+    samples, exemplars = {}, {}
     with open(path, encoding="utf-8", newline="\n") as page:
         for family in parse(page.read()):
             for sample in family.samples:
                 put(samples, sample.name, sample.labels, sample.value)
-    return samples
+                e = sample.exemplar
+                if e:
+                    put_exemplar(
+                        exemplars, sample.name, sample.labels, e.labels, e.value, float(e.timestamp)
+                    )
+    return samples, exemplars
 
 
 def messages(data):
@@ -90,17 +105,30 @@ def check_native(name, h):
         assert below == bucket.cumulative_count, (name, bucket.upper_bound)
 
 
-def put_histogram(samples, name, labels, h):
+def put_message_exemplar(exemplars, name, labels, e):
+    example = {pair.name: pair.value for pair in e.label}
+    assert len(example) == len(e.label), name
+    time = e.timestamp.seconds + e.timestamp.nanos / 1e9
+    put_exemplar(exemplars, name, labels, example, e.value, time)
+
+
+def put_histogram(samples, exemplars, name, labels, h):
     for bucket in h.bucket:
+        if bucket.HasField("exemplar"):
+            put_message_exemplar(
+                exemplars, name + "_bucket", dict(labels, le=bucket.upper_bound), bucket.exemplar
+            )
         put(samples, name + "_bucket", dict(labels, le=bucket.upper_bound), bucket.cumulative_count)
     put(samples, name + "_sum", labels, h.sample_sum)
     put(samples, name + "_count", labels, h.sample_count)
     if h.HasField("schema"):
         check_native(name, h)
+        assert all(e.HasField("timestamp") for e in h.exemplars), name
+        assert len(h.exemplars) >= sum(b.HasField("exemplar") for b in h.bucket), name
 
 
 def read_protobuf(path):
-    samples = {}
+    samples, exemplars = {}, {}
     names = set()
     with open(path, "rb") as page:
         for family in messages(page.read()):
@@ -111,12 +139,15 @@ def read_protobuf(path):
                 labels = {pair.name: pair.value for pair in metric.label}
                 assert len(labels) == len(metric.label), family.name
                 if metric.HasField("histogram"):
-                    put_histogram(samples, family.name, labels, metric.histogram)
+                    put_histogram(samples, exemplars, family.name, labels, metric.histogram)
                 elif metric.HasField("counter"):
                     put(samples, family.name, labels, metric.counter.value)
+                    # OpenMetrics has no type for counters without _total, and no exemplars for that.
+                    if metric.counter.HasField("exemplar") and family.name.endswith("_total"):
+                        put_message_exemplar(exemplars, family.name, labels, metric.counter.exemplar)
                 else:
                     put(samples, family.name, labels, metric.gauge.value)
-    return samples
+    return samples, exemplars
 
 
 def differ(a, b, what):
@@ -126,8 +157,11 @@ def differ(a, b, what):
     return a != b
 
 
-expected = read_text(sys.argv[2], text)
-wrong = differ(expected, read_text(sys.argv[3], openmetrics), "text, openmetrics")
-wrong |= differ(expected, read_protobuf(sys.argv[4]), "text, protobuf")
-print(len(expected), "samples")
+expected, none = read_text(sys.argv[2], text)
+others, examples = read_text(sys.argv[3], openmetrics)
+wrong = differ(expected, others, "text, openmetrics")
+others, same_examples = read_protobuf(sys.argv[4])
+wrong |= differ(expected, others, "text, protobuf")
+wrong |= differ(examples, same_examples, "exemplars of openmetrics, protobuf") or bool(none)
+print(len(expected), "samples,", len(examples), "exemplars")
 sys.exit(wrong or not expected)

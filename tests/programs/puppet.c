@@ -9,6 +9,8 @@
  *   histogram NAME V B...     register with the bounds B..., record V
  *   exponential NAME V...     register in seconds, exponential, record all V
  *   labelled NAME VALUE N     a counter with the label "kind", add N
+ *   example NAME N ID         the same counter as `counter`, with an exemplar
+ *   slow NAME V ID            the same histogram as `exponential`, with an exemplar
  */
 #include <smx/smx.h>
 
@@ -59,6 +61,20 @@ static void play_labelled(smx_segment *s, char *words[], struct smx_diag *diag)
     smx_counter_add(smx_counter_with(f, SMX_VALUES(words[2])), strtoull(words[3], NULL, 10));
 }
 
+static void play_example(smx_segment *s, char *words[], struct smx_diag *diag)
+{
+    const struct smx_metric counter = {.name = words[1], .help = HELP};
+    const struct smx_metric histogram = {
+        .name = words[1], .help = HELP, .unit = "seconds", .digits = 9};
+    const char *const labels[] = {"trace_id", words[3], NULL};
+    if (words[0][0] == 'e')
+        smx_counter_add_exemplar(smx_counter_new(s, &counter, diag), strtoull(words[2], NULL, 10),
+                                 labels);
+    else
+        smx_histogram_observe_exemplar(smx_histogram_new(s, &histogram, diag),
+                                       strtod(words[2], NULL), labels);
+}
+
 static void play(smx_segment *s, char *line)
 {
     char *words[WORDS];
@@ -76,6 +92,8 @@ static void play(smx_segment *s, char *line)
         play_exponential(s, words, n, &diag);
     else if (n == 4 && strcmp(words[0], "labelled") == 0)
         play_labelled(s, words, &diag);
+    else if (n == 4 && (strcmp(words[0], "example") == 0 || strcmp(words[0], "slow") == 0))
+        play_example(s, words, &diag);
     else
         snprintf(diag.text, sizeof diag.text, "not a command");
     printf("%s\n", diag.text);

@@ -78,6 +78,27 @@ static void fill_histogram(struct segwriter *w, uint64_t series, uint32_t n_buck
     segwriter_limits(w, series, 0, pick_count(), sum ? 1 : 0, sum ? 1000 : 0);
 }
 
+/* Exemplars of some series, in places where their values belong. */
+static void give_examples(struct segwriter *w, uint64_t series, const struct segwriter_family *f)
+{
+    static char values[2][LONG_LABEL + 64];
+    const char *labels[] = {"trace_id", values[0], "b", values[1], NULL};
+    uint32_t n = f->n_bounds ? f->n_bounds + 1 : f->n_exponential + 2;
+    for (int i = 0; i < 2; i++) {
+        (void)pick_value(values[i]);
+        /* 128 characters are for all labels; and prometheus_client 0.16 takes the first } for the
+         * end of all. */
+        if (strlen(values[i]) > 50 || strchr(values[i], '}'))
+            values[i][0] = '\0';
+    }
+    bool counter = f->type == SEGWRITER_COUNTER;
+    uint64_t places = segwriter_exemplars(w, series, counter ? 1 : n < 16 ? n : 16);
+    uint64_t time = (uint64_t)pick(1u << 30) * pick(1u << 30);
+    (void)segwriter_exemplar(w, places, 0, counter ? pick_count() : 0, time, labels);
+    if (!counter)
+        (void)segwriter_exemplar(w, places, n < 16 ? n - 1 : 15, UINT64_MAX, time / 2, labels + 2);
+}
+
 static void fill_series(struct segwriter *w, uint64_t series, const struct segwriter_family *f)
 {
     if (f->type == SEGWRITER_COUNTER)
@@ -135,7 +156,10 @@ static void add_family(struct segwriter *w, uint32_t i)
         /* A number makes it another than those before. */
         if (f.labels[0])
             snprintf(values[0] + strlen(values[0]), 8, "%u", k);
-        fill_series(w, segwriter_series(w, family, list), &f);
+        uint64_t series = segwriter_series(w, family, list);
+        fill_series(w, series, &f);
+        if ((f.type == SEGWRITER_COUNTER || f.type == SEGWRITER_HISTOGRAM) && pick(2))
+            give_examples(w, series, &f);
     }
 }
 

@@ -41,7 +41,7 @@ static const struct byte_field header[] = {
     {320, 64, "app", "header misnamed"},
     {384, 64, "instance", "header misnamed"},
     {448, 576, "reserved2", ""},
-    {1024, 8, "allocated", "header holes chain record oversize buckets orphan cell"},
+    {1024, 8, "allocated", "header holes chain record oversize buckets orphan cell exemplar"},
     {1032, 8, "reserved_to", ""},
     {1040, 48, "reserved3", ""},
     {1088, 8, "published", ""},
@@ -56,14 +56,15 @@ static const struct byte_field header[] = {
 
 #define RECORD(what)                                                                               \
     {0, 4, what ".next", "chain record family text orphan duplicate"}, {4, 4, what ".hash", ""},   \
-        {8, 2, what ".kind", "record family text orphan buckets"}, {10, 2, what ".reserved", ""},  \
+        {8, 2, what ".kind", "record family text orphan buckets exemplar"},                        \
+        {10, 2, what ".reserved", ""},                                                             \
     {                                                                                              \
-        12, 4, what ".size", "record oversize text orphan"                                         \
+        12, 4, what ".size", "record oversize text orphan exemplar"                                \
     }
 
 static const struct byte_field family[] = {
     RECORD("family"),
-    {16, 1, "type", "family buckets text cell overlap orphan"},
+    {16, 1, "type", "family buckets text cell overlap orphan exemplar"},
     {17, 1, "is_double", "family orphan"},
     {18, 1, "mode", "family orphan cell overlap text"},
     {19, 1, "digits", "family orphan"},
@@ -73,7 +74,7 @@ static const struct byte_field family[] = {
     {23, 1, "n_states", "family text orphan"},
     {24, 4, "max_series", ""},
     {28, 4, "n_series", ""},
-    {32, 8, "hist", "buckets orphan cell overlap"},
+    {32, 8, "hist", "buckets orphan cell overlap exemplar"},
     {40, 8, "overflow", "chain record text orphan duplicate"},
     {48, 4, "first_index", "buckets orphan"},
     {52, 2, "name_len", "text orphan duplicate"},
@@ -84,8 +85,8 @@ static const struct byte_field family[] = {
 };
 
 static const struct byte_field series[] = {
-    RECORD("series"),        {16, 4, "family", "orphan text duplicate cell overlap"},
-    {20, 4, "state", ""},    {24, 8, "cell", "cell overlap"},
+    RECORD("series"),        {16, 4, "family", "orphan text duplicate cell overlap exemplar"},
+    {20, 4, "state", ""},    {24, 8, "cell", "cell overlap exemplar duplicate"},
     {32, 8, "baseline", ""},
 };
 
@@ -93,7 +94,7 @@ static const struct byte_field hist[] = {
     {0, 4, "rows", "buckets orphan"},
     {4, 4, "mask", "buckets orphan"},
     {8, 4, "stride", "buckets orphan cell overlap"},
-    {12, 4, "n_buckets", "buckets orphan cell overlap"},
+    {12, 4, "n_buckets", "buckets orphan cell overlap exemplar"},
     {16, 4, "shift", ""},
     {20, 4, "digits", ""},
     {24, 8, "key_base", ""},
@@ -101,6 +102,17 @@ static const struct byte_field hist[] = {
     {40, 8, "ns_per_tick", ""},
     {48, 8, "thresholds_at", ""},
     {56, 8, "reserved", ""},
+};
+
+static const struct byte_field exemplars[] = {
+    RECORD("exemplars"),       {16, 8, "cell", "exemplar duplicate"},
+    {24, 8, "at", "exemplar"}, {32, 4, "n", "exemplar"},
+    {36, 4, "announced", ""},
+};
+
+static const struct byte_field exemplar[] = {
+    {0, 8, "seal", ""},    {8, 8, "time_ns", ""},   {16, 8, "value", ""},
+    {24, 8, "length", ""}, {32, 512, "labels", ""},
 };
 
 static const struct byte_field slot[] = {
@@ -119,6 +131,8 @@ const struct byte_table byte_header = TABLE(header, 4096);
 const struct byte_table byte_family = TABLE(family, 72);
 const struct byte_table byte_series = TABLE(series, 40);
 const struct byte_table byte_hist = TABLE(hist, 64);
+const struct byte_table byte_exemplars = TABLE(exemplars, 40);
+const struct byte_table byte_exemplar = TABLE(exemplar, 544);
 const struct byte_table byte_slot = TABLE(slot, 128);
 const struct byte_table byte_buckets = TABLE(buckets, 16);
 

@@ -31,6 +31,8 @@ extern const struct byte_table byte_header;
 extern const struct byte_table byte_family;
 extern const struct byte_table byte_series;
 extern const struct byte_table byte_hist;
+extern const struct byte_table byte_exemplars;
+extern const struct byte_table byte_exemplar;
 extern const struct byte_table byte_slot;
 /* Four refs of the hash table. */
 extern const struct byte_table byte_buckets;

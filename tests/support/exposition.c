@@ -29,7 +29,8 @@ struct set {
 /* A sample line in parts. */
 struct sample {
     struct text name, le, value;
-    uint64_t labels;        /* a hash of all but le, whatever their order */
+    uint64_t labels; /* a hash of all but le, whatever their order */
+    bool has_exemplar;
     bool has_le, has_state; /* a label that is named as the family is */
 };
 
@@ -259,6 +260,29 @@ static const char *take_labels(struct text *rest, struct text family, struct sam
     return take(rest, "}") ? NULL : "labels without an end";
 }
 
+/* Take ` # {labels} value time` off the end of a line. */
+static const char *check_exemplar(struct text *rest)
+{
+    struct sample labels = {0};
+    struct text none = {"", 0}, value = *rest;
+    const char *hash = memmem(rest->at, rest->length, " # {", 4);
+    if (!hash)
+        return NULL;
+    value.length = (size_t)(hash - rest->at);
+    struct text at = {hash + 4, rest->length - value.length - 4};
+    *rest = value;
+    const char *fault = take(&at, "}") ? NULL : take_labels(&at, none, &labels);
+    if (fault)
+        return fault;
+    const char *space = at.length > 1 ? memchr(at.at + 1, ' ', at.length - 1) : NULL;
+    if (!take(&at, " ") || !space)
+        return "an exemplar without a value or a time";
+    struct text first = {at.at, (size_t)(space - at.at)};
+    struct text second = {space + 1, at.length - first.length - 1};
+    return is_number(first) && is_number(second) ? NULL
+                                                 : "an exemplar's value or time is no number";
+}
+
 static const char *parse_sample(struct text rest, struct text family, struct sample *out)
 {
     *out = (struct sample){.name = take_name(&rest, true)};
@@ -267,7 +291,13 @@ static const char *parse_sample(struct text rest, struct text family, struct sam
     const char *fault = take(&rest, "{") ? take_labels(&rest, family, out) : NULL;
     if (fault)
         return fault;
-    if (!take(&rest, " ") || !is_number(rest))
+    if (!take(&rest, " "))
+        return "a line without a value";
+    out->has_exemplar = rest.length && memmem(rest.at, rest.length, " # {", 4);
+    fault = check_exemplar(&rest);
+    if (fault)
+        return fault;
+    if (!is_number(rest))
         return "a value that is no number, or more than a value";
     out->value = rest;
     return NULL;
@@ -335,6 +365,8 @@ static const char *check_sample(struct parser *p, struct text line)
     if (!(p->seen & SEEN_TYPE) || !fits(p, s.name))
         return "a sample that is not of the family before it";
     p->sampled = true;
+    if (s.has_exemplar && !(p->openmetrics && (p->kind == COUNTER || ends(s.name, "_bucket"))))
+        return "an exemplar where there can be none";
     if (s.has_le && p->kind != HISTOGRAM)
         return "a bound where there are no buckets";
     if (p->kind == COUNTER && (s.value.at[0] == '-' || is(s.value, "NaN")))

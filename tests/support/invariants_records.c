@@ -316,6 +316,8 @@ static bool same_key(const struct item *x, const struct item *y)
     const struct smx__family *b = family_of(y);
     if (a->record.kind != b->record.kind || a->record.hash != b->record.hash)
         return false;
+    if (a->record.kind == SMX__RECORD_EXEMPLARS)
+        return memcmp(&a->record + 1, &b->record + 1, sizeof(uint64_t)) == 0;
     if (a->record.kind == SMX__RECORD_FAMILY)
         return a->name_len == b->name_len && memcmp(a + 1, b + 1, a->name_len) == 0;
     return series_of(x)->family == series_of(y)->family && a->record.size == b->record.size &&
@@ -367,17 +369,45 @@ static bool walk_chains(struct invariants *v)
     return true;
 }
 
+/* Places for exemplars, of a cell that some series has; what is in them has a seal or has not. */
+static bool check_exemplars(struct invariants *v, const struct item *item)
+{
+    struct smx__exemplars *e = (struct smx__exemplars *)(void *)item->bytes;
+    const uint64_t size = e->n * sizeof(struct smx__exemplar);
+    if (e->record.size != sizeof *e || e->n == 0 || e->n > SMX__EXEMPLAR_GROUPS ||
+        e->announced > 1 || e->cell < v->tables_end)
+        return invariants_say(v, 2, item->at, "places of exemplars are not complete");
+    uint64_t h = v->header.hash_seed;
+    h = fold(h ^ e->cell, UINT64_C(0xa0761d6478bd642f));
+    if (e->record.hash != (uint32_t)(h ^ h >> 32))
+        return invariants_say(v, 2, item->at, "places of exemplars of another hash");
+    e->record.next = 0;
+    e->announced = 0;
+    return invariants_constant(v, 2, item->at, item->bytes, sizeof *e) &&
+           invariants_range(v, e->at, size, 8);
+}
+
+static bool check_item(struct invariants *v, size_t i)
+{
+    switch (family_of(&v->items[i])->record.kind) {
+    case SMX__RECORD_FAMILY:
+        return check_family(v, &v->items[i]);
+    case SMX__RECORD_SERIES:
+        return check_series(v, i);
+    case SMX__RECORD_EXEMPLARS:
+        return check_exemplars(v, &v->items[i]);
+    default:
+        return invariants_say(v, 2, v->items[i].at, "a record of no kind");
+    }
+}
+
 bool invariants_records(struct invariants *v)
 {
     if (!walk_chains(v))
         return false;
-    for (size_t i = 0; i < v->n_items; i++) {
-        uint16_t kind = family_of(&v->items[i])->record.kind;
-        if (kind != SMX__RECORD_FAMILY && kind != SMX__RECORD_SERIES)
-            return invariants_say(v, 2, v->items[i].at, "a record of no kind");
-        if (!(kind == SMX__RECORD_FAMILY ? check_family(v, &v->items[i]) : check_series(v, i)))
+    for (size_t i = 0; i < v->n_items; i++)
+        if (!check_item(v, i))
             return false;
-    }
     count_series(v);
     return none_left_its_chain(v) && keys_are_unique(v);
 }

@@ -224,6 +224,10 @@ static int series(struct life *life)
 
 static int updates(struct life *life)
 {
+    static const char *const example[] = {"trace_id", "4bf92f3577b34da6", NULL};
+    COUNT(LIFE_ADDS, smx_counter_add_exemplar(life->ops, 1, example));
+    COUNT(LIFE_OWN, smx_counter_add_exemplar(life->own, 1, example));
+    COUNT(LIFE_RECORDS, smx_histogram_record_exemplar(life->sizes, 1, example));
     for (unsigned i = 0; i < OPS; i++) {
         COUNT(LIFE_ADDS, smx_counter_inc(life->ops));
         COUNT(LIFE_OWN, smx_counter_inc(life->own));

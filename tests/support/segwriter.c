@@ -269,6 +269,47 @@ uint64_t segwriter_overflow(struct segwriter *w, uint64_t family)
     return at;
 }
 
+uint64_t segwriter_exemplars(struct segwriter *w, uint64_t series, uint32_t n)
+{
+    uint64_t places = segwriter_allocate(w, UINT64_C(544) * n, 8);
+    uint64_t at = new_record(w, 3, 40);
+    segwriter_put(w, at + 16, 8, segwriter_get(w, series + 24, 8));
+    segwriter_put(w, at + 24, 8, places);
+    segwriter_put(w, at + 32, 4, n);
+    segwriter_put(w, at + 36, 4, 1);
+    link_record(w, at);
+    return at;
+}
+
+__extension__ typedef unsigned __int128 u128;
+
+void segwriter_seal(struct segwriter *w, uint64_t exemplar)
+{
+    uint64_t hash = exemplar;
+    uint64_t length = segwriter_get(w, exemplar + 24, 8);
+    for (uint64_t at = exemplar + 8; at < exemplar + 32 + (length < 512 ? length : 512); at += 8) {
+        u128 product = (u128)(hash ^ segwriter_get(w, at, 8)) * UINT64_C(0xa0761d6478bd642f);
+        hash = (uint64_t)product ^ (uint64_t)(product >> 64);
+    }
+    segwriter_put(w, exemplar, 8, hash | 1);
+}
+
+uint64_t segwriter_exemplar(struct segwriter *w, uint64_t record, uint32_t group, uint64_t value,
+                            uint64_t time_ns, const char *const labels[])
+{
+    uint64_t at = segwriter_get(w, record + 24, 8) + UINT64_C(544) * group, length = 0;
+    segwriter_put(w, at + 8, 8, time_ns);
+    segwriter_put(w, at + 16, 8, value);
+    for (; *labels; labels++) {
+        segwriter_require(length + strlen(*labels) < 512, "labels of an exemplar are too long");
+        memcpy(w->bytes + at + 32 + length, *labels, strlen(*labels) + 1);
+        length += strlen(*labels) + 1;
+    }
+    segwriter_put(w, at + 24, 8, length);
+    segwriter_seal(w, at);
+    return at;
+}
+
 void segwriter_hide(struct segwriter *w, uint64_t series, int hidden)
 {
     segwriter_put(w, series + 20, 4, hidden ? 1 : 0);

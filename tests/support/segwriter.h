@@ -95,6 +95,15 @@ uint64_t segwriter_series(struct segwriter *w, uint64_t family, const char *cons
 /* Add the overflow series of a family; not in the hash table but in the family's record. */
 uint64_t segwriter_overflow(struct segwriter *w, uint64_t family);
 
+/* Add the places of a series' exemplars, n of them; returns the offset of the record. */
+uint64_t segwriter_exemplars(struct segwriter *w, uint64_t series, uint32_t n);
+
+/* Put a sealed exemplar in one of the places that a record leads to; returns its offset. labels:
+ * name, value, ..., NULL. segwriter_seal() seals whatever is at an offset. */
+uint64_t segwriter_exemplar(struct segwriter *w, uint64_t record, uint32_t group, uint64_t value,
+                            uint64_t time_ns, const char *const labels[]);
+void segwriter_seal(struct segwriter *w, uint64_t exemplar);
+
 /* Hide a series, or show it again; moves `published`. */
 void segwriter_hide(struct segwriter *w, uint64_t series, int hidden);
 

@@ -55,6 +55,27 @@ static const char *series_fault(const struct smx_family_info *f, const struct sm
     return sum > UINT64_C(65536) * 65536 ? "worker numbers out of range" : NULL;
 }
 
+static const char *exemplar_fault(const struct smx_family_info *f, size_t i)
+{
+    const struct smx_exemplar *e = &f->exemplars[i], *before = i ? e - 1 : NULL;
+    size_t characters = 0;
+    if (e->series >= f->n_series || e->n_labels > SMX_LABELS_MAX ||
+        (f->type == SMX_HISTOGRAM ? e->bucket >= f->n_buckets : e->bucket != 0))
+        return "an exemplar out of range";
+    if (before &&
+        (e->series < before->series || (e->series == before->series && e->bucket < before->bucket)))
+        return "exemplars out of order";
+    for (size_t k = 0; k < e->n_labels; k++) {
+        struct smx_str parts[] = {e->labels[k].name, e->labels[k].value};
+        if (!is_text(parts[0]) || !is_text(parts[1]) || parts[0].length == 0)
+            return "an exemplar's label is no text";
+        for (size_t p = 0; p < 2; p++)
+            for (size_t c = 0; c < parts[p].length; c++)
+                characters += ((unsigned char)parts[p].at[c] & 0xc0) != 0x80;
+    }
+    return characters > SMX_EXEMPLAR_CHARACTERS ? "an exemplar's labels are too long" : NULL;
+}
+
 static const char *family_fault(const struct smx_family_info *f)
 {
     if (!is_text(f->name) || f->name.length == 0 || !is_text(f->help) || !is_text(f->unit))
@@ -75,6 +96,8 @@ static const char *family_fault(const struct smx_family_info *f)
     const char *fault = NULL;
     for (size_t i = 0; !fault && i < f->n_series; i++)
         fault = series_fault(f, &f->series[i]);
+    for (size_t i = 0; !fault && i < f->n_exemplars; i++)
+        fault = exemplar_fault(f, i);
     return fault;
 }
 

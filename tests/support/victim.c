@@ -40,6 +40,25 @@ static uint64_t add_family(struct victim *v, const struct segwriter_family *fami
     return at;
 }
 
+/* Of a counter 1; the histograms here have fewer buckets than 16. */
+static uint32_t groups_of(const struct victim *v, uint64_t family)
+{
+    uint64_t hist = segwriter_get(v->w, family + HIST, 8);
+    return hist ? (uint32_t)segwriter_get(v->w, hist + 12, 4) : 1;
+}
+
+/* The places of the exemplars of a series, with one in the first and one in the last of them. */
+static void add_exemplars(struct victim *v, uint64_t series, uint32_t n)
+{
+    static const char *const labels[] = {"trace_id", "4bf92f3577b34da6", "span", "\xc3\xa4", NULL};
+    uint64_t at = segwriter_exemplars(v->w, series, n);
+    aim(v, &byte_exemplars, at);
+    aim(v, &byte_exemplar,
+        segwriter_exemplar(v->w, at, 0, 0, UINT64_C(1700000000123456789), labels));
+    if (n > 1)
+        (void)segwriter_exemplar(v->w, at, n - 1, UINT64_MAX, 1, labels);
+}
+
 /* Two series, one of them with a value in every row that counts. */
 static void add_series(struct victim *v, uint64_t family, uint8_t type, uint64_t word)
 {
@@ -117,6 +136,20 @@ static void fill(struct victim *v, uint64_t word)
     add_series(v, add_family(v, &f), f.type, word);
 }
 
+/* Of one series of each family that can have them, behind all other bytes. */
+static void fill_exemplars(struct victim *v)
+{
+    const size_t n = v->n_targets;
+    for (size_t i = 0; i < n; i++) {
+        if (v->targets[i].table != &byte_series)
+            continue;
+        uint64_t family = segwriter_get(v->w, v->targets[i].at + 16, 4) * 8;
+        uint64_t type = segwriter_get(v->w, family + 16, 1);
+        if (type == SEGWRITER_COUNTER || type == SEGWRITER_HISTOGRAM)
+            add_exemplars(v, v->targets[i].at, groups_of(v, family));
+    }
+}
+
 /* A child that holds the lock of the live slot until it is killed. */
 static pid_t hold(const char *path)
 {
@@ -158,6 +191,7 @@ void victim_make(struct victim *v, const char *directory)
         aim(v, &byte_buckets, segwriter_get(v->w, BUCKETS_AT, 8) + 4 * i);
     aim(v, &byte_slot, segwriter_get(v->w, SLOTS_AT, 8) + UINT64_C(128) * LIVE_SLOT);
     fill(v, UINT64_C(2) << 32 | (LIVE_SLOT + 1));
+    fill_exemplars(v);
     assert_int_equal(segwriter_save(v->w, directory, v->path), 0);
     v->file = open(v->path, O_RDWR | O_CLOEXEC);
     assert_true(v->file >= 0);

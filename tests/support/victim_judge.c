@@ -155,6 +155,22 @@ static const char *series_fault(const struct victim *v, const struct smx_family_
     return f->type != SMX_COUNTER ? gauge_fault(v, f, s) : NULL;
 }
 
+/* An exemplar is one of those that a record has places for, and is sealed as it is. */
+static const char *exemplar_fault(const struct victim *v, const struct smx_exemplar *e)
+{
+    for (size_t i = 0; i < v->n_targets; i++) {
+        if (v->targets[i].table != &byte_exemplars)
+            continue;
+        uint64_t at = get(v, v->targets[i].at + 24, 8);
+        for (uint64_t k = 0; k < 16; k++, at += 544)
+            if (get(v, at, 8) && get(v, at + 8, 8) == e->time_ns &&
+                get(v, at + 16, 8) == e->value &&
+                (!e->n_labels || same_text(v, at + 32, e->labels[0].name)))
+                return NULL;
+    }
+    return "an exemplar that the file does not have";
+}
+
 const char *victim_fault(const struct victim *v, const smx_reader *reader)
 {
     const struct smx_segment_info *info = smx_reader_info(reader);
@@ -168,6 +184,8 @@ const char *victim_fault(const struct victim *v, const smx_reader *reader)
         const struct smx_family_info *f = smx_reader_family(reader, i);
         for (size_t k = 0; !fault && k < f->n_series; k++)
             fault = series_fault(v, f, &f->series[k]);
+        for (size_t k = 0; !fault && k < f->n_exemplars; k++)
+            fault = exemplar_fault(v, &f->exemplars[k]);
     }
     return fault;
 }
