@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * 30-shortlived.c - ten thousand workers, forked one after another, half of them killed: what other
- * libraries keep a file each for. Totals must be exact, and nothing may grow. A thousand under ASan,
- * where a fork takes six times as long.
+ * libraries keep a file each for. Totals must be exact, and nothing may grow. A thousand under
+ * ASan, where a fork takes six times as long.
  */
 #include "support/scratch.h"
 #include "support/tap.h"

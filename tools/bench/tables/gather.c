@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * gather.c - a scrape without HTTP: update the readers, gather, encode as text, as smx-agent does
- * it; and what compressing that takes. All rows have counts, as in a segment that every CPU has written to; every value moves
- * between two scrapes (not those of many segments); and the text of the last one is added up again.
+ * it; and what compressing that takes. All rows have counts, as in a segment that every CPU has
+ * written to; every value moves between two scrapes (not those of many segments); and the text of
+ * the last one is added up again.
  *
  * The only file of the tools that knows the agent: a benchmark of it is its client.
  */
@@ -37,7 +38,7 @@ struct site {
     struct gather *gather;
     struct buffer text;
     struct buffer messages; /* or the text, compressed */
-    uint64_t *expected; /* shared with the makers of segments */
+    uint64_t *expected;     /* shared with the makers of segments */
 };
 
 static bool has_histograms(const struct bench_case *bench)
