@@ -181,7 +181,7 @@ OPTIONS
     for format in text/plain 'application/openmetrics-text;version=1.0.0'; do
         headers -H "Accept: $format" http://agent/metrics >"$scratch/plain"
         headers -H "Accept: $format" -H 'Accept-Encoding: gzip' http://agent/metrics >"$scratch/gzip"
-        ! grep -q '^Content-Encoding:' "$scratch/plain"
+        run ! grep -q '^Content-Encoding:' "$scratch/plain"
         grep -qx 'Content-Encoding: gzip' "$scratch/gzip"
         grep -qx 'Vary: Accept, Accept-Encoding' "$scratch/plain"
         grep -qx 'Vary: Accept, Accept-Encoding' "$scratch/gzip"
@@ -190,7 +190,7 @@ OPTIONS
         grep -qx 'orders_total{app="shop",kind="x"} 7' "$scratch/body"
     done
     headers -H 'Accept-Encoding: gzip;q=0.5, identity' http://agent/metrics >"$scratch/plain"
-    ! grep -q '^Content-Encoding:' "$scratch/plain"
+    run ! grep -q '^Content-Encoding:' "$scratch/plain"
     [ "$(status -H 'Accept-Encoding: identity;q=0, br' http://agent/metrics)" -eq 406 ]
     agent_get /metrics | grep 'scrape_duration_seconds{phase="compress"}' | grep -v ' 0.0$'
 }
