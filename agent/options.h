@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { OPTIONS_LISTEN_MAX = 16, OPTIONS_DIRECTORIES_MAX = 32 };
 
@@ -31,6 +32,7 @@ struct options {
     size_t n_listen;
     const char *directories[OPTIONS_DIRECTORIES_MAX]; /* none: the default ones */
     size_t n_directories;
+    uint64_t max_bytes; /* read of one user's segments; 0: the default */
     enum log_level log_level;
     enum log_format log_format;
     enum loop_kind loop;

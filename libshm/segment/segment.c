@@ -418,9 +418,7 @@ void smx_set_role(smx_segment *segment, const char *role)
     if (!segment)
         return;
     set_role(segment, role);
-    struct smx__slot *slot = smx__slot_own(segment);
-    if (slot)
-        memcpy(slot->role, segment->role, sizeof slot->role);
+    smx__slot_set_role(segment);
 }
 
 void smx_heartbeat(smx_segment *segment)
