@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * openmetrics.c - OpenMetrics 1.0.0: headers of families; sample lines are samples.c's. A counter's
- * family goes by its name without _total; one that lacks it can only be of type unknown. UNIT is
+ * family goes by its name without _total, an info's by its name without _info; a counter that lacks
+ * its suffix can only be of type unknown. UNIT is
  * left out unless the name ends in it: Prometheus fails the scrape otherwise. No timestamps (they
  * defeat staleness) and no _created (Prometheus takes it for a series of its own).
  */
@@ -13,6 +14,7 @@
 #include <errno.h>
 
 #define TOTAL LABEL_STR("_total")
+#define INFO  LABEL_STR("_info") /* every info has it: the reader sees to that */
 
 static const char *type_name(const struct exposed *family)
 {
@@ -21,6 +23,10 @@ static const char *type_name(const struct exposed *family)
         return label_ends(family->name, TOTAL) ? "counter" : "unknown";
     case SMX_HISTOGRAM:
         return "histogram";
+    case SMX_INFO:
+        return "info";
+    case SMX_STATESET:
+        return "stateset";
     default:
         return "gauge";
     }
@@ -31,6 +37,8 @@ static struct smx_str family_name(const struct exposed *family)
     struct smx_str name = family->name;
     if (family->type == SMX_COUNTER && label_ends(name, TOTAL))
         name.length -= TOTAL.length;
+    if (family->type == SMX_INFO)
+        name.length -= INFO.length;
     return name;
 }
 

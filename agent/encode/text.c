@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * text.c - the Prometheus text format 0.0.4: headers of families; sample lines are samples.c's.
+ * text.c - the Prometheus text format 0.0.4: headers of families; sample lines are samples.c's. It
+ * has no infos and statesets: they are gauges, as Prometheus' own libraries have it.
  */
 #include "agent/encode/text.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * claims.c - names of the exposition and their owners. OpenMetrics names the family of a counter
- * x_total "x", so the counter claims both. _created is never exposed and not claimed: a counter
- * x_total and a gauge x_created go together.
+ * x_total "x", so the counter claims both; so does an info x_info. _created is never exposed and
+ * not claimed: a counter x_total and a gauge x_created go together.
  */
 #include "agent/gather/claims.h"
 
@@ -18,11 +18,11 @@ enum { NAMES_MAX = 4 };
 static size_t names_of(const struct smx_family_info *f, struct claim out[NAMES_MAX])
 {
     static const struct smx_str suffixes[] = {{"_bucket", 7}, {"_sum", 4}, {"_count", 6}};
-    struct smx_str total = {"_total", 6};
+    struct smx_str suffix = f->type == SMX_INFO ? LABEL_STR("_info") : LABEL_STR("_total");
     size_t n = 0;
     out[n++] = (struct claim){.name = f->name, .suffix = {"", 0}};
-    if (f->type == SMX_COUNTER && label_ends(f->name, total)) {
-        struct smx_str base = {f->name.at, f->name.length - total.length};
+    if ((f->type == SMX_COUNTER || f->type == SMX_INFO) && label_ends(f->name, suffix)) {
+        struct smx_str base = {f->name.at, f->name.length - suffix.length};
         out[n++] = (struct claim){.name = base, .suffix = {"", 0}};
     }
     for (size_t i = 0; f->type == SMX_HISTOGRAM && i < 3; i++)

@@ -64,23 +64,25 @@ const char *refusal_text(enum refusal refusal)
 /* That names are valid, and a family's own labels distinct, is the reader's affair. */
 static bool is_taken(struct smx_str name, const struct smx_family_info *f)
 {
-    bool worker =
-        f->type == SMX_GAUGE && f->mode == SMX_EACH && label_equal(name, LABEL_STR("worker"));
+    bool worker = f->mode == SMX_EACH && label_equal(name, LABEL_STR("worker"));
     return worker || label_is_reserved(name);
 }
 
-/* The i-th label name of a family: first the segment's constant ones, then its own. */
+/* The i-th label name of a family: first the segment's constant ones, then its own; a stateset's
+ * name is one more. */
 static struct smx_str label_at(const struct smx_segment_info *s, const struct smx_family_info *f,
                                size_t i)
 {
-    return i < s->n_labels ? s->labels[i].name : f->labels[i - s->n_labels];
+    if (i < s->n_labels)
+        return s->labels[i].name;
+    return i - s->n_labels < f->n_labels ? f->labels[i - s->n_labels] : f->name;
 }
 
 static enum refusal judge(const struct smx_segment_info *s, const struct smx_family_info *f)
 {
     if (label_is_reserved_family(f->name))
         return REFUSAL_RESERVED_NAME;
-    size_t n = s->n_labels + f->n_labels;
+    size_t n = s->n_labels + f->n_labels + (f->type == SMX_STATESET);
     for (size_t i = 0; i < n; i++) {
         struct smx_str name = label_at(s, f, i);
         if (is_taken(name, f))
@@ -116,7 +118,7 @@ static void put_series(struct buffer *out, const struct smx_family_info *f, size
 
 static bool goes_on(const struct smx_family_info *f)
 {
-    return f->type == SMX_HISTOGRAM || (f->type == SMX_GAUGE && f->mode == SMX_EACH);
+    return f->type == SMX_HISTOGRAM || f->type == SMX_STATESET || f->mode == SMX_EACH;
 }
 
 /* The lines that a series takes. */
@@ -125,7 +127,34 @@ static uint64_t lines_of(const struct rendered *out, const struct smx_segment_in
 {
     if (f->type == SMX_HISTOGRAM)
         return out->edges.n + 2;
-    return f->type == SMX_GAUGE && f->mode == SMX_EACH ? s->n_live + 1 : 1;
+    uint64_t states = f->type == SMX_STATESET ? f->n_states : 1;
+    return states * (f->mode == SMX_EACH ? s->n_live + 1 : 1);
+}
+
+/* What the lines of a series end with, by state. */
+static int render_states(struct rendered *out, const struct smx_family_info *f)
+{
+    struct buffer text = {0};
+    out->states.ends = calloc(f->n_states + 1, sizeof *out->states.ends);
+    for (size_t i = 0; out->states.ends && i < f->n_states; i++) {
+        buffer_puts(&text, ",");
+        buffer_put(&text, f->name.at, f->name.length);
+        buffer_puts(&text, "=\"");
+        label_escape(&text, f->states[i], LABEL_QUOTE_ALL);
+        buffer_puts(&text, "\"} ");
+        out->states.ends[i] = text.length;
+    }
+    buffer_reserve(&text, RENDER_SLACK);
+    out->states.at = text.at;
+    return text.failed || !out->states.ends ? -ENOMEM : 0;
+}
+
+/* The bytes of all lines of a family whose texts have `length` bytes so far. lines: of a series. */
+static uint64_t lines_size(const struct rendered *out, const struct smx_family_info *f,
+                           size_t length, size_t n_series, uint64_t lines)
+{
+    uint64_t states = f->n_states ? out->states.ends[f->n_states - 1] / f->n_states + 1 : 0;
+    return (length + n_series * states) * lines;
 }
 
 /* Returns 0, -ENOMEM, -EFBIG when the lines would exceed *left. */
@@ -133,7 +162,8 @@ static int render_series(struct rendered *out, const struct smx_family_info *f,
                          const struct buffer *common, uint64_t lines, uint64_t *left)
 {
     struct buffer text = {0};
-    for (size_t k = 0; k < f->n_series && text.length <= *left / lines; k++) {
+    size_t k = 0;
+    for (; k < f->n_series && lines_size(out, f, text.length, k, lines) <= *left; k++) {
         buffer_put(&text, f->name.at, f->name.length);
         if (f->type == SMX_HISTOGRAM)
             buffer_puts(&text, "_bucket");
@@ -143,11 +173,12 @@ static int render_series(struct rendered *out, const struct smx_family_info *f,
             buffer_puts(&text, "} ");
         out->text.ends[k] = text.length;
     }
-    if (text.length > *left / lines) {
+    const uint64_t size = lines_size(out, f, text.length, k, lines);
+    if (size > *left) {
         buffer_fini(&text);
         return -EFBIG;
     }
-    *left -= text.length * lines;
+    *left -= size;
     buffer_reserve(&text, RENDER_SLACK);
     out->text.at = text.at;
     return text.failed ? -ENOMEM : 0;
@@ -164,6 +195,8 @@ static void drop_family(struct rendered *family)
 {
     drop_bytes(&family->text);
     drop_bytes(&family->message);
+    drop_bytes(&family->states);
+    drop_bytes(&family->state_labels);
     edges_fini(&family->edges);
 }
 
@@ -179,6 +212,8 @@ static int render_family(struct rendered *out, const struct smx_segment_info *s,
     if (!out->text.ends)
         return -ENOMEM;
     if (f->type == SMX_HISTOGRAM && edges_init(&out->edges, f) < 0)
+        return -ENOMEM;
+    if (f->type == SMX_STATESET && render_states(out, f) < 0)
         return -ENOMEM;
     int e = render_series(out, f, common, lines_of(out, s, f), left);
     if (e != -EFBIG)
@@ -226,6 +261,21 @@ static void put_labels(struct buffer *out, const struct smx_segment_info *s,
         message_label(out, f->labels[i], series->values[i]);
 }
 
+/* The label of each state, as a field of a Metric. */
+static int render_state_labels(struct rendered *out, const struct smx_family_info *f)
+{
+    struct buffer labels = {0};
+    drop_bytes(&out->state_labels);
+    out->state_labels.ends = calloc(f->n_states + 1, sizeof *out->state_labels.ends);
+    for (size_t i = 0; out->state_labels.ends && i < f->n_states; i++) {
+        message_label(&labels, f->name, f->states[i]);
+        out->state_labels.ends[i] = labels.length;
+    }
+    buffer_reserve(&labels, RENDER_SLACK);
+    out->state_labels.at = labels.at;
+    return labels.failed || !out->state_labels.ends ? -ENOMEM : 0;
+}
+
 static int render_family_messages(struct rendered *out, const struct smx_segment_info *s,
                                   const struct smx_family_info *f)
 {
@@ -244,7 +294,9 @@ static int render_family_messages(struct rendered *out, const struct smx_segment
     bool failed = labels.failed || buffer_reserve(&messages, RENDER_SLACK) < 0;
     buffer_fini(&labels);
     out->message.at = messages.at;
-    return failed || !out->message.ends ? -ENOMEM : 0;
+    if (failed || !out->message.ends)
+        return -ENOMEM;
+    return f->type == SMX_STATESET ? render_state_labels(out, f) : 0;
 }
 
 int render_messages(struct rendered_segment *out)

@@ -40,14 +40,16 @@ struct kept_bytes {
 /* The texts of one family's series:
  *   counters, gauges           name{app="shop",method="GET"} and a space
  *   histograms                 name_bucket{app="shop",method="GET"
- *   gauges of mode `each`      name{app="shop",method="GET"
- * where the last two go on with le or worker. The messages, if they are wanted: a Metric but for
- * its value, where the last two have the labels alone. */
+ *   statesets, mode `each`     name{app="shop",method="GET"
+ * where the last two go on with le, worker or the state. The messages, if they are wanted: a Metric
+ * but for its value, where the last two have the labels alone. */
 struct rendered {
     enum refusal refusal; /* if any, there is nothing else */
     size_t n_series;
     struct kept_bytes text, message;
     struct edges edges; /* histograms */
+    /* statesets, by state: ,name="open"} and a space; the same label as a field of a Metric */
+    struct kept_bytes states, state_labels;
 };
 
 /* All families of one segment, as its reader shows them. */

@@ -7,6 +7,7 @@
 #include "support/segwriter.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,12 +94,19 @@ static void describe(struct segwriter_family *f, uint32_t i, char name[32],
                      char help[LONG_LABEL + 64])
 {
     static const double bounds[] = {0, 0.1, 0.25, 1, 1e9};
-    *f = (struct segwriter_family){.name = name, .type = (uint8_t)(1 + pick(3))};
-    snprintf(name, 32, "family_%u%s", i, f->type == SEGWRITER_COUNTER && pick(4) ? "_total" : "");
+    static const char *const states[] = {"off", "\"on\"", "a\\b\n", "\xc3\xa4", NULL};
+    *f = (struct segwriter_family){.name = name, .type = (uint8_t)(1 + pick(5))};
+    bool gauge = f->type == SEGWRITER_GAUGE;
+    bool count = f->type == SEGWRITER_COUNTER || f->type == SEGWRITER_HISTOGRAM;
+    snprintf(name, 32, "family_%u%s", i,
+             f->type == SEGWRITER_INFO                 ? "_info"
+             : f->type == SEGWRITER_COUNTER && pick(4) ? "_total"
+                                                       : "");
+    f->states = f->type == SEGWRITER_STATESET ? states + pick(4) : NULL;
     f->help = pick_value(help);
-    f->digits = f->type == SEGWRITER_GAUGE ? 0 : (uint8_t)pick(10);
-    f->is_double = f->type == SEGWRITER_GAUGE && pick(2);
-    f->mode = f->type == SEGWRITER_GAUGE ? SEGWRITER_LAST : SEGWRITER_SUM;
+    f->digits = count ? (uint8_t)pick(10) : 0;
+    f->is_double = gauge && pick(2);
+    f->mode = count ? SEGWRITER_SUM : SEGWRITER_LAST;
     for (uint32_t k = 0, n = pick(LABELS + 1); k < n; k++)
         f->labels[k] = &"one\0two\0six"[k * 4];
     if (f->type == SEGWRITER_HISTOGRAM && pick(2)) {
