@@ -14,24 +14,22 @@
 
 #define TOTAL LABEL_STR("_total")
 
-static const char *type_name(const struct exposed *family)
+/* By the name as it is escaped here: x.total is a counter where it is x_total. */
+static bool has_total(const struct exposed *family, struct smx_str name)
 {
-    switch (family->type) {
+    return family->type == SMX_COUNTER && name.length > TOTAL.length && label_ends(name, TOTAL);
+}
+
+static const char *type_name(enum smx_type type, bool total)
+{
+    switch (type) {
     case SMX_COUNTER:
-        return label_ends(family->name, TOTAL) ? "counter" : "unknown";
+        return total ? "counter" : "unknown";
     case SMX_HISTOGRAM:
         return "histogram";
     default:
         return "gauge";
     }
-}
-
-static struct smx_str family_name(const struct exposed *family)
-{
-    struct smx_str name = family->name;
-    if (family->type == SMX_COUNTER && label_ends(name, TOTAL))
-        name.length -= TOTAL.length;
-    return name;
 }
 
 static bool has_unit(struct smx_str name, struct smx_str unit)
@@ -40,24 +38,27 @@ static bool has_unit(struct smx_str name, struct smx_str unit)
            name.at[name.length - unit.length - 1] == '_';
 }
 
-static void open_line(struct buffer *out, const char *keyword, struct smx_str name)
+static void open_line(struct buffer *out, const char *keyword, const struct exposed *family,
+                      struct smx_str name)
 {
     buffer_puts(out, keyword);
-    buffer_put(out, name.at, name.length);
+    families_put_name(family, name, out);
     buffer_puts(out, " ");
 }
 
-static void put_header(const struct exposed *family, struct buffer *out)
+static void put_header(const struct exposed *family, enum escaping escaping, struct buffer *out)
 {
-    struct smx_str name = family_name(family);
-    open_line(out, "# TYPE ", name);
-    buffer_puts(out, type_name(family));
+    struct smx_str name = exposed_name(family, escaping);
+    bool total = has_total(family, name);
+    name.length -= total ? TOTAL.length : 0;
+    open_line(out, "# TYPE ", family, name);
+    buffer_puts(out, type_name(family->type, total));
     if (has_unit(name, family->unit)) {
-        open_line(out, "\n# UNIT ", name);
+        open_line(out, "\n# UNIT ", family, name);
         buffer_put(out, family->unit.at, family->unit.length);
     }
     if (family->help.length) {
-        open_line(out, "\n# HELP ", name);
+        open_line(out, "\n# HELP ", family, name);
         label_escape(out, family->help, LABEL_QUOTE_ALL);
     }
     buffer_puts(out, "\n");

@@ -8,6 +8,7 @@
  */
 #include "agent/encode/kept.h"
 #include "agent/encode/number.h"
+#include "agent/gather/label.h"
 #include "agent/gather/snapshot.h"
 
 _Static_assert((int)RENDER_SLACK < (int)NUMBER_MAX,
@@ -118,10 +119,10 @@ static char *put_buckets(char *to, struct smx_str text, const struct edges *edge
 }
 
 /* name_sum{labels} or name_count{labels}, from the text of the buckets. */
-static char *put_total(char *to, struct smx_str text, size_t name_length, struct smx_str suffix)
+static char *put_total(char *to, struct smx_str text, size_t stem, struct smx_str suffix)
 {
-    size_t skip = name_length + sizeof "_bucket" - 1;
-    to = put(to, text.at, name_length);
+    size_t skip = stem + sizeof "_bucket" - 1;
+    to = put(to, text.at, stem);
     to = put(to, suffix.at, suffix.length);
     to = put(to, text.at + skip, text.length - skip);
     return put(to, "} ", 2);
@@ -138,10 +139,10 @@ static void put_histogram(const struct part *p, size_t k, struct buffer *out)
         return;
     uint64_t total;
     to = put_buckets(to, text, edges, h->buckets, &total);
-    to = put_total(to, text, f->name.length, (struct smx_str){"_sum", 4});
+    to = put_total(to, text, p->rendered->stem, (struct smx_str){"_sum", 4});
     to = number_decimal(to, h->sum, f->digits);
     *to++ = '\n';
-    to = put_total(to, text, f->name.length, (struct smx_str){"_count", 6});
+    to = put_total(to, text, p->rendered->stem, (struct smx_str){"_count", 6});
     to = number_u64(to, total);
     *to++ = '\n';
     done(out, to);
@@ -168,22 +169,36 @@ static void put_part(const struct part *p, struct buffer *out)
         put_gauges(p, out);
 }
 
-static void put_samples(const struct exposed *family, struct buffer *out)
+static void put_samples(const struct exposed *family, enum escaping escaping, struct buffer *out)
 {
     buffer_put(out, family->lines.at, family->lines.length);
-    for (const struct part *p = family->first; p; p = p->next)
-        put_part(p, out);
+    for (const struct part *p = family->first; p; p = p->next) {
+        struct part part = part_as(p, escaping);
+        put_part(&part, out);
+    }
+}
+
+void families_put_name(const struct exposed *family, struct smx_str name, struct buffer *out)
+{
+    if (!family->as || escape_is_legacy(name, ESCAPE_METRIC)) {
+        buffer_put(out, name.at, name.length);
+        return;
+    }
+    buffer_puts(out, "\"");
+    label_escape(out, name, LABEL_QUOTE_ALL);
+    buffer_puts(out, "\"");
 }
 
 void families_put(const struct snapshot *snapshot,
-                  void (*put_header)(const struct exposed *family, struct buffer *out),
+                  void (*put_header)(const struct exposed *family, enum escaping escaping,
+                                     struct buffer *out),
                   struct buffer *out)
 {
     for (size_t i = 0; i < snapshot->n; i++) {
         size_t before = out->length;
-        put_header(&snapshot->families[i], out);
+        put_header(&snapshot->families[i], snapshot->escaping, out);
         size_t header_end = out->length;
-        put_samples(&snapshot->families[i], out);
+        put_samples(&snapshot->families[i], snapshot->escaping, out);
         if (out->length == header_end)
             out->length = before;
     }

@@ -25,7 +25,7 @@ struct gather {
     struct kept **kept;
     size_t n_kept;
     uint64_t serials;
-    bool messages; /* somebody has asked for them */
+    struct render_wants wants;
     /* the merged list, and the serials of what it was made of */
     struct merged merged;
     uint64_t *merged_serials;
@@ -79,7 +79,12 @@ void gather_free(struct gather *g)
 
 void gather_messages(struct gather *g)
 {
-    g->messages = true;
+    g->wants.messages = true;
+}
+
+void gather_escaping(struct gather *g, enum escaping escaping)
+{
+    g->wants.escapings[escaping] = true;
 }
 
 static size_t find_kept(const struct gather *g, const smx_reader *reader)
@@ -126,7 +131,7 @@ static int keep(struct gather *g, const smx_reader *reader, struct kept **out)
     }
     kept->used = true;
     *out = kept;
-    return g->messages ? render_messages(&kept->segment) : 0;
+    return render_wanted(&kept->segment, &g->wants);
 }
 
 /* Whose word on their own names we take before a stranger's. */

@@ -12,6 +12,7 @@
 #ifndef SMX_AGENT_GATHER_H
 #define SMX_AGENT_GATHER_H
 
+#include "agent/gather/escape.h"
 #include "agent/gather/self.h"
 
 #include <smx/reader.h>
@@ -43,8 +44,10 @@ void gather_free(struct gather *gather);
  * same address. */
 void gather_forget(struct gather *gather, const smx_reader *reader);
 
-/* From the next gather_run() on the snapshots are also for proto_encode(), which costs memory. */
+/* From the next gather_run() on the snapshots are also for proto_encode(), or for another escaping
+ * than underscores, which costs memory. */
 void gather_messages(struct gather *gather);
+void gather_escaping(struct gather *gather, enum escaping escaping);
 
 /* Merge the sources, in any order, into one view. On failure *out is left alone.
  * Returns: 0, -ENOMEM. */
