@@ -319,6 +319,9 @@ static int make_parts(struct agent *agent)
                                        .context = agent};
     int rc = gather_new(&agent->gather);
     if (rc == 0)
+        gather_bounds(agent->gather,
+                      (struct edges_wishes){agent->options->bounds, agent->options->n_bounds});
+    if (rc == 0)
         rc = segments_new(&options, &agent->segments);
     if (rc == 0)
         rc = watch_directories(agent);

@@ -15,6 +15,7 @@ enum {
     WEB_LISTEN_ADDRESS = 256,
     WEB_CONFIG_FILE,
     SEGMENTS_DIR,
+    HISTOGRAM_BOUNDS,
     CONFIG_FILE,
     LEVEL,
     FORMAT,
@@ -28,6 +29,7 @@ static const struct option long_options[] = {
     {"web.listen-address", required_argument, NULL, WEB_LISTEN_ADDRESS},
     {"web.config.file", required_argument, NULL, WEB_CONFIG_FILE},
     {"segments.dir", required_argument, NULL, SEGMENTS_DIR},
+    {"histogram.bounds", required_argument, NULL, HISTOGRAM_BOUNDS},
     {"config.file", required_argument, NULL, CONFIG_FILE},
     {"log.level", required_argument, NULL, LEVEL},
     {"log.format", required_argument, NULL, FORMAT},
@@ -51,6 +53,9 @@ const char *options_help(void)
            "  --segments.dir=DIR         where the segments are; repeatable\n"
            "                             (default: $SMX_DIR if set, else /run/smx and\n"
            "                             /dev/shm/smx-<uid>)\n"
+           "  --histogram.bounds=[NAME=]LIST\n"
+           "                             classic bounds of the exponential histogram NAME, or of\n"
+           "                             all others: 0.1,0.5,1; repeatable (default: powers of 2)\n"
            "  --log.level=LEVEL          debug, info, warn or error (default info)\n"
            "  --log.format=FORMAT        logfmt or json (default logfmt)\n"
            "  --loop=KIND                auto, uring or epoll (default auto)\n"
@@ -93,6 +98,17 @@ static int add_directory(struct options *options, const char *value)
     return 0;
 }
 
+static int add_bounds(struct options *options, const char *value)
+{
+    if (options->n_bounds == OPTIONS_BOUNDS_MAX)
+        return refuse("histogram.bounds", value, "too many lists, 64 are the most");
+    if (edges_wish_parse(value, &options->bounds[options->n_bounds]) < 0)
+        return refuse("histogram.bounds", value,
+                      "must be [NAME=]LIST, of up to 64 positive numbers that ascend");
+    options->n_bounds++;
+    return 0;
+}
+
 static int set_loop(struct options *options, const char *value)
 {
     if (strcmp(value, "auto") == 0)
@@ -121,6 +137,8 @@ static int apply(struct options *options, int option, const char *value)
         return add_listen(options, value);
     case SEGMENTS_DIR:
         return add_directory(options, value);
+    case HISTOGRAM_BOUNDS:
+        return add_bounds(options, value);
     case WEB_CONFIG_FILE:
         return refuse("web.config.file", value, "not supported in this version");
     case CONFIG_FILE:

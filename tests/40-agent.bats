@@ -58,6 +58,9 @@ status() {
 --log.level=loud log.level
 --log.format=xml log.format
 --segments.dir=relative segments.dir
+--histogram.bounds= histogram.bounds
+--histogram.bounds=x= histogram.bounds
+--histogram.bounds=1,1 histogram.bounds
 --web.listen-address=nowhere web.listen-address
 --web.listen-address=::1:80 web.listen-address
 --web.listen-address=:65536 web.listen-address

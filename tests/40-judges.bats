@@ -26,11 +26,16 @@ get() {
     curl -sf --unix-socket "$scratch/agent.sock" -H "Accept: $1" http://agent/metrics
 }
 
-# One scrape in each format, compared.
-judge() {
+# One scrape in each format.
+get_all() {
     get 'text/plain' >"$scratch/text"
     get 'application/openmetrics-text;version=1.0.0' >"$scratch/openmetrics"
     get "$messages" >"$scratch/protobuf"
+}
+
+# They are compared.
+judge() {
+    get_all
     /usr/bin/python3 "$BATS_TEST_DIRNAME/judges/compare.py" "$modules" "$scratch/text" \
         "$scratch/openmetrics" "$scratch/protobuf"
 }
@@ -58,6 +63,26 @@ served() {
     eventually scraped_is demo_worker_restarts_total 1
     request 2 /error
     judge
+}
+
+# Of the random families some have explicit bounds, which a wish does not touch.
+@test "classic counts are exactly smx-dump's, by powers of two and by bounds that were asked for" {
+    local wish seed
+    for wish in family_9999=1 0.001,0.3,5,2e3,1e5,1e12 0.1,0.2,0.30,0.31,0.315,0.32,0.4,1,2.5,1e300; do
+        stop agent
+        start_agent "--histogram.bounds=$wish"
+        for ((seed = 1; seed <= 3 * ${SMX_TEST_SCALE:-1}; seed++)); do
+            rm -f "$SMX_DIR"/*
+            "$build/tests/segment-random" "$SMX_DIR" "$seed" >"$scratch/path"
+            eventually served random "$seed"
+            get_all
+            "$bin/smx-dump" --json "$(<"$scratch/path")" >"$scratch/dump" || [[ $? -eq 1 ]]
+            echo "bounds $wish, seed $seed"
+            PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 "$BATS_TEST_DIRNAME/judges/classic.py" \
+                "$modules" "$scratch/dump" "$scratch/text" "$scratch/openmetrics" \
+                "$scratch/protobuf"
+        done
+    done
 }
 
 @test "an agent without a segment serves a message of its own" {

@@ -26,6 +26,7 @@ struct gather {
     size_t n_kept;
     uint64_t serials;
     struct render_wants wants;
+    struct edges_wishes wishes;
     /* the merged list, and the serials of what it was made of */
     struct merged merged;
     uint64_t *merged_serials;
@@ -87,6 +88,11 @@ void gather_escaping(struct gather *g, enum escaping escaping)
     g->wants.escapings[escaping] = true;
 }
 
+void gather_bounds(struct gather *g, struct edges_wishes wishes)
+{
+    g->wishes = wishes;
+}
+
 static size_t find_kept(const struct gather *g, const smx_reader *reader)
 {
     size_t i = 0;
@@ -125,7 +131,7 @@ static int keep(struct gather *g, const smx_reader *reader, struct kept **out)
     if (!render_holds(&kept->segment, reader)) {
         render_fini(&kept->segment);
         kept->serial = ++g->serials;
-        int e = render_segment(&kept->segment, reader);
+        int e = render_segment(&kept->segment, reader, &g->wishes);
         if (e < 0)
             return e;
     }

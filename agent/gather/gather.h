@@ -12,6 +12,7 @@
 #ifndef SMX_AGENT_GATHER_H
 #define SMX_AGENT_GATHER_H
 
+#include "agent/gather/edges.h"
 #include "agent/gather/escape.h"
 #include "agent/gather/self.h"
 
@@ -39,6 +40,9 @@ struct gather_conflict {
  * Returns: 0, -ENOMEM. */
 int gather_new(struct gather **out);
 void gather_free(struct gather *gather);
+
+/* Choose classic bounds of exponential histograms; before the first gather_run(). Borrowed. */
+void gather_bounds(struct gather *gather, struct edges_wishes wishes);
 
 /* Forget what is kept of a reader. Call it before smx_reader_close(): another reader may get the
  * same address. */

@@ -217,6 +217,7 @@ struct spelling {
     const struct smx_segment_info *segment;
     const struct smx_family_info *family;
     const struct buffer *common;
+    const struct edges_wishes *wishes; /* only used when the family is new */
     enum escaping escaping;
     bool legacy;
     struct smx_str name;
@@ -331,7 +332,7 @@ static int render_family(struct rendered *out, const struct spelling *in, uint64
     if (e == 0)
         e = judge(in->segment, f, out);
     if (e == 0 && !out->refusal && f->type == SMX_HISTOGRAM)
-        e = edges_init(&out->edges, f);
+        e = edges_init(&out->edges, f, in->wishes);
     if (e < 0 || out->refusal)
         return e;
     one.name = out->as ? out->as[in->escaping].name : f->name;
@@ -343,7 +344,8 @@ static int render_family(struct rendered *out, const struct spelling *in, uint64
     return 0;
 }
 
-int render_segment(struct rendered_segment *out, const smx_reader *reader)
+int render_segment(struct rendered_segment *out, const smx_reader *reader,
+                   const struct edges_wishes *wishes)
 {
     const struct smx_segment_info *s = smx_reader_info(reader);
     *out = (struct rendered_segment){.reader = reader,
@@ -358,8 +360,10 @@ int render_segment(struct rendered_segment *out, const smx_reader *reader)
     put_common(&common, s, ESCAPING_UNDERSCORES);
     int e = out->families && !common.failed ? 0 : -ENOMEM;
     for (size_t i = 0; e == 0 && i < s->n_families; i++) {
-        struct spelling in = {
-            .segment = s, .family = smx_reader_family(reader, i), .common = &common};
+        struct spelling in = {.segment = s,
+                              .family = smx_reader_family(reader, i),
+                              .common = &common,
+                              .wishes = wishes};
         e = render_family(&out->families[i], &in, &left);
     }
     buffer_fini(&common);

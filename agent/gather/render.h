@@ -84,7 +84,8 @@ struct rendered_segment {
 
 /* Render the segment that a reader shows now. Returns: 0, -ENOMEM.
  * Owns: the caller ends with render_fini(). */
-int render_segment(struct rendered_segment *out, const smx_reader *reader);
+int render_segment(struct rendered_segment *out, const smx_reader *reader,
+                   const struct edges_wishes *wishes);
 void render_fini(struct rendered_segment *segment);
 
 /* Render what else is wanted of a segment that still holds. Returns: 0, -ENOMEM. */

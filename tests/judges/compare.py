@@ -126,8 +126,9 @@ def differ(a, b, what):
     return a != b
 
 
-expected = read_text(sys.argv[2], text)
-wrong = differ(expected, read_text(sys.argv[3], openmetrics), "text, openmetrics")
-wrong |= differ(expected, read_protobuf(sys.argv[4]), "text, protobuf")
-print(len(expected), "samples")
-sys.exit(wrong or not expected)
+if __name__ == "__main__":
+    expected = read_text(sys.argv[2], text)
+    wrong = differ(expected, read_text(sys.argv[3], openmetrics), "text, openmetrics")
+    wrong |= differ(expected, read_protobuf(sys.argv[4]), "text, protobuf")
+    print(len(expected), "samples")
+    sys.exit(wrong or not expected)
