@@ -321,6 +321,8 @@ static int make_parts(struct agent *agent)
     if (rc == 0)
         gather_bounds(agent->gather,
                       (struct edges_wishes){agent->options->bounds, agent->options->n_bounds});
+    if (rc == 0 && agent->options->created_samples)
+        gather_created(agent->gather);
     if (rc == 0)
         rc = segments_new(&options, &agent->segments);
     if (rc == 0)

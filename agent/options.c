@@ -16,6 +16,7 @@ enum {
     WEB_CONFIG_FILE,
     SEGMENTS_DIR,
     HISTOGRAM_BOUNDS,
+    CREATED_SAMPLES,
     CONFIG_FILE,
     LEVEL,
     FORMAT,
@@ -30,6 +31,7 @@ static const struct option long_options[] = {
     {"web.config.file", required_argument, NULL, WEB_CONFIG_FILE},
     {"segments.dir", required_argument, NULL, SEGMENTS_DIR},
     {"histogram.bounds", required_argument, NULL, HISTOGRAM_BOUNDS},
+    {"openmetrics.created-samples", no_argument, NULL, CREATED_SAMPLES},
     {"config.file", required_argument, NULL, CONFIG_FILE},
     {"log.level", required_argument, NULL, LEVEL},
     {"log.format", required_argument, NULL, FORMAT},
@@ -56,6 +58,8 @@ const char *options_help(void)
            "  --histogram.bounds=[NAME=]LIST\n"
            "                             classic bounds of the exponential histogram NAME, or of\n"
            "                             all others: 0.1,0.5,1; repeatable (default: powers of 2)\n"
+           "  --openmetrics.created-samples\n"
+           "                             say in OpenMetrics since when counters count\n"
            "  --log.level=LEVEL          debug, info, warn or error (default info)\n"
            "  --log.format=FORMAT        logfmt or json (default logfmt)\n"
            "  --loop=KIND                auto, uring or epoll (default auto)\n"
@@ -139,6 +143,9 @@ static int apply(struct options *options, int option, const char *value)
         return add_directory(options, value);
     case HISTOGRAM_BOUNDS:
         return add_bounds(options, value);
+    case CREATED_SAMPLES:
+        options->created_samples = true;
+        return 0;
     case WEB_CONFIG_FILE:
         return refuse("web.config.file", value, "not supported in this version");
     case CONFIG_FILE:

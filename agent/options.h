@@ -34,6 +34,7 @@ struct options {
     size_t n_directories;
     struct edges_wish bounds[OPTIONS_BOUNDS_MAX];
     size_t n_bounds;
+    bool created_samples;
     enum log_level log_level;
     enum log_format log_format;
     enum loop_kind loop;

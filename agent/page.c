@@ -23,6 +23,7 @@ int page_encode(struct page *page, const struct accepted *accepted, const struct
 {
     struct snapshot escaped = *snapshot;
     escaped.escaping = accepted->escaping;
+    escaped.created = snapshot->created && accepted->format == EXPOSITION_OPENMETRICS;
     struct body *body = body_reuse(&page->plain);
     page->made_ns = 0;
     page->packed = false;

@@ -33,11 +33,14 @@ get_all() {
     get "$messages" >"$scratch/protobuf"
 }
 
-# They are compared.
-judge() {
-    get_all
+compare() {
     /usr/bin/python3 "$BATS_TEST_DIRNAME/judges/compare.py" "$modules" "$scratch/text" \
         "$scratch/openmetrics" "$scratch/protobuf"
+}
+
+judge() {
+    get_all
+    compare
 }
 
 served() {
@@ -63,6 +66,35 @@ served() {
     eventually scraped_is demo_worker_restarts_total 1
     request 2 /error
     judge
+}
+
+@test "OpenMetrics says since when counters count where that is wanted, and only there" {
+    local ns
+    stop agent
+    start_agent --openmetrics.created-samples
+    "$build/tests/segment-random" "$SMX_DIR" 5 >"$scratch/path"
+    eventually served random 5
+    get_all
+    ! grep -q '_created{' "$scratch/text"
+    ns=$("$bin/smx-dump" --json "$(<"$scratch/path")" | jq -r .segment.created_ns)
+    [[ $(sed -n 's/^[a-z0-9_]*_created{.* //p' "$scratch/openmetrics" | sort -u) == \
+        $(sed -E 's/(.{9})$/.\1/; s/0+$//; s/\.$/.0/' <<<"$ns") ]]
+    /usr/bin/python3 - "$scratch/openmetrics" <<'JUDGE'
+import sys
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse
+
+page, seen = open(sys.argv[1], newline="\n").read(), 0
+for family in parse(page):
+    names = [s.name for s in family.samples if s.labels.get("app") == "random"]
+    own = family.name.startswith("smx_")
+    if names and not own and family.type in ("counter", "histogram"):
+        last = family.name + ("_total" if family.type == "counter" else "_count")
+        assert names.count(family.name + "_created") == names.count(last) > 0, family.name
+        seen += names.count(last)
+assert seen > 10, seen
+JUDGE
+    sed -i '/^[a-z0-9_]*_created{/d' "$scratch/openmetrics"
+    compare
 }
 
 # Of the random families some have explicit bounds, which a wish does not touch.

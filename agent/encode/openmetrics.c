@@ -3,7 +3,8 @@
  * openmetrics.c - OpenMetrics 1.0.0: headers of families; sample lines are samples.c's. A counter's
  * family goes by its name without _total; one that lacks it can only be of type unknown. UNIT is
  * left out unless the name ends in it: Prometheus fails the scrape otherwise. No timestamps (they
- * defeat staleness) and no _created (Prometheus takes it for a series of its own).
+ * defeat staleness), and _created only for who wants it (Prometheus takes it for a series of its
+ * own).
  */
 #include "agent/encode/openmetrics.h"
 
@@ -13,12 +14,6 @@
 #include <errno.h>
 
 #define TOTAL LABEL_STR("_total")
-
-/* By the name as it is escaped here: x.total is a counter where it is x_total. */
-static bool has_total(const struct exposed *family, struct smx_str name)
-{
-    return family->type == SMX_COUNTER && name.length > TOTAL.length && label_ends(name, TOTAL);
-}
 
 static const char *type_name(enum smx_type type, bool total)
 {
@@ -49,7 +44,8 @@ static void open_line(struct buffer *out, const char *keyword, const struct expo
 static void put_header(const struct exposed *family, enum escaping escaping, struct buffer *out)
 {
     struct smx_str name = exposed_name(family, escaping);
-    bool total = has_total(family, name);
+    /* As it is escaped here: x.total is a counter where it is x_total. */
+    bool total = family->type == SMX_COUNTER && label_is_total(name);
     name.length -= total ? TOTAL.length : 0;
     open_line(out, "# TYPE ", family, name);
     buffer_puts(out, type_name(family->type, total));

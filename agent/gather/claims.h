@@ -21,13 +21,15 @@ struct claim {
 struct claims {
     struct claim *slots;
     size_t mask;
+    bool created; /* samples _created have names, too */
 };
 
 /* How many ways there are to write the name of a family. */
 size_t claims_spellings(const struct rendered *r);
 
-/* A table for families of n spellings in all. Returns: 0, -ENOMEM. */
-int claims_init(struct claims *out, size_t n);
+/* A table for families of n spellings in all; created: samples of that name are exposed, too.
+ * Returns: 0, -ENOMEM. */
+int claims_init(struct claims *out, size_t n, bool created);
 void claims_fini(struct claims *claims);
 
 /* Whether anyone owns one of the names of this family. */

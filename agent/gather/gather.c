@@ -27,6 +27,7 @@ struct gather {
     uint64_t serials;
     struct render_wants wants;
     struct edges_wishes wishes;
+    bool created;
     /* the merged list, and the serials of what it was made of */
     struct merged merged;
     uint64_t *merged_serials;
@@ -86,6 +87,11 @@ void gather_messages(struct gather *g)
 void gather_escaping(struct gather *g, enum escaping escaping)
 {
     g->wants.escapings[escaping] = true;
+}
+
+void gather_created(struct gather *g)
+{
+    g->created = true;
 }
 
 void gather_bounds(struct gather *g, struct edges_wishes wishes)
@@ -193,7 +199,7 @@ static int merge(struct gather *g, const struct run *run)
     uint64_t *serials = calloc(run->n + 1, sizeof *serials);
     if (!serials)
         return -ENOMEM;
-    int e = merge_init(&g->merged, run->segments, run->n);
+    int e = merge_init(&g->merged, run->segments, run->n, g->created);
     if (e < 0) {
         free(serials);
         return e;
@@ -231,7 +237,7 @@ static int compose(struct gather *g)
     g->families = families;
     memcpy(families, g->own.families, g->own.n * sizeof *families);
     memcpy(families + g->own.n, g->merged.families, g->merged.n_families * sizeof *families);
-    g->snapshot = (struct snapshot){.families = families, .n = n};
+    g->snapshot = (struct snapshot){.families = families, .n = n, .created = g->created};
     return 0;
 }
 

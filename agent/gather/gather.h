@@ -41,6 +41,10 @@ struct gather_conflict {
 int gather_new(struct gather **out);
 void gather_free(struct gather *gather);
 
+/* Before the first gather_run(): names of samples _created are taken, and the snapshots may be
+ * exposed with them. */
+void gather_created(struct gather *gather);
+
 /* Choose classic bounds of exponential histograms; before the first gather_run(). Borrowed. */
 void gather_bounds(struct gather *gather, struct edges_wishes wishes);
 

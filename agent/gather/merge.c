@@ -83,7 +83,8 @@ static void merge_segment(struct merger *m, const struct rendered_segment *segme
     for (size_t i = 0; i < segment->n_families; i++) {
         struct merged_part *p = &m->out->parts[m->out->n_parts];
         *p = (struct merged_part){.part = {.family = smx_reader_family(segment->reader, i),
-                                           .rendered = &segment->families[i]},
+                                           .rendered = &segment->families[i],
+                                           .created_ns = segment->created_ns},
                                   .segment = index,
                                   .family = i};
         size_t family;
@@ -107,7 +108,8 @@ static bool is_duplicate(const struct rendered_segment *const segments[], size_t
     return false;
 }
 
-static int reserve(struct merger *m, const struct rendered_segment *const segments[], size_t n)
+static int reserve(struct merger *m, const struct rendered_segment *const segments[], size_t n,
+                   bool created)
 {
     size_t total = 0, spellings = 0;
     for (size_t i = 0; i < n; i++) {
@@ -122,7 +124,7 @@ static int reserve(struct merger *m, const struct rendered_segment *const segmen
     out->conflicts = calloc(total + n + 1, sizeof *out->conflicts);
     m->tails = calloc(total + 1, sizeof *m->tails);
     bool ok = out->families && out->parts && out->left_out && out->conflicts && m->tails;
-    return ok ? claims_init(&m->claims, spellings) : -ENOMEM;
+    return ok ? claims_init(&m->claims, spellings, created) : -ENOMEM;
 }
 
 static const char *next_word(const char **at)
@@ -148,11 +150,12 @@ static int keep_words(struct merger *m)
     return 0;
 }
 
-int merge_init(struct merged *out, const struct rendered_segment *const segments[], size_t n)
+int merge_init(struct merged *out, const struct rendered_segment *const segments[], size_t n,
+               bool created)
 {
     *out = (struct merged){.n_segments = n};
     struct merger m = {.out = out};
-    int e = reserve(&m, segments, n);
+    int e = reserve(&m, segments, n, created);
     for (size_t i = 0; e == 0 && i < n; i++) {
         const struct smx_segment_info *s = smx_reader_info(segments[i]->reader);
         out->left_out[i] = is_duplicate(segments, i);

@@ -238,23 +238,33 @@ static void put_series(struct buffer *out, const struct spelling *in, size_t k)
             put_label(out, f->labels[i], series->values[i], in->escaping);
 }
 
-/* name_bucket{ or, in quotes, {"name_bucket", and the labels that all have. Returns the bytes
- * before the suffix. */
-static size_t put_begin(struct buffer *out, const struct spelling *in, bool quoted)
+/* What stands behind the stem of a name in the texts. */
+static struct smx_str suffix_of(const struct spelling *in)
 {
-    const char *suffix = in->family->type == SMX_HISTOGRAM ? "_bucket" : "";
+    if (in->family->type == SMX_HISTOGRAM)
+        return LABEL_STR("_bucket");
+    bool total = in->family->type == SMX_COUNTER && label_is_total(in->name);
+    return total ? LABEL_STR("_total") : LABEL_STR("");
+}
+
+/* name_bucket{ or, in quotes, {"name_bucket", and the labels that all have. */
+static void put_begin(struct buffer *out, struct rendered *r, const struct spelling *in,
+                      bool quoted)
+{
+    struct smx_str stem = in->name, suffix = suffix_of(in);
     size_t from = out->length;
+    stem.length -= in->family->type == SMX_COUNTER ? suffix.length : 0;
     if (quoted) {
         buffer_puts(out, "{\"");
-        label_escape(out, in->name, LABEL_QUOTE_ALL);
+        label_escape(out, stem, LABEL_QUOTE_ALL);
     } else {
-        buffer_put(out, in->name.at, in->name.length);
+        buffer_put(out, stem.at, stem.length);
     }
-    size_t stem = out->length - from;
-    buffer_puts(out, suffix);
+    r->stem = out->length - from;
+    r->suffix = suffix.length;
+    buffer_put(out, suffix.at, suffix.length);
     buffer_puts(out, quoted ? "\"," : "{");
     buffer_put(out, in->common->at, in->common->length);
-    return stem;
 }
 
 static bool goes_on(const struct smx_family_info *f)
@@ -284,7 +294,7 @@ static int render_series(struct rendered *out, const struct spelling *in, uint64
     if (!out->text.ends)
         return -ENOMEM;
     for (size_t k = 0; k < f->n_series && text.length <= *left / lines; k++) {
-        out->stem = put_begin(&text, in, quoted);
+        put_begin(&text, out, in, quoted);
         put_series(&text, in, k);
         if (!goes_on(f))
             buffer_puts(&text, "} ");

@@ -48,7 +48,7 @@ struct kept_bytes {
 struct rendered {
     enum refusal refusal; /* if any, there is nothing else */
     size_t n_series;
-    size_t stem; /* bytes of a text before the suffix _bucket */
+    size_t stem, suffix; /* bytes of a text before its suffix, and of that: _bucket, _total, none */
     struct kept_bytes text, message;
     struct edges edges; /* histograms */
     /* Where a name is not of the old alphabet: the family by escaping, underscores too, and its

@@ -16,6 +16,7 @@
 struct part {
     const struct smx_family_info *family;
     const struct rendered *rendered;
+    uint64_t created_ns; /* of its segment */
     const struct part *next;
 };
 
@@ -32,6 +33,7 @@ struct snapshot {
     const struct exposed *families;
     size_t n;
     enum escaping escaping; /* one that was asked for; underscores need not be */
+    bool created;           /* with samples _created; of OpenMetrics, after gather_created() */
 };
 
 /* The name of a family, escaped. */
@@ -43,7 +45,9 @@ static inline struct smx_str exposed_name(const struct exposed *family, enum esc
 /* A part as it is in an escaping. */
 static inline struct part part_as(const struct part *p, enum escaping escaping)
 {
-    return (struct part){.family = p->family, .rendered = rendered_as(p->rendered, escaping)};
+    return (struct part){.family = p->family,
+                         .rendered = rendered_as(p->rendered, escaping),
+                         .created_ns = p->created_ns};
 }
 
 /* Append every family: the format's header, then the sample lines, name{labels} value, which are

@@ -71,7 +71,9 @@ void scrape_run(struct scrape *s)
     escaped.escaping = s->escaping;
     s->text.length = 0;
     s->openmetrics.length = 0;
+    escaped.created = false;
     assert_int_equal(text_encode(&escaped, &s->text), 0);
+    escaped.created = snapshot->created;
     assert_int_equal(openmetrics_encode(&escaped, &s->openmetrics), 0);
 }
 
