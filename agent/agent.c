@@ -313,6 +313,7 @@ static int make_parts(struct agent *agent)
 {
     struct segments_options options = {.directories = agent->options->directories,
                                        .n_directories = agent->options->n_directories,
+                                       .owner_bytes = agent->options->max_bytes,
                                        .most = descriptors_share().segments,
                                        .log = agent->log,
                                        .closing = forget_reader,

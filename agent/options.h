@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { OPTIONS_LISTEN_MAX = 16, OPTIONS_DIRECTORIES_MAX = 32, OPTIONS_BOUNDS_MAX = 64 };
 
@@ -32,6 +33,7 @@ struct options {
     size_t n_listen;
     const char *directories[OPTIONS_DIRECTORIES_MAX]; /* none: the default ones */
     size_t n_directories;
+    uint64_t max_bytes; /* read of one user's segments; 0: the default */
     struct edges_wish bounds[OPTIONS_BOUNDS_MAX];
     size_t n_bounds;
     bool created_samples;

@@ -71,8 +71,11 @@ static int lose_the_slot_and_heartbeat(void *argument)
     close(segment->fd);
     worker_arrive(step); /* now a third process takes slot 1 */
     CHECK(worker_reach(step, 3));
+    smx_set_role(segment, "loser");
+    CHECK(strcmp(segment->slot_table[1].role, "") == 0);
     smx_heartbeat(segment);
     CHECK(smx_worker(segment) == 2);
+    CHECK(strcmp(segment->slot_table[2].role, "loser") == 0);
     smx_gauge_set(gauge, 8);
     CHECK(cells_gauge_sum(segment, gauge) == 8);
     worker_arrive(step);

@@ -58,6 +58,13 @@ status() {
 --log.level=loud log.level
 --log.format=xml log.format
 --segments.dir=relative segments.dir
+--segments.max-bytes=0 segments.max-bytes
+--segments.max-bytes=M segments.max-bytes
+--segments.max-bytes=-1 segments.max-bytes
+--segments.max-bytes=1MM segments.max-bytes
+--segments.max-bytes=1T segments.max-bytes
+--segments.max-bytes=9999999999G segments.max-bytes
+--segments.max-bytes=99999999999999999999 segments.max-bytes
 --histogram.bounds= histogram.bounds
 --histogram.bounds=x= histogram.bounds
 --histogram.bounds=1,1 histogram.bounds
@@ -84,6 +91,22 @@ OPTIONS
     run --separate-stderr "$bin/smx-agent" --segments.dir="$SMX_DIR" --once
     [ "$status" -eq 0 ]
     [[ $output == *'orders_total{app="shop"} 41'* ]]
+}
+
+@test "what is in use in one user's segments has a limit, which is an option" {
+    start_puppet app shop
+    tell app "counter orders_total 41"
+    for size in 1G 1024M 8388607K 1073741824; do
+        "$bin/smx-agent" --segments.dir="$SMX_DIR" --once --segments.max-bytes=$size \
+            >"$scratch/page"
+        grep -qxF 'orders_total{app="shop"} 41' "$scratch/page"
+    done
+    for size in 1K 1000; do
+        run "$bin/smx-agent" --segments.dir="$SMX_DIR" --once --segments.max-bytes=$size
+        [ "$status" -eq 0 ]
+        [[ $output != *orders_total* ]]
+        [[ $output == *'smx_segment_errors_total{reason="too_large"} 1'* ]]
+    done
 }
 
 @test "a scrape that cannot be written is a failure" {
@@ -207,7 +230,7 @@ SCRAPERS
     for format in text/plain 'application/openmetrics-text;version=1.0.0'; do
         headers -H "Accept: $format" http://agent/metrics >"$scratch/plain"
         headers -H "Accept: $format" -H 'Accept-Encoding: gzip' http://agent/metrics >"$scratch/gzip"
-        ! grep -q '^Content-Encoding:' "$scratch/plain"
+        run ! grep -q '^Content-Encoding:' "$scratch/plain"
         grep -qx 'Content-Encoding: gzip' "$scratch/gzip"
         grep -qx 'Vary: Accept, Accept-Encoding' "$scratch/plain"
         grep -qx 'Vary: Accept, Accept-Encoding' "$scratch/gzip"
@@ -216,7 +239,7 @@ SCRAPERS
         grep -qx 'orders_total{app="shop",kind="x"} 7' "$scratch/body"
     done
     headers -H 'Accept-Encoding: gzip;q=0.5, identity' http://agent/metrics >"$scratch/plain"
-    ! grep -q '^Content-Encoding:' "$scratch/plain"
+    run ! grep -q '^Content-Encoding:' "$scratch/plain"
     [ "$(status -H 'Accept-Encoding: identity;q=0, br' http://agent/metrics)" -eq 406 ]
     agent_get /metrics | grep 'scrape_duration_seconds{phase="compress"}' | grep -v ' 0.0$'
 }

@@ -75,7 +75,7 @@ served() {
     "$build/tests/segment-random" "$SMX_DIR" 5 >"$scratch/path"
     eventually served random 5
     get_all
-    ! grep -q '_created{' "$scratch/text"
+    [ "$(grep -c '_created{' "$scratch/text")" -eq 0 ]
     ns=$("$bin/smx-dump" --json "$(<"$scratch/path")" | jq -r .segment.created_ns)
     [[ $(sed -n 's/^[a-z0-9_]*_created{.* //p' "$scratch/openmetrics" | sort -u) == \
         $(sed -E 's/(.{9})$/.\1/; s/0+$//; s/\.$/.0/' <<<"$ns") ]]

@@ -36,7 +36,7 @@
  *   Nothing that was refused for want of space, memory or descriptors is refused for good: the same
  *   smx_open(), registration or *_with() succeeds once there is room again, without a restart. But
  *   a handle stays what it was when it was made, all-zero or that of the overflow series: ask anew.
- *   errno is left as it was.
+ *   errno is left as it was. A SIGKILL anywhere loses at most the operation in flight.
  *   The same holds when somebody writes nonsense into the segment while it is in use: updates by
  *   handles do not read it, lookups and registrations check what they read, and a chain of records
  *   that leads nowhere ends. What is then counted may be lost or wrong. One thing is beyond libshm:
