@@ -26,35 +26,42 @@ get() {
     curl -sf --unix-socket "$scratch/agent.sock" -H "Accept: $1" http://agent/metrics
 }
 
-# One scrape in each format.
+# get_all [SCHEME]: one scrape in each format, and the messages with names as they are.
 get_all() {
-    get 'text/plain' >"$scratch/text"
-    get 'application/openmetrics-text;version=1.0.0' >"$scratch/openmetrics"
-    get "$messages" >"$scratch/protobuf"
+    local escaping=${1:+;escaping=$1}
+    get "text/plain;version=1.0.0$escaping" >"$scratch/text"
+    get "application/openmetrics-text;version=1.0.0$escaping" >"$scratch/openmetrics"
+    get "$messages$escaping" >"$scratch/protobuf"
+    get "$messages;escaping=allow-utf-8" >"$scratch/raw"
 }
 
+# They are compared.
 compare() {
-    /usr/bin/python3 "$BATS_TEST_DIRNAME/judges/compare.py" "$modules" "$scratch/text" \
-        "$scratch/openmetrics" "$scratch/protobuf"
+    /usr/bin/python3 "$BATS_TEST_DIRNAME/judges/compare.py" "$modules" "${1:-underscores}" \
+        "$scratch/text" "$scratch/openmetrics" "$scratch/protobuf" "$scratch/raw"
 }
 
 judge() {
-    get_all
-    compare
+    get_all "$@"
+    compare "$@"
 }
 
 served() {
     get text/plain | grep -q "app=\"$1\",app_instance=\"$2\""
 }
 
-@test "random families, labels and values are the same in every format" {
-    local seed
-    for ((seed = 1; seed <= 8 * ${SMX_TEST_SCALE:-1}; seed++)); do
+@test "random families, labels and values are the same in every format, names in every escaping" {
+    local seed scheme
+    for ((seed = 1; seed <= 3 * ${SMX_TEST_SCALE:-1}; seed++)); do
         rm -f "$SMX_DIR"/*
         "$build/tests/segment-random" "$SMX_DIR" "$seed" >"$scratch/path"
         eventually served random "$seed"
         echo "seed $seed"
+        [ "$(get text/plain | grep -c '^smx_agent_family_conflicts{.* [1-9]')" -eq 0 ]
         judge
+        for scheme in underscores dots values allow-utf-8; do
+            judge "$scheme"
+        done
     done
 }
 

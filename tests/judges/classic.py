@@ -9,7 +9,7 @@ import json
 import sys
 from collections import defaultdict
 
-from compare import messages
+from compare import LABEL, METRIC, escape, messages
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as text
 
@@ -47,7 +47,9 @@ def dumped(path):
         for family in json.load(page)["families"]:
             for series in family["series"] if family["type"] == "histogram" else []:
                 bounds = family["bounds"] + [float("inf")]
-                yield key_of(family["name"], series["labels"]), bounds, series["buckets"]
+                name = escape(family["name"], METRIC, "underscores")
+                labels = {escape(k, LABEL, "underscores"): v for k, v in series["labels"].items()}
+                yield key_of(name, labels), bounds, series["buckets"]
 
 
 lines, same, sent = read(sys.argv[3], text), read(sys.argv[4], openmetrics), read_messages(sys.argv[5])
