@@ -48,7 +48,19 @@ static const char shop[] =
     "size_bytes_bucket{app=\"shop\",le=\"32.0\"} 3\n"
     "size_bytes_bucket{app=\"shop\",le=\"+Inf\"} 4\n"
     "size_bytes_sum{app=\"shop\"} 1037\n"
-    "size_bytes_count{app=\"shop\"} 4\n";
+    "size_bytes_count{app=\"shop\"} 4\n"
+    "# TYPE build info\n"
+    "# HELP build What runs.\n"
+    "build_info{app=\"shop\",version=\"1.4.2\",commit=\"a\\\"b\"} 1\n"
+    "# TYPE circuit stateset\n"
+    "# HELP circuit The circuit breaker.\n"
+    "circuit{app=\"shop\",circuit=\"open\"} 0\n"
+    "circuit{app=\"shop\",circuit=\"half\\nopen\"} 1\n"
+    "circuit{app=\"shop\",circuit=\"closed\"} 0\n"
+    "# TYPE lamp stateset\n"
+    "# HELP lamp Lamps.\n"
+    "lamp{app=\"shop\",room=\"a\",worker=\"0\",lamp=\"half\\nopen\"} 1\n"
+    "lamp{app=\"shop\",room=\"a\",worker=\"0\",lamp=\"closed\"} 1\n";
 
 static void one_family_of_every_kind_is_exposed_to_the_byte(void **state)
 {

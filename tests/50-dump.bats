@@ -315,3 +315,19 @@ json() {
         "$dump" "$path" "$dir/pipe"
     [[ "$output" == *"Broken pipe"* ]]
 }
+
+@test "infos and statesets are shown by the states that are on, and as JSON by every state" {
+    sample states
+    run -0 "$dump" --directory "$dir" states@one
+    [[ "$output" == *'build_info{version}  info, last'* ]]
+    [[ "$output" =~ \{version=\"1.4.2\"\}\ +1 ]]
+    [[ "$output" == *'circuit  stateset, last'* ]]
+    [[ "$(grep -A 2 ^circuit <<<"$output" | tail -n 1)" =~ ^\ +open,slow$ ]]
+    [[ "$(grep -A 2 ^lamp <<<"$output" | tail -n 1)" =~ ^\ +none$ ]]
+    [[ "$(grep -A 2 ^door <<<"$output" | tail -n 1)" =~ ^\ +-$ ]]
+    [ "$(json states@one '.families[1].series[0].value | tojson')" = \
+        '{"open":true,"slow":true,"shut":false}' ]
+    [ "$(json states@one '[.families[] | .type] | join(" ")')" = "info stateset stateset stateset" ]
+    [ "$(json states@one '[.families[].series[0].value | type] | join(" ")')" = \
+        "number object object null" ]
+}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * openmetrics.c - OpenMetrics 1.0.0: headers of families; sample lines are samples.c's. A counter's
- * family goes by its name without _total; one that lacks it can only be of type unknown. UNIT is
+ * family goes by its name without _total, an info's by its name without _info; a counter that lacks
+ * its suffix can only be of type unknown. UNIT is
  * left out unless the name ends in it: Prometheus fails the scrape otherwise. No timestamps (they
  * defeat staleness), and _created only for who wants it (Prometheus takes it for a series of its
  * own).
@@ -14,6 +15,7 @@
 #include <errno.h>
 
 #define TOTAL LABEL_STR("_total")
+#define INFO  LABEL_STR("_info") /* every info has it: the reader sees to that */
 
 static const char *type_name(enum smx_type type, bool total)
 {
@@ -22,6 +24,10 @@ static const char *type_name(enum smx_type type, bool total)
         return total ? "counter" : "unknown";
     case SMX_HISTOGRAM:
         return "histogram";
+    case SMX_INFO:
+        return "info";
+    case SMX_STATESET:
+        return "stateset";
     default:
         return "gauge";
     }
@@ -47,6 +53,7 @@ static void put_header(const struct exposed *family, enum escaping escaping, str
     /* As it is escaped here: x.total is a counter where it is x_total. */
     bool total = family->type == SMX_COUNTER && label_is_total(name);
     name.length -= total ? TOTAL.length : 0;
+    name.length -= family->type == SMX_INFO ? INFO.length : 0;
     open_line(out, "# TYPE ", family, name);
     buffer_puts(out, type_name(family->type, total));
     if (has_unit(name, family->unit)) {

@@ -14,6 +14,10 @@
 _Static_assert((int)RENDER_SLACK < (int)NUMBER_MAX,
                "a line has no room for what is copied too much");
 
+/* What a worker's number follows. */
+#define WORKER ",worker=\""
+enum { WORKER_MAX = sizeof WORKER + NUMBER_MAX };
+
 static char *put(char *to, const char *at, size_t n)
 {
     memcpy(to, at, n);
@@ -109,13 +113,12 @@ static void put_gauges(const struct part *p, struct buffer *out)
 static void put_workers(struct smx_str text, const struct smx_each_list *list, bool is_double,
                         struct buffer *out)
 {
-    static const char before[] = ",worker=\"", behind[] = "\"} ";
-    char *to =
-        room(out, list->n, list->n * (text.length + sizeof before + NUMBER_MAX + sizeof behind));
+    static const char behind[] = "\"} ";
+    char *to = room(out, list->n, list->n * (text.length + WORKER_MAX + sizeof behind));
     for (size_t i = 0; to && i < list->n; i++) {
         const struct smx_each *each = &list->at[i];
         to = kept_put(to, text.at, text.length);
-        to = put(to, before, sizeof before - 1);
+        to = put(to, WORKER, sizeof WORKER - 1);
         to = number_u64(to, each->worker);
         to = put(to, behind, sizeof behind - 1);
         to = is_double ? number_real(to, each->value.real) : number_i64(to, each->value.integer);
@@ -131,6 +134,43 @@ static void put_each(const struct part *p, struct buffer *out)
     for (size_t k = 0; k < f->n_series; k++)
         if (f->series[k].present)
             put_workers(kept_of(&p->rendered->text, k), &f->series[k].each, f->is_double, out);
+}
+
+/* A line for each state, on or off: text, the rest of a label's worker if there is one, state. */
+static void put_states(const struct part *p, struct smx_str text, const struct smx_each *each,
+                       uint64_t bits, struct buffer *out)
+{
+    const struct kept_bytes *states = &p->rendered->states;
+    const size_t n = p->family->n_states;
+    char *to = room(out, n, kept_size(states, n) + n * (text.length + WORKER_MAX));
+    for (size_t i = 0; to && i < n; i++) {
+        struct smx_str state = kept_of(states, i);
+        to = kept_put(to, text.at, text.length);
+        if (each) {
+            to = put(to, WORKER, sizeof WORKER - 1);
+            to = number_u64(to, each->worker);
+            *to++ = '"';
+        }
+        to = kept_put(to, state.at, state.length);
+        *to++ = (char)('0' + (bits >> i & 1));
+        *to++ = '\n';
+    }
+    if (to)
+        done(out, to);
+}
+
+static void put_statesets(const struct part *p, struct buffer *out)
+{
+    const struct smx_family_info *f = p->family;
+    for (size_t k = 0; k < f->n_series; k++) {
+        const struct smx_series_info *s = &f->series[k];
+        struct smx_str text = kept_of(&p->rendered->text, k);
+        const size_t n = f->mode == SMX_EACH ? s->each.n : 0;
+        for (size_t i = 0; s->present && i < n; i++)
+            put_states(p, text, &s->each.at[i], (uint64_t)s->each.at[i].value.integer, out);
+        if (s->present && f->mode != SMX_EACH)
+            put_states(p, text, NULL, (uint64_t)s->integer, out);
+    }
 }
 
 /* name_bucket{labels,le="0.5"} 3, in ascending order; the total is the last of them. */
@@ -202,6 +242,8 @@ static void put_part(const struct part *p, bool created, struct buffer *out)
         put_counters(p, out);
     else if (f->type == SMX_HISTOGRAM)
         put_histograms(p, created, out);
+    else if (f->type == SMX_STATESET)
+        put_statesets(p, out);
     else if (f->mode == SMX_EACH)
         put_each(p, out);
     else

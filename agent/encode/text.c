@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * text.c - the Prometheus text formats 0.0.4 and 1.0.0, which differ in the names that a client
- * has asked for: headers of families; sample lines are samples.c's.
+ * has asked for: headers of families; sample lines are samples.c's. They have no infos and
+ * statesets: these are gauges, as Prometheus' own libraries have it.
  */
 #include "agent/encode/text.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * claims.c - names of the exposition and their owners. OpenMetrics names the family of a counter
- * x_total "x", so the counter claims both. Where _created is not exposed it is not claimed: a
- * counter x_total and a gauge x_created go together then.
+ * x_total "x", so the counter claims both; so does an info x_info. Where _created is not exposed it
+ * is not claimed: a counter x_total and a gauge x_created go together then.
  */
 #include "agent/gather/claims.h"
 
@@ -24,11 +24,14 @@ static size_t names_of_spelling(struct smx_str name, enum smx_type type, bool cr
     struct smx_str base = name;
     size_t n = 0;
     out[n++] = (struct claim){.name = name, .suffix = {"", 0}};
-    if (type == SMX_COUNTER && label_is_total(name)) {
+    if (type == SMX_COUNTER && label_is_total(name))
         base.length -= strlen("_total");
+    if (type == SMX_INFO && label_ends(name, LABEL_STR("_info")))
+        base.length -= strlen("_info");
+    if (base.length < name.length) {
         out[n++] = (struct claim){.name = base, .suffix = {"", 0}};
     }
-    if (created && (type == SMX_HISTOGRAM || base.length < name.length))
+    if (created && (type == SMX_HISTOGRAM || (type == SMX_COUNTER && base.length < name.length)))
         out[n++] = (struct claim){.name = base, .suffix = LABEL_STR("_created")};
     for (size_t i = 0; type == SMX_HISTOGRAM && i < 3; i++)
         out[n++] = (struct claim){.name = name, .suffix = suffixes[i]};

@@ -67,23 +67,30 @@ const char *refusal_text(enum refusal refusal)
 /* That names are valid, and a family's own labels distinct, is the reader's affair. */
 static bool is_taken(struct smx_str name, const struct smx_family_info *f)
 {
-    bool worker =
-        f->type == SMX_GAUGE && f->mode == SMX_EACH && label_equal(name, LABEL_STR("worker"));
+    bool worker = f->mode == SMX_EACH && label_equal(name, LABEL_STR("worker"));
     return worker || label_is_reserved(name);
 }
 
-/* The i-th label name of a family: first the segment's constant ones, then its own. */
+/* The i-th label name of a family: first the segment's constant ones, then its own; a stateset's
+ * name is one more. */
 static struct smx_str label_at(const struct smx_segment_info *s, const struct smx_family_info *f,
                                size_t i)
 {
-    return i < s->n_labels ? s->labels[i].name : f->labels[i - s->n_labels];
+    if (i < s->n_labels)
+        return s->labels[i].name;
+    return i - s->n_labels < f->n_labels ? f->labels[i - s->n_labels] : f->name;
+}
+
+static size_t n_labels_of(const struct smx_segment_info *s, const struct smx_family_info *f)
+{
+    return s->n_labels + f->n_labels + (f->type == SMX_STATESET);
 }
 
 static enum refusal judge_legacy(const struct smx_segment_info *s, const struct smx_family_info *f)
 {
     if (label_is_reserved_family(f->name))
         return REFUSAL_RESERVED_NAME;
-    size_t n = s->n_labels + f->n_labels;
+    size_t n = n_labels_of(s, f);
     for (size_t i = 0; i < n; i++) {
         struct smx_str name = label_at(s, f, i);
         if (is_taken(name, f))
@@ -118,7 +125,7 @@ static enum refusal judge_labels(struct smx_str names[], size_t n, const struct 
 static int judge_escaped(const struct smx_segment_info *s, const struct smx_family_info *f,
                          struct smx_str name, enum escaping escaping, enum refusal *out)
 {
-    size_t n = s->n_labels + f->n_labels, at = 0;
+    size_t n = n_labels_of(s, f), at = 0;
     struct buffer bytes = {0};
     struct smx_str *names = calloc(n + 1, sizeof *names);
     for (size_t i = 0; names && i < n; i++) {
@@ -151,20 +158,22 @@ static int judge(const struct smx_segment_info *s, const struct smx_family_info 
 
 static bool is_legacy(const struct smx_segment_info *s, const struct smx_family_info *f)
 {
-    for (size_t i = 0; i < s->n_labels + f->n_labels; i++)
+    for (size_t i = 0; i < n_labels_of(s, f); i++)
         if (!escape_is_legacy(label_at(s, f, i), ESCAPE_LABEL))
             return false;
     return escape_is_legacy(f->name, ESCAPE_METRIC);
 }
 
-/* The family in each escaping, as yet its name only. All names lie behind one another. */
-static int spell(struct rendered *out, struct smx_str name)
+/* The family in each escaping, as yet its name only. All names lie behind one another. A stateset's
+ * is also a label's. */
+static int spell(struct rendered *out, const struct smx_family_info *f)
 {
+    enum escape_kind kind = f->type == SMX_STATESET ? ESCAPE_LABEL : ESCAPE_METRIC;
     struct buffer bytes = {0};
     struct rendered *as = calloc(ESCAPING_COUNT, sizeof *as);
     for (unsigned i = 0; as && i < ESCAPING_COUNT; i++) {
         size_t before = bytes.length;
-        escape_put(&bytes, name, ESCAPE_METRIC, (enum escaping)i);
+        escape_put(&bytes, f->name, kind, (enum escaping)i);
         as[i].name.length = bytes.length - before;
         as[i].n_series = out->n_series;
     }
@@ -181,21 +190,22 @@ static int spell(struct rendered *out, struct smx_str name)
 }
 
 /* A name that is not of the old alphabet stands in quotes, or escaped. */
+static void put_label_name(struct buffer *out, struct smx_str name, enum escaping escaping)
+{
+    if (escaping == ESCAPING_UTF8 && !escape_is_legacy(name, ESCAPE_LABEL)) {
+        buffer_puts(out, "\"");
+        label_escape(out, name, LABEL_QUOTE_ALL);
+        buffer_puts(out, "\"");
+    } else {
+        escape_put(out, name, ESCAPE_LABEL, escaping);
+    }
+}
+
 static void put_label(struct buffer *out, struct smx_str name, struct smx_str value,
                       enum escaping escaping)
 {
     struct buffer as = {0};
-    if (escape_is_legacy(name, ESCAPE_LABEL)) {
-        label_put(out, name, value);
-        return;
-    }
-    if (escaping == ESCAPING_UTF8) {
-        buffer_puts(&as, "\"");
-        label_escape(&as, name, LABEL_QUOTE_ALL);
-        buffer_puts(&as, "\"");
-    } else {
-        escape_put(&as, name, ESCAPE_LABEL, escaping);
-    }
+    put_label_name(&as, name, escaping);
     out->failed |= as.failed;
     if (!as.failed)
         label_put(out, (struct smx_str){as.at, as.length}, value);
@@ -269,7 +279,7 @@ static void put_begin(struct buffer *out, struct rendered *r, const struct spell
 
 static bool goes_on(const struct smx_family_info *f)
 {
-    return f->type == SMX_HISTOGRAM || (f->type == SMX_GAUGE && f->mode == SMX_EACH);
+    return f->type == SMX_HISTOGRAM || f->type == SMX_STATESET || f->mode == SMX_EACH;
 }
 
 /* The lines that a series takes; or their kept texts, of which there may be one for each escaping,
@@ -280,7 +290,38 @@ static uint64_t lines_of(const struct rendered *out, const struct smx_segment_in
     uint64_t ways = out->as ? ESCAPING_COUNT : 1;
     if (f->type == SMX_HISTOGRAM)
         return (out->edges.n + 2) * ways;
-    return f->type == SMX_GAUGE && f->mode == SMX_EACH ? (s->n_live + 1) * ways : ways;
+    uint64_t states = f->type == SMX_STATESET ? f->n_states : 1;
+    return ways * states * (f->mode == SMX_EACH ? s->n_live + 1 : 1);
+}
+
+/* What the lines of a series end with, by state. */
+static int render_states(struct rendered *out, const struct spelling *in)
+{
+    const struct smx_family_info *f = in->family;
+    struct buffer text = {0}, name = {0};
+    put_label_name(&name, f->name, in->escaping);
+    out->states.ends = calloc(f->n_states + 1, sizeof *out->states.ends);
+    for (size_t i = 0; out->states.ends && i < f->n_states; i++) {
+        buffer_puts(&text, ",");
+        buffer_put(&text, name.at, name.length);
+        buffer_puts(&text, "=\"");
+        label_escape(&text, f->states[i], LABEL_QUOTE_ALL);
+        buffer_puts(&text, "\"} ");
+        out->states.ends[i] = text.length;
+    }
+    buffer_reserve(&text, RENDER_SLACK);
+    out->states.at = text.at;
+    text.failed |= name.failed;
+    buffer_fini(&name);
+    return text.failed || !out->states.ends ? -ENOMEM : 0;
+}
+
+/* The bytes of all lines of a family whose texts have `length` bytes so far. lines: of a series. */
+static uint64_t lines_size(const struct rendered *out, const struct smx_family_info *f,
+                           size_t length, size_t n_series, uint64_t lines)
+{
+    uint64_t states = f->n_states ? out->states.ends[f->n_states - 1] / f->n_states + 1 : 0;
+    return (length + n_series * states) * lines;
 }
 
 /* Returns 0, -ENOMEM, -EFBIG when the lines would exceed *left. */
@@ -293,18 +334,20 @@ static int render_series(struct rendered *out, const struct spelling *in, uint64
     out->text.ends = calloc(f->n_series + 1, sizeof *out->text.ends);
     if (!out->text.ends)
         return -ENOMEM;
-    for (size_t k = 0; k < f->n_series && text.length <= *left / lines; k++) {
+    size_t k = 0;
+    for (; k < f->n_series && lines_size(out, f, text.length, k, lines) <= *left; k++) {
         put_begin(&text, out, in, quoted);
         put_series(&text, in, k);
         if (!goes_on(f))
             buffer_puts(&text, "} ");
         out->text.ends[k] = text.length;
     }
-    if (text.length > *left / lines) {
+    const uint64_t size = lines_size(out, f, text.length, k, lines);
+    if (size > *left) {
         buffer_fini(&text);
         return -EFBIG;
     }
-    *left -= text.length * lines;
+    *left -= size;
     buffer_reserve(&text, RENDER_SLACK);
     out->text.at = text.at;
     return text.failed ? -ENOMEM : 0;
@@ -322,6 +365,8 @@ static void drop_family(struct rendered *family)
     for (unsigned i = 0; family->as && i < ESCAPING_COUNT; i++) {
         drop_bytes(&family->as[i].text);
         drop_bytes(&family->as[i].message);
+        drop_bytes(&family->as[i].states);
+        drop_bytes(&family->as[i].state_labels);
     }
     if (family->as)
         free((char *)family->as[0].name.at);
@@ -329,6 +374,8 @@ static void drop_family(struct rendered *family)
     family->as = NULL;
     drop_bytes(&family->text);
     drop_bytes(&family->message);
+    drop_bytes(&family->states);
+    drop_bytes(&family->state_labels);
     edges_fini(&family->edges);
 }
 
@@ -338,11 +385,13 @@ static int render_family(struct rendered *out, const struct spelling *in, uint64
     struct spelling one = *in;
     out->n_series = f->n_series;
     one.legacy = is_legacy(in->segment, f);
-    int e = one.legacy ? 0 : spell(out, f->name);
+    int e = one.legacy ? 0 : spell(out, f);
     if (e == 0)
         e = judge(in->segment, f, out);
     if (e == 0 && !out->refusal && f->type == SMX_HISTOGRAM)
         e = edges_init(&out->edges, f, in->wishes);
+    if (e == 0 && !out->refusal && f->type == SMX_STATESET)
+        e = render_states(out, &one);
     if (e < 0 || out->refusal)
         return e;
     one.name = out->as ? out->as[in->escaping].name : f->name;
@@ -415,6 +464,22 @@ static void put_labels(struct buffer *out, const struct spelling *in, size_t k)
         put_message_label(out, f->labels[i], series->values[i], in);
 }
 
+/* The label of each state, as a field of a Metric. */
+static int render_state_labels(struct rendered *out, const struct spelling *in)
+{
+    const struct smx_family_info *f = in->family;
+    struct buffer labels = {0};
+    drop_bytes(&out->state_labels);
+    out->state_labels.ends = calloc(f->n_states + 1, sizeof *out->state_labels.ends);
+    for (size_t i = 0; out->state_labels.ends && i < f->n_states; i++) {
+        message_label(&labels, in->name, f->states[i]);
+        out->state_labels.ends[i] = labels.length;
+    }
+    buffer_reserve(&labels, RENDER_SLACK);
+    out->state_labels.at = labels.at;
+    return labels.failed || !out->state_labels.ends ? -ENOMEM : 0;
+}
+
 static int render_messages(struct rendered *out, const struct spelling *in)
 {
     const struct smx_family_info *f = in->family;
@@ -432,7 +497,9 @@ static int render_messages(struct rendered *out, const struct spelling *in)
     bool failed = labels.failed || buffer_reserve(&messages, RENDER_SLACK) < 0;
     buffer_fini(&labels);
     out->message.at = messages.at;
-    return failed || !out->message.ends ? -ENOMEM : 0;
+    if (failed || !out->message.ends)
+        return -ENOMEM;
+    return f->type == SMX_STATESET ? render_state_labels(out, in) : 0;
 }
 
 /* What a failed attempt has left is made anew. */
@@ -442,7 +509,11 @@ static int render_spelling(struct rendered *out, const struct spelling *in, bool
     int e = 0;
     if (!out->text.at) {
         drop_bytes(&out->text);
-        e = render_series(out, in, 1, &unlimited);
+        drop_bytes(&out->states);
+        if (in->family->type == SMX_STATESET)
+            e = render_states(out, in);
+        if (e == 0)
+            e = render_series(out, in, 1, &unlimited);
     }
     if (e == 0 && messages && !out->message.at) {
         drop_bytes(&out->message);

@@ -41,16 +41,18 @@ struct kept_bytes {
 /* The texts of one family's series:
  *   counters, gauges           name{app="shop",method="GET"} and a space
  *   histograms                 name_bucket{app="shop",method="GET"
- *   gauges of mode `each`      name{app="shop",method="GET"
- * where the last two go on with le or worker. The messages, if they are wanted: a Metric but for
- * its value, where the last two have the labels alone. With a name that is not of the old alphabet
- * the text is {"my.name",app="shop"} where that is asked for. */
+ *   statesets, mode `each`     name{app="shop",method="GET"
+ * where the last two go on with le, worker or the state. The messages, if they are wanted: a Metric
+ * but for its value, where the last two have the labels alone. With a name that is not of the old
+ * alphabet the text is {"my.name",app="shop"} where that is asked for. */
 struct rendered {
     enum refusal refusal; /* if any, there is nothing else */
     size_t n_series;
     size_t stem, suffix; /* bytes of a text before its suffix, and of that: _bucket, _total, none */
     struct kept_bytes text, message;
     struct edges edges; /* histograms */
+    /* statesets, by state: ,name="open"} and a space; the same label as a field of a Metric */
+    struct kept_bytes states, state_labels;
     /* Where a name is not of the old alphabet: the family by escaping, underscores too, and its
      * name so; the texts and messages of those that were asked for, with the same edges. Those of
      * underscores are above. NULL: there is no difference. */

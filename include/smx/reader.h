@@ -99,7 +99,7 @@ struct smx_segment_info {
     mode_t mode;
 };
 
-/* One process' value of a gauge of mode `each`. */
+/* One process' value of a gauge, an info or a stateset of mode `each`. */
 struct smx_each {
     uint32_t worker;
     union {
@@ -118,14 +118,14 @@ struct smx_series_info {
     const struct smx_str *values; /* n_labels label values; NULL for the overflow series */
     uint64_t id;                  /* stable and unique in its segment */
     bool overflow;
-    bool present; /* gauges: a live process has written it; counters and histograms: always, but
-                     the overflow series only once it was needed */
+    bool present; /* gauges, infos, statesets: a live process has written it; counters and
+                     histograms: always, but the overflow series only once it was needed */
     union {
-        uint64_t count; /* counter: ticks */
-        int64_t integer;
+        uint64_t count;  /* counter: ticks */
+        int64_t integer; /* gauges; infos: 1; statesets: bit i is state i, no other bit is set */
         double real;
         const struct smx_histogram_info *histogram;
-        struct smx_each_list each; /* gauges of mode `each` */
+        struct smx_each_list each; /* of mode `each` */
     };
 };
 
@@ -150,6 +150,9 @@ struct smx_family_info {
     const struct smx_str *labels;
     const struct smx_series_info *series;
     size_t n_series;
+    /* Statesets. */
+    size_t n_states;
+    const struct smx_str *states;
     /* Histograms. Bucket i holds upper_bounds[i - 1] < v <= upper_bounds[i]; the last is +Inf.
      * Exponential: bucket i has the bound 2^((first_index + i - 1) * 2^-schema) and so is bucket
      * first_index + i - 1 of a Prometheus native histogram; but bucket 0 holds all that is not

@@ -71,6 +71,8 @@ extern "C" {
 #define SMX_NAME_MAX 1000
 /* Explicit bounds of a histogram, at most. */
 #define SMX_BOUNDS_MAX 64
+/* States of a stateset, at most. */
+#define SMX_STATES_MAX 64
 
 typedef struct smx_segment smx_segment;
 
@@ -87,9 +89,11 @@ typedef struct smx_family {
     const void *record;
 } smx_family;
 
-enum smx_type { SMX_COUNTER = 1, SMX_GAUGE = 2, SMX_HISTOGRAM = 3 };
+enum smx_type { SMX_COUNTER = 1, SMX_GAUGE = 2, SMX_HISTOGRAM = 3, SMX_INFO = 4, SMX_STATESET = 5 };
 
-/* How the values of the processes that live become one. */
+/* How the values of the processes that live become one. Infos and statesets know three of them: max
+ * (also for 0), where an info is there, and a state on, if one process that lives says so; last, of
+ * nobody, so that it outlives who said it; each. */
 enum smx_mode {
     SMX_SUM = 0,  /* their sum */
     SMX_MIN = 1,  /* the smallest */
@@ -186,7 +190,8 @@ struct smx_metric {
                                            (for each) otel_metric_overflow, which readers add */
     uint32_t max_series;                /* cap; 0 is the segment's default */
     int digits;         /* 0: 9 if the unit is "seconds", else 0; 1..9; SMX_WHOLE: 0 in any case */
-    enum smx_mode mode; /* gauges */
+    enum smx_mode mode; /* gauges, infos, statesets */
+    const char *const *states; /* statesets: 1..SMX_STATES_MAX names, all different, then NULL */
     /* Histograms: explicit bounds, ascending, in the exposed unit; or, if n_bounds is 0, buckets
      * with bounds 2^(i * 2^-schema) over [min, max]. Default: seconds 1e-6..128, else 1..2^32. */
     const double *bounds;
@@ -212,6 +217,12 @@ smx_family smx_fgauge_family(smx_segment *segment, const struct smx_metric *metr
                              struct smx_diag *diag);
 smx_family smx_histogram_family(smx_segment *segment, const struct smx_metric *metric,
                                 struct smx_diag *diag);
+/* An info's name ends in _info, which is added if it does not. A stateset's name is also that of
+ * the label that its states have in an exposition. Neither has a unit. */
+smx_family smx_info_family(smx_segment *segment, const struct smx_metric *metric,
+                           struct smx_diag *diag);
+smx_family smx_stateset_family(smx_segment *segment, const struct smx_metric *metric,
+                               struct smx_diag *diag);
 
 /* An array of label values for the functions below, one for each label, in the family's order. */
 #ifndef __cplusplus
@@ -232,6 +243,7 @@ smx_counter smx_counter_with(smx_family family, const char *const values[]);
 smx_gauge smx_gauge_with(smx_family family, const char *const values[]);
 smx_fgauge smx_fgauge_with(smx_family family, const char *const values[]);
 smx_histogram smx_histogram_with(smx_family family, const char *const values[]);
+smx_stateset smx_stateset_with(smx_family family, const char *const values[]);
 
 /* Register a family without labels and give its only series. As the two functions above. */
 smx_counter smx_counter_new(smx_segment *segment, const struct smx_metric *metric,
@@ -242,6 +254,21 @@ smx_fgauge smx_fgauge_new(smx_segment *segment, const struct smx_metric *metric,
                           struct smx_diag *diag);
 smx_histogram smx_histogram_new(smx_segment *segment, const struct smx_metric *metric,
                                 struct smx_diag *diag);
+smx_stateset smx_stateset_new(smx_segment *segment, const struct smx_metric *metric,
+                              struct smx_diag *diag);
+
+/* Say what does not change: a version, a build, a configuration. Registers the family and gives it
+ * the series of these label values, which is 1 as long as this process lives, or another that says
+ * the same (another mode: see enum smx_mode); so while a new release replaces an old one both are
+ * there. What a parent says is not said again by its children.
+ *
+ *       smx_info(seg, &(struct smx_metric){.name = "build", .labels = {"version"}},
+ *                SMX_VALUES("1.4.2"), NULL);
+ *
+ * Returns: the family, for smx_series_remove(); all-zero when it or the values were refused.
+ * Context: threads=any fork=any signal=no blocks=no (at most a fallocate(2) on tmpfs). */
+smx_family smx_info(smx_segment *segment, const struct smx_metric *metric,
+                    const char *const values[], struct smx_diag *diag);
 
 /* Hide a series from readers until a *_with() asks for it again. Its cells and handles stay valid,
  * its value is kept and continues: counters never go backwards.
@@ -269,6 +296,7 @@ uint64_t smx_histogram_count(smx_histogram histogram);
 uint64_t smx_histogram_sum(smx_histogram histogram);
 int64_t smx_gauge_value(smx_gauge gauge);
 double smx_fgauge_value(smx_fgauge gauge);
+uint64_t smx_stateset_value(smx_stateset set);
 
 /* Why the segment refused something; the index of smx_segment_info.lost in <smx/reader.h>. */
 enum smx_lost {
@@ -299,6 +327,8 @@ void smx_gauge_set_fn(smx_gauge gauge, int64_t value);
 void smx_gauge_add_fn(smx_gauge gauge, int64_t n);
 void smx_fgauge_set_fn(smx_fgauge gauge, double value);
 void smx_fgauge_add_fn(smx_fgauge gauge, double n);
+void smx_stateset_set_fn(smx_stateset set, uint64_t states);
+void smx_stateset_enter_fn(smx_stateset set, unsigned state);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

@@ -162,7 +162,9 @@ def read_protobuf(path, scheme):
             assert family.name not in names, "twice: " + family.name
             names.add(family.name)
             assert family.metric, "empty: " + family.name
-            name = escape(family.name, METRIC, scheme)
+            # A stateset's name is a label's, too.
+            stateset = any(pair.name == family.name for pair in family.metric[0].label)
+            name = escape(family.name, LABEL if stateset else METRIC, scheme)
             for metric in family.metric:
                 labels = {escape(pair.name, LABEL, scheme): pair.value for pair in metric.label}
                 assert len(labels) == len(metric.label), family.name

@@ -167,6 +167,34 @@ static void fill_corrupt(struct segwriter *w)
     segwriter_put(w, bad + 16, 1, 99);
 }
 
+/* An info and two statesets; one of them a circuit that is open and slow, with a value of a process
+ * that is dead beside it. */
+static void fill_states(struct segwriter *w)
+{
+    static const char *const states[] = {"open", "slow", "shut", NULL};
+    static const char *const versions[] = {"1.4.2", NULL};
+    uint64_t build = segwriter_family(w, &(struct segwriter_family){
+                                             .name = "build_info",
+                                             .help = "What runs.",
+                                             .labels = {"version"},
+                                             .type = SEGWRITER_INFO,
+                                             .mode = SEGWRITER_LAST,
+                                         });
+    segwriter_gauge(w, segwriter_series(w, build, versions), 0, SEGWRITER_SHARED_WORD, 1);
+    struct segwriter_family f = {.name = "circuit",
+                                 .help = "The circuit breaker.",
+                                 .type = SEGWRITER_STATESET,
+                                 .mode = SEGWRITER_LAST,
+                                 .states = states};
+    segwriter_gauge(w, segwriter_series(w, segwriter_family(w, &f), NULL), 0, SEGWRITER_SHARED_WORD,
+                    3);
+    f.name = "lamp";
+    segwriter_gauge(w, segwriter_series(w, segwriter_family(w, &f), NULL), 0, SEGWRITER_SHARED_WORD,
+                    0);
+    f.name = "door";
+    segwriter_series(w, segwriter_family(w, &f), NULL);
+}
+
 /* What a newer minor version may leave: the same, among what is unknown. */
 static void fill_minor(struct segwriter *w)
 {
@@ -192,7 +220,7 @@ int main(int argc, char **argv)
     } variants[] = {
         {"plain", fill_plain},       {"hostile", fill_hostile}, {"lint", fill_lint},
         {"overflow", fill_overflow}, {"corrupt", fill_corrupt}, {"minor", fill_minor},
-        {"major", fill_major},       {"names", fill_names},
+        {"major", fill_major},       {"names", fill_names},     {"states", fill_states},
     };
     static const char *const labels[] = {"env", "test", NULL};
     for (size_t i = 0; argc == 3 && i < sizeof variants / sizeof *variants; i++) {

@@ -11,7 +11,7 @@
 #include <string.h>
 
 enum { LABELS_MAX = 512 };
-enum kind { NO_KIND, COUNTER, GAUGE, HISTOGRAM, UNKNOWN };
+enum kind { NO_KIND, COUNTER, GAUGE, HISTOGRAM, UNKNOWN, INFO, STATESET };
 enum { SEEN_TYPE = 1, SEEN_HELP = 2, SEEN_UNIT = 4 };
 enum stage { BETWEEN, BUCKETS, INFINITE, SUMMED };
 
@@ -29,8 +29,8 @@ struct set {
 /* A sample line in parts. */
 struct sample {
     struct text name, le, value;
-    uint64_t labels; /* a hash of all but le, whatever their order */
-    bool has_le;
+    uint64_t labels;        /* a hash of all but le, whatever their order */
+    bool has_le, has_state; /* a label that is named as the family is */
 };
 
 struct parser {
@@ -251,7 +251,7 @@ static const char *take_label(struct text *rest, struct text *name, struct text 
     return take_quoted(rest, value) ? NULL : "a label's value is not escaped, or has no end";
 }
 
-static const char *take_labels(struct text *rest, struct sample *out)
+static const char *take_labels(struct text *rest, struct text family, struct sample *out)
 {
     uint64_t names[LABELS_MAX];
     size_t n = 0;
@@ -263,6 +263,7 @@ static const char *take_labels(struct text *rest, struct sample *out)
         if (n == LABELS_MAX)
             return "more labels than a segment has room for";
         names[n] = hash_of(name);
+        out->has_state |= same(name, family);
         for (size_t i = 0; i < n; i++)
             if (names[i] == names[n])
                 return "a label twice in one line";
@@ -277,7 +278,7 @@ static const char *take_labels(struct text *rest, struct sample *out)
     return take(rest, "}") ? NULL : "labels without an end";
 }
 
-static const char *parse_sample(struct text rest, struct sample *out)
+static const char *parse_sample(struct text rest, struct text family, struct sample *out)
 {
     bool inside = take(&rest, "{");
     if (inside && (rest.length == 0 || rest.at[0] != '"'))
@@ -288,7 +289,7 @@ static const char *parse_sample(struct text rest, struct sample *out)
     bool more = take(&rest, inside ? "," : "{");
     if (inside && !more && !take(&rest, "}"))
         return "labels without an end";
-    const char *fault = more ? take_labels(&rest, out) : NULL;
+    const char *fault = more ? take_labels(&rest, family, out) : NULL;
     if (fault)
         return fault;
     if (!take(&rest, " ") || !is_number(rest))
@@ -345,13 +346,15 @@ static bool fits(const struct parser *p, struct text name)
     suffix.length -= p->family.length;
     if (p->kind == HISTOGRAM)
         return is(suffix, "_bucket") || is(suffix, "_sum") || is(suffix, "_count");
+    if (p->kind == INFO)
+        return is(suffix, "_info");
     return is(suffix, p->kind == COUNTER && p->openmetrics ? "_total" : "");
 }
 
 static const char *check_sample(struct parser *p, struct text line)
 {
     struct sample s;
-    const char *fault = parse_sample(line, &s);
+    const char *fault = parse_sample(line, p->family, &s);
     if (fault)
         return fault;
     if (!(p->seen & SEEN_TYPE) || !fits(p, s.name))
@@ -361,6 +364,10 @@ static const char *check_sample(struct parser *p, struct text line)
         return "a bound where there are no buckets";
     if (p->kind == COUNTER && (s.value.at[0] == '-' || is(s.value, "NaN")))
         return "a counter that is negative or no number";
+    if (p->kind == INFO && !is(s.value, "1"))
+        return "an info that is not 1";
+    if (p->kind == STATESET && !(s.has_state && (is(s.value, "0") || is(s.value, "1"))))
+        return "a state without a name, or that is neither on nor off";
     if (!add(&p->series, hash(s.labels + (s.has_le ? hash_of(s.le) : 0), s.name)))
         return "a series twice";
     return p->kind == HISTOGRAM ? check_histogram(p, &s) : NULL;
@@ -380,11 +387,12 @@ static const char *begin_family(struct parser *p, struct text name)
 static const char *check_type(struct parser *p, struct text rest)
 {
     static const char *const words[] = {
-        [COUNTER] = "counter", [GAUGE] = "gauge", [HISTOGRAM] = "histogram", [UNKNOWN] = "unknown"};
-    for (enum kind k = COUNTER; k <= UNKNOWN; k++)
+        [COUNTER] = "counter", [GAUGE] = "gauge", [HISTOGRAM] = "histogram",
+        [UNKNOWN] = "unknown", [INFO] = "info",   [STATESET] = "stateset"};
+    for (enum kind k = COUNTER; k <= STATESET; k++)
         if (is(rest, words[k]))
             p->kind = k;
-    if (p->kind == NO_KIND || (p->kind == UNKNOWN && !p->openmetrics))
+    if (p->kind == NO_KIND || (p->kind >= UNKNOWN && !p->openmetrics))
         return "a type that there is not";
     return NULL;
 }

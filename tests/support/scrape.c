@@ -170,6 +170,30 @@ static void fill_histograms(smx_segment *segment)
     smx_histogram_record(sizes, 1000);
 }
 
+static void fill_states(smx_segment *segment)
+{
+    static const char *const states[] = {"open", "half\nopen", "closed", NULL};
+    (void)smx_info(segment,
+                   &(struct smx_metric){
+                       .name = "build", .help = "What runs.", .labels = {"version", "commit"}},
+                   SMX_VALUES("1.4.2", "a\"b"), NULL);
+    smx_stateset_enter(smx_stateset_new(segment,
+                                        &(struct smx_metric){.name = "circuit",
+                                                             .help = "The circuit breaker.",
+                                                             .states = states},
+                                        NULL),
+                       1);
+    smx_family lamps = smx_stateset_family(segment,
+                                           &(struct smx_metric){.name = "lamp",
+                                                                .help = "Lamps.",
+                                                                .labels = {"room"},
+                                                                .mode = SMX_EACH,
+                                                                .states = states + 1},
+                                           NULL);
+    smx_stateset_set(smx_stateset_with(lamps, SMX_VALUES("a")), 3);
+    (void)smx_stateset_with(lamps, SMX_VALUES("dark"));
+}
+
 void scrape_shop(struct scrape *s)
 {
     static const char *const labels[] = {"zone", "eu", NULL};
@@ -177,6 +201,7 @@ void scrape_shop(struct scrape *s)
     fill_requests(a);
     fill_gauges(a);
     fill_histograms(a);
+    fill_states(a);
     smx_segment *b = scrape_open(
         s, &(struct smx_options){.app = "shop", .instance = "b", .constant_labels = labels});
     smx_counter busy = smx_counter_new(b,
