@@ -46,8 +46,12 @@ def hide(quoted, alphabet):
     """A name that is in quotes, for a parser that knows none: readable again by show()."""
     name = re.sub(r"\\(.)", lambda m: "\n" if m[1] == "n" else m[1], quoted)
     assert not re.fullmatch(alphabet, name), "needlessly in quotes: " + name
-    odd = "[^a-zA-Y_:0-9]|^[0-9]" if alphabet == METRIC else "[^a-zA-Y_0-9]|^[0-9]"
-    return re.sub(odd, lambda m: "Z%xZ" % ord(m[0]), name)
+    return mask(name)
+
+
+def mask(name):
+    """Colons, too: a stateset's name is also that of a label."""
+    return re.sub("[^a-zA-Y_0-9]|^[0-9]", lambda m: "Z%xZ" % ord(m[0]), name)
 
 
 def show(name):
@@ -56,17 +60,19 @@ def show(name):
 
 def without_quotes(line):
     """A line whose names are not in quotes any more."""
-    header = re.match("(# [A-Z]+ )" + STRING + "(.*)", line, re.S)
+    header = re.match("(# [A-Z]+ )(?:" + STRING + "|(" + METRIC + "))(.*)", line, re.S)
     if header:
-        return header[1] + hide(header[2], METRIC) + header[3]
+        name = hide(header[2], METRIC) if header[2] is not None else mask(header[3])
+        return header[1] + name + header[4]
     begin = re.match("(?:{" + STRING + ",|(" + METRIC + "){)", line)
     if line.startswith("#") or not begin:
         return line
-    out = (hide(begin[1], METRIC) if begin[1] is not None else begin[2]) + "{"
+    out = (hide(begin[1], METRIC) if begin[1] is not None else mask(begin[2])) + "{"
     at, label = begin.end(), re.compile("(?:" + STRING + "|(" + LABEL + "))(=" + STRING + "[,}])")
     while line[at] != " ":
         found = label.match(line, at)
-        out += (hide(found[1], LABEL) if found[1] is not None else found[2]) + found[3]
+        name = hide(found[1], LABEL) if found[1] is not None else found[2]
+        out += name + found[3]
         at = found.end()
     return out + line[at:]
 
