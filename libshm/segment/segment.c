@@ -345,8 +345,7 @@ static int check_options(const struct smx_options *options, struct smx_diag *dia
     if (prefix && *prefix &&
         (strlen(prefix) >= sizeof((struct smx_segment *)0)->prefix ||
          !smx__is_metric_name(prefix, strlen(prefix))))
-        return smx__fail(diag, -EINVAL,
-                         "name_prefix \"%.64s\": 1 to 63 of [a-zA-Z_:][a-zA-Z0-9_:]* are allowed",
+        return smx__fail(diag, -EINVAL, "name_prefix \"%.64s\": 1 to 63 bytes of UTF-8 are allowed",
                          prefix);
     return 0;
 }
