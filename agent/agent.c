@@ -47,9 +47,9 @@ struct agent {
     struct gather *gather;
     struct gather_source *sources;
     const struct snapshot *snapshot;
-    struct page pages[EXPOSITION_COUNT];
-    bool messages;                     /* gathered, too */
-    uint64_t read_turn, gathered_turn; /* or NEVER */
+    struct page pages[EXPOSITION_COUNT][ESCAPING_COUNT];
+    bool messages, escapings[ESCAPING_COUNT]; /* gathered, too */
+    uint64_t read_turn, gathered_turn;        /* or NEVER */
     struct self_stats self;
     struct once conflicts;
 
@@ -73,7 +73,8 @@ static void expire(struct agent *agent)
     agent->read_turn = NEVER;
     agent->gathered_turn = NEVER;
     for (size_t i = 0; i < EXPOSITION_COUNT; i++)
-        agent->pages[i].made_ns = 0;
+        for (size_t k = 0; k < ESCAPING_COUNT; k++)
+            agent->pages[i][k].made_ns = 0;
 }
 
 static void arm_watches(struct agent *agent)
@@ -158,11 +159,16 @@ static int gather(struct agent *agent)
     return 0;
 }
 
-static int encode(struct agent *agent, enum exposition format)
+static struct page *page_of(struct agent *agent, const struct accepted *accepted)
 {
-    struct page *page = &agent->pages[format];
+    return &agent->pages[accepted->format][accepted->escaping];
+}
+
+static int encode(struct agent *agent, const struct accepted *accepted)
+{
+    struct page *page = page_of(agent, accepted);
     uint64_t begin = loop_now_ns();
-    int rc = page_encode(page, format, agent->snapshot);
+    int rc = page_encode(page, accepted, agent->snapshot);
     if (rc < 0)
         return rc;
     agent->self.phase_ns[SELF_ENCODE] = loop_now_ns() - begin;
@@ -177,19 +183,30 @@ static bool may_share(const struct agent *agent, const struct page *page)
            loop_now_ns() - page->made_ns < SHARE_NS;
 }
 
-static int prepare(struct agent *agent, enum exposition format)
+/* What has not been asked for before is not in what was gathered in this turn. */
+static void want(struct agent *agent, const struct accepted *accepted)
 {
-    const struct page *page = &agent->pages[format];
-    if (may_share(agent, page))
-        return 0;
-    if (format == EXPOSITION_PROTOBUF && !agent->messages) {
+    if (accepted->format == EXPOSITION_PROTOBUF && !agent->messages) {
         gather_messages(agent->gather);
         agent->messages = true;
         agent->gathered_turn = NEVER;
     }
+    if (accepted->escaping != ESCAPING_UNDERSCORES && !agent->escapings[accepted->escaping]) {
+        gather_escaping(agent->gather, accepted->escaping);
+        agent->escapings[accepted->escaping] = true;
+        agent->gathered_turn = NEVER;
+    }
+}
+
+static int prepare(struct agent *agent, const struct accepted *accepted)
+{
+    const struct page *page = page_of(agent, accepted);
+    if (may_share(agent, page))
+        return 0;
+    want(agent, accepted);
     int rc = gather(agent);
     if (rc == 0 && (page->made_ns == 0 || page->turn != agent->gathered_turn))
-        rc = encode(agent, format);
+        rc = encode(agent, accepted);
     return rc;
 }
 
@@ -203,12 +220,12 @@ static int pack(struct agent *agent, struct page *page)
     return rc;
 }
 
-static struct body *scrape(void *context, enum exposition format, struct codings codings,
+static struct body *scrape(void *context, const struct accepted *accepted, struct codings codings,
                            bool *gzip)
 {
     struct agent *agent = context;
-    struct page *page = &agent->pages[format];
-    int rc = prepare(agent, format);
+    struct page *page = page_of(agent, accepted);
+    int rc = prepare(agent, accepted);
     *gzip = rc == 0 && page_wants_gzip(page, codings);
     if (*gzip)
         rc = pack(agent, page);
@@ -216,7 +233,7 @@ static struct body *scrape(void *context, enum exposition format, struct codings
         LOG_ERROR(agent->log, "scrape failed", "reason", strerror(-rc));
         return NULL;
     }
-    agent->self.scrapes[format]++;
+    agent->self.scrapes[accepted->format]++;
     return body_ref(*gzip ? page->gzip : page->plain);
 }
 
@@ -296,11 +313,17 @@ static int make_parts(struct agent *agent)
 {
     struct segments_options options = {.directories = agent->options->directories,
                                        .n_directories = agent->options->n_directories,
+                                       .owner_bytes = agent->options->max_bytes,
                                        .most = descriptors_share().segments,
                                        .log = agent->log,
                                        .closing = forget_reader,
                                        .context = agent};
     int rc = gather_new(&agent->gather);
+    if (rc == 0)
+        gather_bounds(agent->gather,
+                      (struct edges_wishes){agent->options->bounds, agent->options->n_bounds});
+    if (rc == 0 && agent->options->created_samples)
+        gather_created(agent->gather);
     if (rc == 0)
         rc = segments_new(&options, &agent->segments);
     if (rc == 0)
@@ -351,7 +374,8 @@ void agent_free(struct agent *agent)
     segments_free(agent->segments);
     gather_free(agent->gather);
     for (size_t i = 0; i < EXPOSITION_COUNT; i++)
-        page_fini(&agent->pages[i]);
+        for (size_t k = 0; k < ESCAPING_COUNT; k++)
+            page_fini(&agent->pages[i][k]);
     once_fini(&agent->conflicts);
     free(agent->sources);
     loop_free(agent->loop);
@@ -487,7 +511,8 @@ int agent_serve(struct agent *agent)
 int agent_print(struct agent *agent, int fd)
 {
     bool gzip;
-    struct body *body = scrape(agent, EXPOSITION_TEXT, accept_codings(NULL), &gzip);
+    struct accepted text = accept_choose(NULL);
+    struct body *body = scrape(agent, &text, accept_codings(NULL), &gzip);
     if (!body)
         return -ENOMEM;
     int rc = 0;

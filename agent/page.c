@@ -9,6 +9,7 @@
 #include "agent/encode/openmetrics.h"
 #include "agent/encode/proto.h"
 #include "agent/encode/text.h"
+#include "agent/gather/snapshot.h"
 
 #include <errno.h>
 
@@ -18,12 +19,15 @@ static int (*const encoders[EXPOSITION_COUNT])(const struct snapshot *, struct b
     [EXPOSITION_PROTOBUF] = proto_encode,
 };
 
-int page_encode(struct page *page, enum exposition format, const struct snapshot *snapshot)
+int page_encode(struct page *page, const struct accepted *accepted, const struct snapshot *snapshot)
 {
+    struct snapshot escaped = *snapshot;
+    escaped.escaping = accepted->escaping;
+    escaped.created = snapshot->created && accepted->format == EXPOSITION_OPENMETRICS;
     struct body *body = body_reuse(&page->plain);
     page->made_ns = 0;
     page->packed = false;
-    return body ? encoders[format](snapshot, &body->bytes) : -ENOMEM;
+    return body ? encoders[accepted->format](&escaped, &body->bytes) : -ENOMEM;
 }
 
 bool page_wants_gzip(const struct page *page, struct codings codings)

@@ -22,7 +22,8 @@ struct page {
 };
 
 /* Encode a snapshot; on failure there is no page. Returns: 0, -ENOMEM. */
-int page_encode(struct page *page, enum exposition format, const struct snapshot *snapshot);
+int page_encode(struct page *page, const struct accepted *accepted,
+                const struct snapshot *snapshot);
 
 /* Whether it is sent compressed to who takes these codings. */
 bool page_wants_gzip(const struct page *page, struct codings codings);

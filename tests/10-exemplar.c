@@ -128,9 +128,17 @@ static void labels_that_break_a_rule_lose_the_exemplar_and_never_the_count(void 
         many[2 * i + 1] = "v";
     }
     const char *const *const broken[] = {
-        SMX_VALUES("id"),          SMX_VALUES("1d", "x"),     SMX_VALUES("", "x"),
-        SMX_VALUES("__id", "x"),   SMX_VALUES("id", "\xff"),  SMX_VALUES("id", "x", "id", "y"),
-        SMX_VALUES("i", too_long), SMX_VALUES("ii", longest), many,
+        SMX_VALUES("id"),
+        SMX_VALUES("1d", "x"),
+        SMX_VALUES("", "x"),
+        SMX_VALUES("__id", "x"),
+        SMX_VALUES("a.b", "x"),
+        SMX_VALUES("\xc3\xa4", "x"),
+        SMX_VALUES("id", "\xff"),
+        SMX_VALUES("id", "x", "id", "y"),
+        SMX_VALUES("i", too_long),
+        SMX_VALUES("ii", longest),
+        many,
     };
     uint64_t before = cells_lost(segment, SMX_LOST_INVALID);
     const size_t n = sizeof broken / sizeof *broken;

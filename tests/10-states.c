@@ -82,7 +82,6 @@ static void names_units_modes_and_states_follow_their_rules(void **state)
         {{.name = "s", .states = bytes}, "not UTF-8"},
         {{.name = "s", .states = longest}, "over 1000"},
         {{.name = "s", .states = twice}, "\"a\" twice"},
-        {{.name = "s:t", .states = states}, "also a label's"},
         {{.name = "__s", .states = states}, "also a label's"},
         {{.name = "app", .states = states}, "reserved"},
         {{.name = "zone", .states = states}, "constant label"},

@@ -380,12 +380,12 @@ static char *put_part(const struct part *p, char *to)
     return f->mode == SMX_EACH ? put_each(p, to) : put_gauges(p, to);
 }
 
-static char *put_header(const struct exposed *family, char *to)
+static char *put_header(const struct exposed *family, struct smx_str name, char *to)
 {
     unsigned type = family->type == SMX_COUNTER     ? TYPE_COUNTER
                     : family->type == SMX_HISTOGRAM ? TYPE_HISTOGRAM
                                                     : TYPE_GAUGE;
-    to = wire_string(to, FAMILY_NAME, family->name.at, family->name.length);
+    to = wire_string(to, FAMILY_NAME, name.at, name.length);
     if (family->help.length)
         to = wire_string(to, FAMILY_HELP, family->help.at, family->help.length);
     to = wire_uint(to, FAMILY_TYPE, type);
@@ -395,22 +395,27 @@ static char *put_header(const struct exposed *family, char *to)
 }
 
 /* One delimited message; nothing for a family without any metric. */
-static void put_family(const struct exposed *family, struct buffer *out)
+static void put_family(const struct exposed *family, enum escaping escaping, struct buffer *out)
 {
-    size_t most = family->name.length + family->help.length + family->unit.length + REST_MAX +
-                  family->metrics.length;
-    for (const struct part *p = family->first; p; p = p->next)
-        most += part_room(p);
+    struct smx_str name = exposed_name(family, escaping);
+    size_t most =
+        name.length + family->help.length + family->unit.length + REST_MAX + family->metrics.length;
+    for (const struct part *p = family->first; p; p = p->next) {
+        struct part part = part_as(p, escaping);
+        most += part_room(&part);
+    }
     if (buffer_reserve(out, most + HEAD_MAX) < 0)
         return;
     char *from = out->at + out->length;
-    char *metrics = put_header(family, wire_begin(from, 0, most));
+    char *metrics = put_header(family, name, wire_begin(from, 0, most));
     char *at = metrics;
     if (family->metrics.length)
         at =
             (char *)memcpy(at, family->metrics.at, family->metrics.length) + family->metrics.length;
-    for (const struct part *p = family->first; p; p = p->next)
-        at = put_part(p, at);
+    for (const struct part *p = family->first; p; p = p->next) {
+        struct part part = part_as(p, escaping);
+        at = put_part(&part, at);
+    }
     if (at != metrics)
         out->length = (size_t)(wire_end(from, 0, most, at) - out->at);
 }
@@ -418,6 +423,6 @@ static void put_family(const struct exposed *family, struct buffer *out)
 int proto_encode(const struct snapshot *snapshot, struct buffer *out)
 {
     for (size_t i = 0; i < snapshot->n; i++)
-        put_family(&snapshot->families[i], out);
+        put_family(&snapshot->families[i], snapshot->escaping, out);
     return out->failed ? -ENOMEM : 0;
 }

@@ -93,6 +93,49 @@ static void put_counters(const struct part *p, bool exemplars, struct buffer *ou
         done(out, to);
 }
 
+/* The text of a series with another suffix. */
+static char *put_suffixed(char *to, struct smx_str text, const struct rendered *r,
+                          struct smx_str suffix)
+{
+    size_t skip = r->stem + r->suffix;
+    to = put(to, text.at, r->stem);
+    to = put(to, suffix.at, suffix.length);
+    return put(to, text.at + skip, text.length - skip);
+}
+
+#define CREATED LABEL_STR("_created")
+
+/* The same with the time since which each counts: its segment's, which knows no other. */
+static void put_created_counters(const struct part *p, bool exemplars, struct buffer *out)
+{
+    const struct smx_family_info *f = p->family;
+    struct examples examples = counter_examples(f, exemplars);
+    const size_t bytes =
+        2 * kept_size(&p->rendered->text, f->n_series) + f->n_series * CREATED.length;
+    char *to = room(out, 2 * f->n_series, bytes);
+    for (size_t k = 0; to && k < f->n_series; k++) {
+        const struct smx_series_info *s = &f->series[k];
+        if (s->overflow && s->count == 0)
+            continue;
+        struct smx_str text = kept_of(&p->rendered->text, k);
+        to = kept_put(to, text.at, text.length);
+        to = number_decimal(to, s->count, f->digits);
+        const struct smx_exemplar *e = examples_take(&examples, k, 0);
+        if (e) {
+            put_exemplar(out, to, f, e);
+            to = room(out, 2 * f->n_series, bytes);
+            if (!to)
+                return;
+        }
+        *to++ = '\n';
+        to = put_suffixed(to, text, p->rendered, CREATED);
+        to = number_decimal(to, p->created_ns, 9);
+        *to++ = '\n';
+    }
+    if (to)
+        done(out, to);
+}
+
 static bool is_zero(const struct smx_family_info *f, const struct smx_series_info *s)
 {
     return f->is_double ? s->real == 0 : s->integer == 0;
@@ -185,8 +228,9 @@ static char *put_buckets(const struct part *p, size_t k, struct examples *exampl
     const struct edges *edges = &p->rendered->edges;
     const uint64_t *buckets = p->family->series[k].histogram->buckets;
     const struct smx_str text = kept_of(&p->rendered->text, k);
-    const size_t lines = (edges->n + 2) * (text.length + edges->widest);
-    char *to = room(out, edges->n + 2, lines);
+    const size_t lines = edges->n + 3;
+    const size_t bytes = lines * (text.length + edges->widest) + CREATED.length;
+    char *to = room(out, lines, bytes);
     uint64_t sum = 0;
     size_t bucket = 0, from = 0;
     for (size_t i = 0; to && i < edges->n; i++) {
@@ -199,7 +243,7 @@ static char *put_buckets(const struct part *p, size_t k, struct examples *exampl
         const struct smx_exemplar *e = examples_take(examples, k, edges->upto[i]);
         if (e) {
             put_exemplar(out, to, p->family, e);
-            to = room(out, edges->n + 2, lines);
+            to = room(out, lines, bytes);
             if (!to)
                 break;
         }
@@ -210,16 +254,13 @@ static char *put_buckets(const struct part *p, size_t k, struct examples *exampl
 }
 
 /* name_sum{labels} or name_count{labels}, from the text of the buckets. */
-static char *put_total(char *to, struct smx_str text, size_t name_length, struct smx_str suffix)
+static char *put_total(char *to, struct smx_str text, const struct rendered *r,
+                       struct smx_str suffix)
 {
-    size_t skip = name_length + sizeof "_bucket" - 1;
-    to = put(to, text.at, name_length);
-    to = put(to, suffix.at, suffix.length);
-    to = put(to, text.at + skip, text.length - skip);
-    return put(to, "} ", 2);
+    return put(put_suffixed(to, text, r, suffix), "} ", 2);
 }
 
-static void put_histogram(const struct part *p, size_t k, struct examples *examples,
+static void put_histogram(const struct part *p, size_t k, struct examples *examples, bool created,
                           struct buffer *out)
 {
     const struct smx_family_info *f = p->family;
@@ -229,31 +270,38 @@ static void put_histogram(const struct part *p, size_t k, struct examples *examp
     char *to = put_buckets(p, k, examples, out, &total);
     if (!to)
         return;
-    to = put_total(to, text, f->name.length, (struct smx_str){"_sum", 4});
+    to = put_total(to, text, p->rendered, LABEL_STR("_sum"));
     to = number_decimal(to, h->sum, f->digits);
     *to++ = '\n';
-    to = put_total(to, text, f->name.length, (struct smx_str){"_count", 6});
+    to = put_total(to, text, p->rendered, LABEL_STR("_count"));
     to = number_u64(to, total);
     *to++ = '\n';
+    if (created) {
+        to = put_total(to, text, p->rendered, CREATED);
+        to = number_decimal(to, p->created_ns, 9);
+        *to++ = '\n';
+    }
     done(out, to);
 }
 
-static void put_histograms(const struct part *p, bool exemplars, struct buffer *out)
+static void put_histograms(const struct part *p, bool exemplars, bool created, struct buffer *out)
 {
     const struct smx_family_info *f = p->family;
     struct examples examples = exemplars ? examples_of(f) : (struct examples){NULL, NULL};
     for (size_t k = 0; k < f->n_series; k++)
         if (!f->series[k].overflow || f->series[k].histogram->count > 0)
-            put_histogram(p, k, &examples, out);
+            put_histogram(p, k, &examples, created, out);
 }
 
-static void put_part(const struct part *p, bool exemplars, struct buffer *out)
+static void put_part(const struct part *p, bool exemplars, bool created, struct buffer *out)
 {
     const struct smx_family_info *f = p->family;
-    if (f->type == SMX_COUNTER)
+    if (f->type == SMX_COUNTER && created && p->rendered->suffix)
+        put_created_counters(p, exemplars, out);
+    else if (f->type == SMX_COUNTER)
         put_counters(p, exemplars, out);
     else if (f->type == SMX_HISTOGRAM)
-        put_histograms(p, exemplars, out);
+        put_histograms(p, exemplars, created, out);
     else if (f->type == SMX_STATESET)
         put_statesets(p, out);
     else if (f->mode == SMX_EACH)
@@ -262,22 +310,37 @@ static void put_part(const struct part *p, bool exemplars, struct buffer *out)
         put_gauges(p, out);
 }
 
-static void put_samples(const struct exposed *family, bool exemplars, struct buffer *out)
+static void put_samples(const struct exposed *family, const struct snapshot *snapshot,
+                        bool exemplars, struct buffer *out)
 {
     buffer_put(out, family->lines.at, family->lines.length);
-    for (const struct part *p = family->first; p; p = p->next)
-        put_part(p, exemplars, out);
+    for (const struct part *p = family->first; p; p = p->next) {
+        struct part part = part_as(p, snapshot->escaping);
+        put_part(&part, exemplars, snapshot->created, out);
+    }
+}
+
+void families_put_name(const struct exposed *family, struct smx_str name, struct buffer *out)
+{
+    if (!family->as || escape_is_legacy(name, ESCAPE_METRIC)) {
+        buffer_put(out, name.at, name.length);
+        return;
+    }
+    buffer_puts(out, "\"");
+    label_escape(out, name, LABEL_QUOTE_ALL);
+    buffer_puts(out, "\"");
 }
 
 void families_put(const struct snapshot *snapshot,
-                  void (*put_header)(const struct exposed *family, struct buffer *out),
+                  void (*put_header)(const struct exposed *family, enum escaping escaping,
+                                     struct buffer *out),
                   bool exemplars, struct buffer *out)
 {
     for (size_t i = 0; i < snapshot->n; i++) {
         size_t before = out->length;
-        put_header(&snapshot->families[i], out);
+        put_header(&snapshot->families[i], snapshot->escaping, out);
         size_t header_end = out->length;
-        put_samples(&snapshot->families[i], exemplars, out);
+        put_samples(&snapshot->families[i], snapshot, exemplars, out);
         if (out->length == header_end)
             out->length = before;
     }

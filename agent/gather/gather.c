@@ -25,7 +25,9 @@ struct gather {
     struct kept **kept;
     size_t n_kept;
     uint64_t serials;
-    bool messages; /* somebody has asked for them */
+    struct render_wants wants;
+    struct edges_wishes wishes;
+    bool created;
     /* the merged list, and the serials of what it was made of */
     struct merged merged;
     uint64_t *merged_serials;
@@ -79,7 +81,22 @@ void gather_free(struct gather *g)
 
 void gather_messages(struct gather *g)
 {
-    g->messages = true;
+    g->wants.messages = true;
+}
+
+void gather_escaping(struct gather *g, enum escaping escaping)
+{
+    g->wants.escapings[escaping] = true;
+}
+
+void gather_created(struct gather *g)
+{
+    g->created = true;
+}
+
+void gather_bounds(struct gather *g, struct edges_wishes wishes)
+{
+    g->wishes = wishes;
 }
 
 static size_t find_kept(const struct gather *g, const smx_reader *reader)
@@ -120,13 +137,13 @@ static int keep(struct gather *g, const smx_reader *reader, struct kept **out)
     if (!render_holds(&kept->segment, reader)) {
         render_fini(&kept->segment);
         kept->serial = ++g->serials;
-        int e = render_segment(&kept->segment, reader);
+        int e = render_segment(&kept->segment, reader, &g->wishes);
         if (e < 0)
             return e;
     }
     kept->used = true;
     *out = kept;
-    return g->messages ? render_messages(&kept->segment) : 0;
+    return render_wanted(&kept->segment, &g->wants);
 }
 
 /* Whose word on their own names we take before a stranger's. */
@@ -182,7 +199,7 @@ static int merge(struct gather *g, const struct run *run)
     uint64_t *serials = calloc(run->n + 1, sizeof *serials);
     if (!serials)
         return -ENOMEM;
-    int e = merge_init(&g->merged, run->segments, run->n);
+    int e = merge_init(&g->merged, run->segments, run->n, g->created);
     if (e < 0) {
         free(serials);
         return e;
@@ -220,7 +237,7 @@ static int compose(struct gather *g)
     g->families = families;
     memcpy(families, g->own.families, g->own.n * sizeof *families);
     memcpy(families + g->own.n, g->merged.families, g->merged.n_families * sizeof *families);
-    g->snapshot = (struct snapshot){.families = families, .n = n};
+    g->snapshot = (struct snapshot){.families = families, .n = n, .created = g->created};
     return 0;
 }
 

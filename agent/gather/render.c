@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const struct {
     const char *name, *text;
@@ -23,12 +24,14 @@ static const struct {
         {"reserved_label", "it has a label that the agent sets itself: app, app_instance, le, "
                            "quantile, otel_metric_overflow, or worker in a gauge of mode each"},
     [REFUSAL_DUPLICATE_LABEL] = {"duplicate_label",
-                                 "it has one of the segment's constant labels as its own"},
+                                 "it has one of the segment's constant labels as its own, or two "
+                                 "that are one once they are escaped, as a.b and a_b"},
     [REFUSAL_DUPLICATE_SEGMENT] = {"duplicate_segment",
                                    "an older segment has the same application and instance name"},
     [REFUSAL_NAME_CLASH] = {"name_clash",
                             "an earlier family exposes samples of that name, or the other way "
-                            "round, as the counter x_count and the histogram x"},
+                            "round, as the counter x_count and the histogram x; or they have the "
+                            "same name once characters past a-z are escaped, as a.b and a_b"},
     [REFUSAL_TYPE] = {"type", "an earlier family of that name has another type"},
     [REFUSAL_UNIT] = {"unit", "an earlier family of that name has another unit"},
     [REFUSAL_BUCKETS] = {"buckets", "an earlier family of that name has other buckets"},
@@ -78,11 +81,16 @@ static struct smx_str label_at(const struct smx_segment_info *s, const struct sm
     return i - s->n_labels < f->n_labels ? f->labels[i - s->n_labels] : f->name;
 }
 
-static enum refusal judge(const struct smx_segment_info *s, const struct smx_family_info *f)
+static size_t n_labels_of(const struct smx_segment_info *s, const struct smx_family_info *f)
+{
+    return s->n_labels + f->n_labels + (f->type == SMX_STATESET);
+}
+
+static enum refusal judge_legacy(const struct smx_segment_info *s, const struct smx_family_info *f)
 {
     if (label_is_reserved_family(f->name))
         return REFUSAL_RESERVED_NAME;
-    size_t n = s->n_labels + f->n_labels + (f->type == SMX_STATESET);
+    size_t n = n_labels_of(s, f);
     for (size_t i = 0; i < n; i++) {
         struct smx_str name = label_at(s, f, i);
         if (is_taken(name, f))
@@ -94,26 +102,179 @@ static enum refusal judge(const struct smx_segment_info *s, const struct smx_fam
     return REFUSAL_NONE;
 }
 
-/* What all series of a segment begin with: {app="shop",app_instance="b",zone="x" */
-static void put_common(struct buffer *out, const struct smx_segment_info *s)
+static int by_text(const void *left, const void *right)
 {
-    buffer_puts(out, "{");
+    const struct smx_str *a = left, *b = right;
+    int order = memcmp(a->at, b->at, a->length < b->length ? a->length : b->length);
+    return order ? order : (a->length > b->length) - (a->length < b->length);
+}
+
+/* The same of label names as they are after escaping: what was two may be one. */
+static enum refusal judge_labels(struct smx_str names[], size_t n, const struct smx_family_info *f)
+{
+    for (size_t i = 0; i < n; i++)
+        if (is_taken(names[i], f) || label_equal(names[i], LABEL_STR("__name__")))
+            return REFUSAL_RESERVED_LABEL;
+    qsort(names, n, sizeof *names, by_text);
+    for (size_t i = 1; i < n; i++)
+        if (label_equal(names[i - 1], names[i]))
+            return REFUSAL_DUPLICATE_LABEL;
+    return REFUSAL_NONE;
+}
+
+static int judge_escaped(const struct smx_segment_info *s, const struct smx_family_info *f,
+                         struct smx_str name, enum escaping escaping, enum refusal *out)
+{
+    size_t n = n_labels_of(s, f), at = 0;
+    struct buffer bytes = {0};
+    struct smx_str *names = calloc(n + 1, sizeof *names);
+    for (size_t i = 0; names && i < n; i++) {
+        size_t before = bytes.length;
+        escape_put(&bytes, label_at(s, f, i), ESCAPE_LABEL, escaping);
+        names[i].length = bytes.length - before;
+    }
+    bool failed = !names || buffer_reserve(&bytes, 1) < 0;
+    for (size_t i = 0; !failed && i < n; at += names[i++].length)
+        names[i].at = bytes.at + at;
+    if (!failed)
+        *out = label_is_reserved_family(name) ? REFUSAL_RESERVED_NAME : judge_labels(names, n, f);
+    free(names);
+    buffer_fini(&bytes);
+    return failed ? -ENOMEM : 0;
+}
+
+static int judge(const struct smx_segment_info *s, const struct smx_family_info *f,
+                 struct rendered *out)
+{
+    if (!out->as) {
+        out->refusal = judge_legacy(s, f);
+        return 0;
+    }
+    int e = 0;
+    for (unsigned i = 0; i < ESCAPING_COUNT && e == 0 && !out->refusal; i++)
+        e = judge_escaped(s, f, out->as[i].name, (enum escaping)i, &out->refusal);
+    return e;
+}
+
+static bool is_legacy(const struct smx_segment_info *s, const struct smx_family_info *f)
+{
+    for (size_t i = 0; i < n_labels_of(s, f); i++)
+        if (!escape_is_legacy(label_at(s, f, i), ESCAPE_LABEL))
+            return false;
+    return escape_is_legacy(f->name, ESCAPE_METRIC);
+}
+
+/* The family in each escaping, as yet its name only. All names lie behind one another. A stateset's
+ * is also a label's. */
+static int spell(struct rendered *out, const struct smx_family_info *f)
+{
+    enum escape_kind kind = f->type == SMX_STATESET ? ESCAPE_LABEL : ESCAPE_METRIC;
+    struct buffer bytes = {0};
+    struct rendered *as = calloc(ESCAPING_COUNT, sizeof *as);
+    for (unsigned i = 0; as && i < ESCAPING_COUNT; i++) {
+        size_t before = bytes.length;
+        escape_put(&bytes, f->name, kind, (enum escaping)i);
+        as[i].name.length = bytes.length - before;
+        as[i].n_series = out->n_series;
+    }
+    if (!as || bytes.failed) {
+        free(as);
+        buffer_fini(&bytes);
+        return -ENOMEM;
+    }
+    const char *at = bytes.at;
+    for (unsigned i = 0; i < ESCAPING_COUNT; at += as[i++].name.length)
+        as[i].name.at = at;
+    out->as = as;
+    return 0;
+}
+
+/* A name that is not of the old alphabet stands in quotes, or escaped. */
+static void put_label_name(struct buffer *out, struct smx_str name, enum escaping escaping)
+{
+    if (escaping == ESCAPING_UTF8 && !escape_is_legacy(name, ESCAPE_LABEL)) {
+        buffer_puts(out, "\"");
+        label_escape(out, name, LABEL_QUOTE_ALL);
+        buffer_puts(out, "\"");
+    } else {
+        escape_put(out, name, ESCAPE_LABEL, escaping);
+    }
+}
+
+static void put_label(struct buffer *out, struct smx_str name, struct smx_str value,
+                      enum escaping escaping)
+{
+    struct buffer as = {0};
+    put_label_name(&as, name, escaping);
+    out->failed |= as.failed;
+    if (!as.failed)
+        label_put(out, (struct smx_str){as.at, as.length}, value);
+    buffer_fini(&as);
+}
+
+/* What all series of a segment begin with: app="shop",app_instance="b",zone="x" */
+static void put_common(struct buffer *out, const struct smx_segment_info *s, enum escaping escaping)
+{
     label_put(out, LABEL_STR("app"), s->app);
     if (s->instance.length)
         label_put(out, LABEL_STR("app_instance"), s->instance);
     for (size_t i = 0; i < s->n_labels; i++)
-        label_put(out, s->labels[i].name, s->labels[i].value);
+        put_label(out, s->labels[i].name, s->labels[i].value, escaping);
 }
 
-static void put_series(struct buffer *out, const struct smx_family_info *f, size_t k)
+/* A family in one escaping. */
+struct spelling {
+    const struct smx_segment_info *segment;
+    const struct smx_family_info *family;
+    const struct buffer *common;
+    const struct edges_wishes *wishes; /* only used when the family is new */
+    enum escaping escaping;
+    bool legacy;
+    struct smx_str name;
+};
+
+static void put_series(struct buffer *out, const struct spelling *in, size_t k)
 {
+    const struct smx_family_info *f = in->family;
     const struct smx_series_info *series = &f->series[k];
     if (series->overflow) {
         label_put(out, LABEL_STR("otel_metric_overflow"), LABEL_STR("true"));
         return;
     }
     for (size_t i = 0; i < f->n_labels; i++)
-        label_put(out, f->labels[i], series->values[i]);
+        if (in->legacy)
+            label_put(out, f->labels[i], series->values[i]);
+        else
+            put_label(out, f->labels[i], series->values[i], in->escaping);
+}
+
+/* What stands behind the stem of a name in the texts. */
+static struct smx_str suffix_of(const struct spelling *in)
+{
+    if (in->family->type == SMX_HISTOGRAM)
+        return LABEL_STR("_bucket");
+    bool total = in->family->type == SMX_COUNTER && label_is_total(in->name);
+    return total ? LABEL_STR("_total") : LABEL_STR("");
+}
+
+/* name_bucket{ or, in quotes, {"name_bucket", and the labels that all have. */
+static void put_begin(struct buffer *out, struct rendered *r, const struct spelling *in,
+                      bool quoted)
+{
+    struct smx_str stem = in->name, suffix = suffix_of(in);
+    size_t from = out->length;
+    stem.length -= in->family->type == SMX_COUNTER ? suffix.length : 0;
+    if (quoted) {
+        buffer_puts(out, "{\"");
+        label_escape(out, stem, LABEL_QUOTE_ALL);
+    } else {
+        buffer_put(out, stem.at, stem.length);
+    }
+    r->stem = out->length - from;
+    r->suffix = suffix.length;
+    buffer_put(out, suffix.at, suffix.length);
+    buffer_puts(out, quoted ? "\"," : "{");
+    buffer_put(out, in->common->at, in->common->length);
 }
 
 static bool goes_on(const struct smx_family_info *f)
@@ -121,24 +282,28 @@ static bool goes_on(const struct smx_family_info *f)
     return f->type == SMX_HISTOGRAM || f->type == SMX_STATESET || f->mode == SMX_EACH;
 }
 
-/* The lines that a series takes. */
+/* The lines that a series takes; or their kept texts, of which there may be one for each escaping,
+ * each longer than that by underscores. */
 static uint64_t lines_of(const struct rendered *out, const struct smx_segment_info *s,
                          const struct smx_family_info *f)
 {
+    uint64_t ways = out->as ? ESCAPING_COUNT : 1;
     if (f->type == SMX_HISTOGRAM)
-        return out->edges.n + 2;
+        return (out->edges.n + 2) * ways;
     uint64_t states = f->type == SMX_STATESET ? f->n_states : 1;
-    return states * (f->mode == SMX_EACH ? s->n_live + 1 : 1);
+    return ways * states * (f->mode == SMX_EACH ? s->n_live + 1 : 1);
 }
 
 /* What the lines of a series end with, by state. */
-static int render_states(struct rendered *out, const struct smx_family_info *f)
+static int render_states(struct rendered *out, const struct spelling *in)
 {
-    struct buffer text = {0};
+    const struct smx_family_info *f = in->family;
+    struct buffer text = {0}, name = {0};
+    put_label_name(&name, f->name, in->escaping);
     out->states.ends = calloc(f->n_states + 1, sizeof *out->states.ends);
     for (size_t i = 0; out->states.ends && i < f->n_states; i++) {
         buffer_puts(&text, ",");
-        buffer_put(&text, f->name.at, f->name.length);
+        buffer_put(&text, name.at, name.length);
         buffer_puts(&text, "=\"");
         label_escape(&text, f->states[i], LABEL_QUOTE_ALL);
         buffer_puts(&text, "\"} ");
@@ -146,6 +311,8 @@ static int render_states(struct rendered *out, const struct smx_family_info *f)
     }
     buffer_reserve(&text, RENDER_SLACK);
     out->states.at = text.at;
+    text.failed |= name.failed;
+    buffer_fini(&name);
     return text.failed || !out->states.ends ? -ENOMEM : 0;
 }
 
@@ -158,17 +325,19 @@ static uint64_t lines_size(const struct rendered *out, const struct smx_family_i
 }
 
 /* Returns 0, -ENOMEM, -EFBIG when the lines would exceed *left. */
-static int render_series(struct rendered *out, const struct smx_family_info *f,
-                         const struct buffer *common, uint64_t lines, uint64_t *left)
+static int render_series(struct rendered *out, const struct spelling *in, uint64_t lines,
+                         uint64_t *left)
 {
+    const struct smx_family_info *f = in->family;
     struct buffer text = {0};
+    bool quoted = in->escaping == ESCAPING_UTF8 && !escape_is_legacy(in->name, ESCAPE_METRIC);
+    out->text.ends = calloc(f->n_series + 1, sizeof *out->text.ends);
+    if (!out->text.ends)
+        return -ENOMEM;
     size_t k = 0;
     for (; k < f->n_series && lines_size(out, f, text.length, k, lines) <= *left; k++) {
-        buffer_put(&text, f->name.at, f->name.length);
-        if (f->type == SMX_HISTOGRAM)
-            buffer_puts(&text, "_bucket");
-        buffer_put(&text, common->at, common->length);
-        put_series(&text, f, k);
+        put_begin(&text, out, in, quoted);
+        put_series(&text, in, k);
         if (!goes_on(f))
             buffer_puts(&text, "} ");
         out->text.ends[k] = text.length;
@@ -193,6 +362,16 @@ static void drop_bytes(struct kept_bytes *bytes)
 
 static void drop_family(struct rendered *family)
 {
+    for (unsigned i = 0; family->as && i < ESCAPING_COUNT; i++) {
+        drop_bytes(&family->as[i].text);
+        drop_bytes(&family->as[i].message);
+        drop_bytes(&family->as[i].states);
+        drop_bytes(&family->as[i].state_labels);
+    }
+    if (family->as)
+        free((char *)family->as[0].name.at);
+    free(family->as);
+    family->as = NULL;
     drop_bytes(&family->text);
     drop_bytes(&family->message);
     drop_bytes(&family->states);
@@ -200,22 +379,23 @@ static void drop_family(struct rendered *family)
     edges_fini(&family->edges);
 }
 
-static int render_family(struct rendered *out, const struct smx_segment_info *s,
-                         const struct smx_family_info *f, const struct buffer *common,
-                         uint64_t *left)
+static int render_family(struct rendered *out, const struct spelling *in, uint64_t *left)
 {
+    const struct smx_family_info *f = in->family;
+    struct spelling one = *in;
     out->n_series = f->n_series;
-    out->refusal = judge(s, f);
-    if (out->refusal)
-        return 0;
-    out->text.ends = calloc(f->n_series + 1, sizeof *out->text.ends);
-    if (!out->text.ends)
-        return -ENOMEM;
-    if (f->type == SMX_HISTOGRAM && edges_init(&out->edges, f) < 0)
-        return -ENOMEM;
-    if (f->type == SMX_STATESET && render_states(out, f) < 0)
-        return -ENOMEM;
-    int e = render_series(out, f, common, lines_of(out, s, f), left);
+    one.legacy = is_legacy(in->segment, f);
+    int e = one.legacy ? 0 : spell(out, f);
+    if (e == 0)
+        e = judge(in->segment, f, out);
+    if (e == 0 && !out->refusal && f->type == SMX_HISTOGRAM)
+        e = edges_init(&out->edges, f, in->wishes);
+    if (e == 0 && !out->refusal && f->type == SMX_STATESET)
+        e = render_states(out, &one);
+    if (e < 0 || out->refusal)
+        return e;
+    one.name = out->as ? out->as[in->escaping].name : f->name;
+    e = render_series(out, &one, lines_of(out, in->segment, f), left);
     if (e != -EFBIG)
         return e;
     drop_family(out);
@@ -223,7 +403,8 @@ static int render_family(struct rendered *out, const struct smx_segment_info *s,
     return 0;
 }
 
-int render_segment(struct rendered_segment *out, const smx_reader *reader)
+int render_segment(struct rendered_segment *out, const smx_reader *reader,
+                   const struct edges_wishes *wishes)
 {
     const struct smx_segment_info *s = smx_reader_info(reader);
     *out = (struct rendered_segment){.reader = reader,
@@ -235,40 +416,63 @@ int render_segment(struct rendered_segment *out, const smx_reader *reader)
     out->families = calloc(s->n_families + 1, sizeof *out->families);
     struct buffer common = {0};
     uint64_t left = lines_limit(s);
-    put_common(&common, s);
+    put_common(&common, s, ESCAPING_UNDERSCORES);
     int e = out->families && !common.failed ? 0 : -ENOMEM;
-    for (size_t i = 0; e == 0 && i < s->n_families; i++)
-        e = render_family(&out->families[i], s, smx_reader_family(reader, i), &common, &left);
+    for (size_t i = 0; e == 0 && i < s->n_families; i++) {
+        struct spelling in = {.segment = s,
+                              .family = smx_reader_family(reader, i),
+                              .common = &common,
+                              .wishes = wishes};
+        e = render_family(&out->families[i], &in, &left);
+    }
     buffer_fini(&common);
     if (e < 0)
         render_fini(out);
     return e;
 }
 
-/* The labels of series k: the segment's, then its own. */
-static void put_labels(struct buffer *out, const struct smx_segment_info *s,
-                       const struct smx_family_info *f, size_t k)
+/* A label as a message, its name escaped. */
+static void put_message_label(struct buffer *out, struct smx_str name, struct smx_str value,
+                              const struct spelling *in)
 {
+    struct buffer as = {0};
+    if (in->legacy) {
+        message_label(out, name, value);
+        return;
+    }
+    escape_put(&as, name, ESCAPE_LABEL, in->escaping);
+    out->failed |= as.failed;
+    if (!as.failed)
+        message_label(out, (struct smx_str){as.at, as.length}, value);
+    buffer_fini(&as);
+}
+
+/* The labels of series k: the segment's, then its own. */
+static void put_labels(struct buffer *out, const struct spelling *in, size_t k)
+{
+    const struct smx_segment_info *s = in->segment;
+    const struct smx_family_info *f = in->family;
     const struct smx_series_info *series = &f->series[k];
     message_label(out, LABEL_STR("app"), s->app);
     if (s->instance.length)
         message_label(out, LABEL_STR("app_instance"), s->instance);
     for (size_t i = 0; i < s->n_labels; i++)
-        message_label(out, s->labels[i].name, s->labels[i].value);
+        put_message_label(out, s->labels[i].name, s->labels[i].value, in);
     if (series->overflow)
         message_label(out, LABEL_STR("otel_metric_overflow"), LABEL_STR("true"));
     for (size_t i = 0; i < f->n_labels && !series->overflow; i++)
-        message_label(out, f->labels[i], series->values[i]);
+        put_message_label(out, f->labels[i], series->values[i], in);
 }
 
 /* The label of each state, as a field of a Metric. */
-static int render_state_labels(struct rendered *out, const struct smx_family_info *f)
+static int render_state_labels(struct rendered *out, const struct spelling *in)
 {
+    const struct smx_family_info *f = in->family;
     struct buffer labels = {0};
     drop_bytes(&out->state_labels);
     out->state_labels.ends = calloc(f->n_states + 1, sizeof *out->state_labels.ends);
     for (size_t i = 0; out->state_labels.ends && i < f->n_states; i++) {
-        message_label(&labels, f->name, f->states[i]);
+        message_label(&labels, in->name, f->states[i]);
         out->state_labels.ends[i] = labels.length;
     }
     buffer_reserve(&labels, RENDER_SLACK);
@@ -276,15 +480,14 @@ static int render_state_labels(struct rendered *out, const struct smx_family_inf
     return labels.failed || !out->state_labels.ends ? -ENOMEM : 0;
 }
 
-static int render_family_messages(struct rendered *out, const struct smx_segment_info *s,
-                                  const struct smx_family_info *f)
+static int render_messages(struct rendered *out, const struct spelling *in)
 {
+    const struct smx_family_info *f = in->family;
     struct buffer messages = {0}, labels = {0};
-    drop_bytes(&out->message);
     out->message.ends = calloc(f->n_series + 1, sizeof *out->message.ends);
     for (size_t k = 0; out->message.ends && k < f->n_series; k++) {
         labels.length = 0;
-        put_labels(&labels, s, f, k);
+        put_labels(&labels, in, k);
         if (goes_on(f))
             buffer_put(&messages, labels.at, labels.length);
         else
@@ -296,17 +499,65 @@ static int render_family_messages(struct rendered *out, const struct smx_segment
     out->message.at = messages.at;
     if (failed || !out->message.ends)
         return -ENOMEM;
-    return f->type == SMX_STATESET ? render_state_labels(out, f) : 0;
+    return f->type == SMX_STATESET ? render_state_labels(out, in) : 0;
 }
 
-int render_messages(struct rendered_segment *out)
+/* What a failed attempt has left is made anew. */
+static int render_spelling(struct rendered *out, const struct spelling *in, bool messages)
+{
+    uint64_t unlimited = UINT64_MAX;
+    int e = 0;
+    if (!out->text.at) {
+        drop_bytes(&out->text);
+        drop_bytes(&out->states);
+        if (in->family->type == SMX_STATESET)
+            e = render_states(out, in);
+        if (e == 0)
+            e = render_series(out, in, 1, &unlimited);
+    }
+    if (e == 0 && messages && !out->message.at) {
+        drop_bytes(&out->message);
+        e = render_messages(out, in);
+    }
+    return e;
+}
+
+/* Every family, or where an escaping makes a difference, in that. */
+static int render_escaping(struct rendered_segment *out, enum escaping escaping, bool messages)
 {
     const struct smx_segment_info *s = smx_reader_info(out->reader);
+    struct buffer common = {0};
+    put_common(&common, s, escaping);
+    int e = common.failed ? -ENOMEM : 0;
+    for (size_t i = 0; e == 0 && i < out->n_families; i++) {
+        struct rendered *r = &out->families[i];
+        const struct smx_family_info *f = smx_reader_family(out->reader, i);
+        struct rendered *as = r->as && escaping ? &r->as[escaping] : r;
+        struct spelling in = {.segment = s,
+                              .family = f,
+                              .common = &common,
+                              .escaping = escaping,
+                              .legacy = !r->as,
+                              .name = r->as ? r->as[escaping].name : f->name};
+        if (r->refusal || (!r->as && escaping))
+            continue;
+        as->edges = r->edges;
+        e = render_spelling(as, &in, messages);
+    }
+    buffer_fini(&common);
+    return e;
+}
+
+int render_wanted(struct rendered_segment *out, const struct render_wants *wants)
+{
+    bool messages = wants->messages && !out->has.messages;
     int e = 0;
-    for (size_t i = 0; e == 0 && !out->has_messages && i < out->n_families; i++)
-        if (!out->families[i].refusal && !out->families[i].message.at)
-            e = render_family_messages(&out->families[i], s, smx_reader_family(out->reader, i));
-    out->has_messages = e == 0;
+    for (unsigned i = 0; e == 0 && i < ESCAPING_COUNT; i++)
+        if ((i == ESCAPING_UNDERSCORES && messages) ||
+            (wants->escapings[i] && (messages || !out->has.escapings[i])))
+            e = render_escaping(out, (enum escaping)i, wants->messages);
+    if (e == 0)
+        out->has = *wants;
     return e;
 }
 

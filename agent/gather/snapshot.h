@@ -16,12 +16,14 @@
 struct part {
     const struct smx_family_info *family;
     const struct rendered *rendered;
+    uint64_t created_ns; /* of its segment */
     const struct part *next;
 };
 
 /* A family as it is exposed. The agent's own have no parts but finished lines. */
 struct exposed {
     struct smx_str name, help, unit;
+    const struct rendered *as; /* its name by escaping; NULL: it is the same in all of them */
     enum smx_type type;
     const struct part *first;
     struct smx_str lines, metrics; /* as text, and as fields of a MetricFamily */
@@ -30,13 +32,34 @@ struct exposed {
 struct snapshot {
     const struct exposed *families;
     size_t n;
+    enum escaping escaping; /* one that was asked for; underscores need not be */
+    bool created;           /* with samples _created; of OpenMetrics, after gather_created() */
 };
+
+/* The name of a family, escaped. */
+static inline struct smx_str exposed_name(const struct exposed *family, enum escaping escaping)
+{
+    return family->as ? family->as[escaping].name : family->name;
+}
+
+/* A part as it is in an escaping. */
+static inline struct part part_as(const struct part *p, enum escaping escaping)
+{
+    return (struct part){.family = p->family,
+                         .rendered = rendered_as(p->rendered, escaping),
+                         .created_ns = p->created_ns};
+}
 
 /* Append every family: the format's header, then the sample lines, name{labels} value, which are
  * the same in all formats, but for exemplars. A family without any (gauges that nobody alive has
  * written) is left out. */
 void families_put(const struct snapshot *snapshot,
-                  void (*put_header)(const struct exposed *family, struct buffer *out),
+                  void (*put_header)(const struct exposed *family, enum escaping escaping,
+                                     struct buffer *out),
                   bool exemplars, struct buffer *out);
+
+/* Append a family's name, as exposed_name() or a part of it: in quotes if it is not of the old
+ * alphabet. */
+void families_put_name(const struct exposed *family, struct smx_str name, struct buffer *out);
 
 #endif

@@ -41,7 +41,7 @@ static void write_page(const struct routes *routes, struct http_reply *reply,
 static void metrics(const struct routes *routes, const struct http_request *request,
                     struct http_reply *reply)
 {
-    enum exposition format = accept_choose(request->accept);
+    struct accepted accepted = accept_choose(request->accept);
     struct codings codings = accept_codings(request->accept_encoding);
     bool gzip = false;
     if (!codings.identity && !codings.gzip) {
@@ -49,8 +49,8 @@ static void metrics(const struct routes *routes, const struct http_request *requ
         return;
     }
     reply->status = 200;
-    reply->content_type = exposition_content_type(format);
-    reply->body = routes->scrape(routes->context, format, codings, &gzip);
+    reply->content_type = accepted.content_type;
+    reply->body = routes->scrape(routes->context, &accepted, codings, &gzip);
     reply->encoding = gzip ? "gzip" : NULL;
     reply->vary = "Accept, Accept-Encoding";
 }

@@ -13,7 +13,7 @@
 struct routes {
     /* One scrape: a reference to its bytes, or NULL without memory; *gzip: they are compressed,
      * which is up to the callee where the codings allow both. */
-    struct body *(*scrape)(void *context, enum exposition format, struct codings codings,
+    struct body *(*scrape)(void *context, const struct accepted *accepted, struct codings codings,
                            bool *gzip);
     /* The state now. */
     void (*status)(void *context, struct status *out);

@@ -5,8 +5,10 @@
  * A reader never maps, locks or writes the file. smx_reader_update() preads it into private memory,
  * checks every byte that it uses, and combines the rows; everything that the other functions return
  * is that snapshot. The segment is untrusted input: what is unsound is left out and counted by its
- * reason in smx_segment_info.unsound, the rest is served. A file that is truncated under the reader
- * is an error code, never a signal.
+ * reason in smx_segment_info.unsound, the rest is served. No content of a segment can crash or hang
+ * a reader, mislead it beyond the segment's own numbers, or enlarge it past a small multiple of
+ * what smx_reader_bound() allows. A file that is truncated under it is an error code, never a
+ * signal.
  *
  *       smx_reader *r;
  *       if (smx_reader_open("/run/smx/shop.v1.smx", &r, &diag) == 0 &&

@@ -36,7 +36,7 @@
  *   Nothing that was refused for want of space, memory or descriptors is refused for good: the same
  *   smx_open(), registration or *_with() succeeds once there is room again, without a restart. But
  *   a handle stays what it was when it was made, all-zero or that of the overflow series: ask anew.
- *   errno is left as it was.
+ *   errno is left as it was. A SIGKILL anywhere loses at most the operation in flight.
  *   The same holds when somebody writes nonsense into the segment while it is in use: updates by
  *   handles do not read it, lookups and registrations check what they read, and a chain of records
  *   that leads nowhere ends. What is then counted may be lost or wrong. One thing is beyond libshm:
@@ -63,10 +63,11 @@ extern "C" {
 
 #define SMX_VERSION "0.1.0"
 
-/* Labels of a family, at most; the length of one label value or name, in bytes. */
+/* Labels of a family, at most; the length of one label value or help, in bytes. */
 #define SMX_LABELS_MAX 16
 #define SMX_STRING_MAX 65535
-/* The name of a family with its prefix, in bytes. */
+/* The name of a family with its prefix, and that of a label, in bytes, not characters. Escaped for
+ * a scraper it may be longer. */
 #define SMX_NAME_MAX 1000
 /* Explicit bounds of a histogram, at most. */
 #define SMX_BOUNDS_MAX 64
@@ -182,12 +183,13 @@ int smx_worker(smx_segment *segment);
 
 /* The description of a family. All but `name` may be left zero. Strings are copied. */
 struct smx_metric {
-    const char *name; /* [a-zA-Z_:][a-zA-Z0-9_:]*, counters should end in _total */
+    const char *name; /* UTF-8, best [a-zA-Z_:][a-zA-Z0-9_:]*: whoever cannot take the rest, gets
+                         it escaped; counters should end in _total */
     const char *help; /* UTF-8, one sentence */
     const char *unit; /* "seconds", "bytes"; the name then ends in _<unit> (or _<unit>_total) */
-    const char *labels[SMX_LABELS_MAX]; /* [a-zA-Z_][a-zA-Z0-9_]*, not starting with __, and not
-                                           one of app app_instance le quantile worker (for each)
-                                           otel_metric_overflow, which readers add */
+    const char *labels[SMX_LABELS_MAX]; /* UTF-8, best [a-zA-Z_][a-zA-Z0-9_]*, not starting with
+                                           __, and not one of app app_instance le quantile worker
+                                           (for each) otel_metric_overflow, which readers add */
     uint32_t max_series;                /* cap; 0 is the segment's default */
     int digits;         /* 0: 9 if the unit is "seconds", else 0; 1..9; SMX_WHOLE: 0 in any case */
     enum smx_mode mode; /* gauges, infos, statesets */

@@ -32,13 +32,12 @@ static int join_name(const char *prefix, const struct smx_metric *metric, struct
         return smx__fail(diag, -EINVAL, "metric %.64s...: the name is longer than %d bytes", name,
                          SMX_NAME_MAX);
     if (!*name || !smx__is_metric_name(d->name, (size_t)length))
-        return smx__fail(diag, -EINVAL, "metric \"%.100s\": names are [a-zA-Z_:][a-zA-Z0-9_:]*",
-                         name);
+        return smx__fail(diag, -EINVAL, "metric \"%.100s\": names are UTF-8, and not empty", name);
     if (d->family.type == SMX_STATESET &&
         (!smx__is_label_name(d->name, (size_t)length) || smx__is_reserved_label(d->name)))
         return smx__fail(diag, -EINVAL,
-                         "metric \"%.100s\": the name of a stateset is also a label's: "
-                         "[a-zA-Z_][a-zA-Z0-9_]*, not starting with __, and not reserved",
+                         "metric \"%.100s\": the name of a stateset is also a label's: it does not "
+                         "start with __, and is not reserved",
                          name);
     d->family.name_len = (uint16_t)length;
     return 0;
@@ -53,7 +52,7 @@ static int check_texts(const struct smx_metric *metric, struct smx__draft *d, st
     if (help > SMX_STRING_MAX || !smx__is_utf8(d->help, help))
         return smx__fail(diag, -EINVAL, "metric %.100s: the help is not UTF-8, or over %d bytes",
                          d->name, SMX_STRING_MAX);
-    if (unit && (unit > SMX_NAME_MAX || !smx__is_label_name(d->unit, unit)))
+    if (unit && (unit > SMX_NAME_MAX || !smx__is_unit(d->unit, unit)))
         return smx__fail(diag, -EINVAL,
                          "metric %.100s: unit \"%.32s\": units are [a-zA-Z_][a-zA-Z0-9_]*", d->name,
                          d->unit);
@@ -89,9 +88,9 @@ static int check_labels(const struct smx_metric *metric, struct smx__draft *d,
         size_t length = strlen(label);
         if (length > SMX_NAME_MAX || !smx__is_label_name(label, length))
             return smx__fail(diag, -EINVAL,
-                             "metric %.100s: label \"%.64s\": labels are [a-zA-Z_][a-zA-Z0-9_]*, "
+                             "metric %.100s: label \"%.64s\": labels are UTF-8 of 1 to %d bytes, "
                              "not starting with __",
-                             d->name, label);
+                             d->name, label, SMX_NAME_MAX);
         if (is_reserved(label, d))
             return smx__fail(diag, -EINVAL, "metric %.100s: label \"%s\" is reserved", d->name,
                              label);

@@ -12,7 +12,6 @@
 
 #include "libshm/crash.h"
 #include "libshm/metric/registry.h"
-#include "libshm/names.h"
 #include "libshm/segment/clock.h"
 
 #include <errno.h>
@@ -30,7 +29,7 @@ static bool put(struct smx__exemplar *e, const char *text, bool is_name, size_t 
 {
     size_t length = strnlen(text, sizeof e->labels + 1);
     if (length + 1 > sizeof e->labels - e->length ||
-        !(is_name ? smx__is_label_name(text, length) : smx__is_utf8(text, length)))
+        !(is_name ? smx__exemplar_is_name(text, length) : smx__is_utf8(text, length)))
         return false;
     size_t n = characters(text, length);
     if (n > *room)

@@ -7,6 +7,7 @@
 #define SMX_EXEMPLAR_H
 
 #include "libshm/metric/value.h"
+#include "libshm/names.h"
 
 /* The exemplars of a histogram: one for each of so many groups of buckets. */
 static inline uint32_t smx__exemplar_groups(uint32_t n_buckets)
@@ -18,6 +19,12 @@ static inline uint32_t smx__exemplar_groups(uint32_t n_buckets)
 static inline uint32_t smx__exemplar_group(uint32_t bucket, uint32_t n_buckets)
 {
     return (uint32_t)((uint64_t)bucket * smx__exemplar_groups(n_buckets) / n_buckets);
+}
+
+/* Names of an exemplar's labels have the old alphabet: they are escaped nowhere. */
+static inline bool smx__exemplar_is_name(const char *at, size_t length)
+{
+    return smx__is_unit(at, length) && !(length >= 2 && at[0] == '_' && at[1] == '_');
 }
 
 /* The seal of an exemplar at an offset, of which `length` is in bounds; never 0. */

@@ -7,7 +7,6 @@
 #include "libshm/reader/reader.h"
 
 #include "libshm/metric/exemplar.h"
-#include "libshm/names.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -161,7 +160,7 @@ static bool take_labels(const struct smx__exemplar *e, struct smx_label *labels,
         struct smx_label *label = &labels[*n];
         if (*n == SMX_LABELS_MAX || !take(e, &at, &room, &label->name) || at == e->length ||
             !take(e, &at, &room, &label->value) ||
-            !smx__is_label_name(label->name.at, label->name.length))
+            !smx__exemplar_is_name(label->name.at, label->name.length))
             return false;
         for (size_t i = 0; i < *n; i++)
             if (strcmp(labels[i].name.at, label->name.at) == 0)

@@ -122,9 +122,7 @@ static int take_strings(struct parser *p)
         return 0;
     if (result == 1)
         result = take_text(p, p->record.unit_len, &p->out->unit);
-    /* A unit ends the name, and so has its alphabet. */
-    if (result == 1 && p->out->unit.length &&
-        !smx__is_metric_name(p->out->unit.at, p->out->unit.length))
+    if (result == 1 && p->out->unit.length && !smx__is_unit(p->out->unit.at, p->out->unit.length))
         return 0;
     if (result == 1)
         result = take_text(p, p->record.help_len, &p->out->help);

@@ -45,11 +45,12 @@ static struct server {
     bool drained;
 } server;
 
-static struct body *scrape(void *context, enum exposition format, struct codings codings,
+static struct body *scrape(void *context, const struct accepted *accepted, struct codings codings,
                            bool *gzip)
 {
     struct server *s = context;
-    require(format < EXPOSITION_COUNT, "no format");
+    require(accepted->format < EXPOSITION_COUNT && accepted->escaping < ESCAPING_COUNT,
+            "no format");
     require(codings.identity || codings.gzip, "no coding");
     *gzip = codings.gzip;
     return body_ref(s->body);

@@ -110,6 +110,26 @@ static void fill_hostile(struct segwriter *w)
     segwriter_count(w, segwriter_series(w, family, values), 0, 1);
 }
 
+/* Names past the old alphabet; the last would forge a line. */
+static void fill_names(struct segwriter *w)
+{
+    static const char *const values[] = {"/a", NULL};
+    uint64_t family = segwriter_family(w, &(struct segwriter_family){
+                                              .name = "http.requests_total",
+                                              .help = "Requests served.",
+                                              .labels = {"http.p\xc3\xa4th"},
+                                              .type = SEGWRITER_COUNTER,
+                                          });
+    segwriter_count(w, segwriter_series(w, family, values), 0, 3);
+    uint64_t evil = segwriter_family(w, &(struct segwriter_family){
+                                            .name = "\x1b[2J\nforged 1\"",
+                                            .help = "Evil.",
+                                            .type = SEGWRITER_GAUGE,
+                                            .mode = SEGWRITER_LAST,
+                                        });
+    segwriter_gauge(w, segwriter_series(w, evil, NULL), 0, SEGWRITER_SHARED_WORD, 5);
+}
+
 /* Names that break every convention. */
 static void fill_lint(struct segwriter *w)
 {
@@ -200,7 +220,7 @@ int main(int argc, char **argv)
     } variants[] = {
         {"plain", fill_plain},       {"hostile", fill_hostile}, {"lint", fill_lint},
         {"overflow", fill_overflow}, {"corrupt", fill_corrupt}, {"minor", fill_minor},
-        {"major", fill_major},       {"states", fill_states},
+        {"major", fill_major},       {"names", fill_names},     {"states", fill_states},
     };
     static const char *const labels[] = {"env", "test", NULL};
     for (size_t i = 0; argc == 3 && i < sizeof variants / sizeof *variants; i++) {

@@ -217,20 +217,39 @@ static double to_double(struct text text)
     return strtod(copy, NULL);
 }
 
-/* Take `name="value"`. */
-static const char *take_label(struct text *rest, struct text *name, struct text *value)
+/* Take what stands behind a quote, and the quote that ends it. */
+static bool take_quoted(struct text *rest, struct text *out)
 {
-    *name = take_name(rest, false);
-    if (name->length == 0 || !take(rest, "=\""))
-        return "a label has no name or no value";
     size_t n = 0;
     while (n < rest->length && rest->at[n] != '"')
         n += rest->at[n] == '\\' ? 2 : 1;
     if (n >= rest->length)
-        return "a label's value has no end";
-    *value = (struct text){rest->at, n};
+        return false;
+    *out = (struct text){rest->at, n};
     *rest = (struct text){rest->at + n + 1, rest->length - n - 1};
-    return is_escaped(*value, true) ? NULL : "a label's value is not escaped";
+    return is_escaped(*out, true);
+}
+
+/* Take a name, which may be in quotes if it could not stand without; empty if there is none. */
+static struct text take_any_name(struct text *rest, bool colons)
+{
+    if (!take(rest, "\""))
+        return take_name(rest, colons);
+    struct text name = {0};
+    if (!take_quoted(rest, &name))
+        return (struct text){0};
+    struct text all = name;
+    (void)take_name(&all, colons);
+    return all.length ? name : (struct text){0};
+}
+
+/* Take `name="value"`. */
+static const char *take_label(struct text *rest, struct text *name, struct text *value)
+{
+    *name = take_any_name(rest, false);
+    if (name->length == 0 || !take(rest, "=\""))
+        return "a label has no name or no value";
+    return take_quoted(rest, value) ? NULL : "a label's value is not escaped, or has no end";
 }
 
 static const char *take_labels(struct text *rest, struct text family, struct sample *out)
@@ -285,10 +304,16 @@ static const char *check_exemplar(struct text *rest)
 
 static const char *parse_sample(struct text rest, struct text family, struct sample *out)
 {
-    *out = (struct sample){.name = take_name(&rest, true)};
+    bool inside = take(&rest, "{");
+    if (inside && (rest.length == 0 || rest.at[0] != '"'))
+        return "a line without a name";
+    *out = (struct sample){.name = take_any_name(&rest, true)};
     if (out->name.length == 0)
         return "a line without a name";
-    const char *fault = take(&rest, "{") ? take_labels(&rest, family, out) : NULL;
+    bool more = take(&rest, inside ? "," : "{");
+    if (inside && !more && !take(&rest, "}"))
+        return "labels without an end";
+    const char *fault = more ? take_labels(&rest, family, out) : NULL;
     if (fault)
         return fault;
     if (!take(&rest, " "))
@@ -422,7 +447,7 @@ static const char *check_header(struct parser *p, struct text rest)
                        : take(&rest, "HELP ") ? SEEN_HELP
                        : take(&rest, "UNIT ") ? SEEN_UNIT
                                               : 0;
-    struct text name = take_name(&rest, true);
+    struct text name = take_any_name(&rest, true);
     if (!keyword || !name.length || !take(&rest, " "))
         return "a comment that says nothing";
     const char *fault = same(name, p->family) ? NULL : begin_family(p, name);

@@ -6,6 +6,7 @@
 
 #include "agent/encode/openmetrics.h"
 #include "agent/encode/text.h"
+#include "agent/gather/snapshot.h"
 #include "support/tap.h"
 
 #include <string.h>
@@ -64,11 +65,16 @@ void scrape_run(struct scrape *s)
     for (size_t i = 0; i < s->n; i++)
         if (smx_reader_update(s->sources[i].reader, &diag) < 0)
             fail_msg("%s", diag.text);
+    gather_escaping(s->gather, s->escaping);
     assert_int_equal(gather_run(s->gather, s->sources, s->n, &s->self, &snapshot), 0);
+    struct snapshot escaped = *snapshot;
+    escaped.escaping = s->escaping;
     s->text.length = 0;
     s->openmetrics.length = 0;
-    assert_int_equal(text_encode(snapshot, &s->text), 0);
-    assert_int_equal(openmetrics_encode(snapshot, &s->openmetrics), 0);
+    escaped.created = false;
+    assert_int_equal(text_encode(&escaped, &s->text), 0);
+    escaped.created = snapshot->created;
+    assert_int_equal(openmetrics_encode(&escaped, &s->openmetrics), 0);
 }
 
 static int starts(const char *text, const char *prefix)
