@@ -320,7 +320,8 @@ static int render_states(struct rendered *out, const struct spelling *in)
 static uint64_t lines_size(const struct rendered *out, const struct smx_family_info *f,
                            size_t length, size_t n_series, uint64_t lines)
 {
-    uint64_t states = f->n_states ? out->states.ends[f->n_states - 1] / f->n_states + 1 : 0;
+    const size_t *ends = out->states.ends; /* NULL without states */
+    uint64_t states = ends && f->n_states ? ends[f->n_states - 1] / f->n_states + 1 : 0;
     return (length + n_series * states) * lines;
 }
 
