@@ -206,6 +206,22 @@ start_victims_demo() {
     [[ $output != *orders_total* ]]
 }
 
+@test "a per-user directory that others may write to is not used" {
+    [ ! -e /run/smx ] || skip "/run/smx is there"
+    per_user=/dev/shm/smx-$victim
+    [ ! -e "$per_user" ] || skip "$per_user is there"
+    unset SMX_DIR
+    for mode in 777 770 702; do
+        as $victim mkdir "$per_user"
+        as $victim chmod $mode "$per_user"
+        start_victims_demo
+        file_says "$scratch/demo.err" "$per_user: .* mode $mode, not to us alone"
+        [ -z "$(ls -A "$per_user")" ]
+        stop demo
+        rm -rf "$per_user"
+    done
+}
+
 @test "what another user puts in the per-user directory's place does not make the agent unready" {
     [ ! -e /run/smx ] || skip "/run/smx is there"
     per_user=/dev/shm/smx-$agent
