@@ -317,7 +317,7 @@ static const char *parse_sample(struct text rest, struct text family, struct sam
     if (fault)
         return fault;
     if (!take(&rest, " "))
-        return "a line without a value";
+        return "a value that is no number, or more than a value";
     out->has_exemplar = rest.length && memmem(rest.at, rest.length, " # {", 4);
     fault = check_exemplar(&rest);
     if (fault)
