@@ -14,6 +14,7 @@
 
 #include "agent/encode/kept.h"
 #include "agent/encode/number.h"
+#include "agent/encode/slice.h"
 #include "agent/encode/wire.h"
 #include "agent/gather/message.h"
 #include "agent/gather/snapshot.h"
@@ -277,30 +278,49 @@ static char *put_header(const struct exposed *family, char *to)
     return to;
 }
 
-/* One delimited message; nothing for a family without any metric. */
-static void put_family(const struct exposed *family, struct buffer *out)
+/* A family is one delimited message, whose length stands before it: room for the longest is left. */
+static void begin_family(const struct exposed *family, struct progress *at, struct buffer *out)
 {
-    size_t most = family->name.length + family->help.length + family->unit.length + REST_MAX +
-                  family->metrics.length;
+    size_t head = family->name.length + family->help.length + family->unit.length + REST_MAX +
+                  HEAD_MAX + family->metrics.length;
+    at->begin = out->length;
+    at->most = head;
     for (const struct part *p = family->first; p; p = p->next)
-        most += part_room(p);
-    if (buffer_reserve(out, most + HEAD_MAX) < 0)
+        at->most += part_room(p);
+    if (buffer_reserve(out, head) < 0)
         return;
-    char *from = out->at + out->length;
-    char *metrics = put_header(family, wire_begin(from, 0, most));
-    char *at = metrics;
-    if (family->metrics.length)
-        at =
-            (char *)memcpy(at, family->metrics.at, family->metrics.length) + family->metrics.length;
-    for (const struct part *p = family->first; p; p = p->next)
-        at = put_part(p, at);
-    if (at != metrics)
-        out->length = (size_t)(wire_end(from, 0, most, at) - out->at);
+    char *to = put_header(family, wire_begin(out->at + out->length, 0, at->most));
+    at->body = (size_t)(to - out->at);
+    out->length = at->body;
+    buffer_put(out, family->metrics.at, family->metrics.length);
+}
+
+/* Nothing for a family without any metric. */
+static void end_family(const struct progress *at, struct buffer *out)
+{
+    char *begin = out->at + at->begin, *end = out->at + out->length;
+    out->length =
+        out->length == at->body ? at->begin : (size_t)(wire_end(begin, 0, at->most, end) - out->at);
+}
+
+bool proto_step(const struct snapshot *snapshot, struct progress *at, struct buffer *out)
+{
+    struct slice slice;
+    if (out->failed || !slice_next(snapshot, at, &slice))
+        return false;
+    if (slice.first)
+        begin_family(slice.family, at, out);
+    if (slice.part && buffer_reserve(out, part_room(slice.part)) == 0)
+        out->length = (size_t)(put_part(slice.part, out->at + out->length) - out->at);
+    if (slice.last && !out->failed)
+        end_family(at, out);
+    return true;
 }
 
 int proto_encode(const struct snapshot *snapshot, struct buffer *out)
 {
-    for (size_t i = 0; i < snapshot->n; i++)
-        put_family(&snapshot->families[i], out);
+    struct progress at = {0};
+    while (proto_step(snapshot, &at, out))
+        continue;
     return out->failed ? -ENOMEM : 0;
 }

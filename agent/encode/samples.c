@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
  * samples.c - sample lines: kept text, number, newline. This is the hot loop of a scrape. Each
- * family's worst case is reserved at once, and the lines are stored without a check.
+ * slice's worst case is reserved at once, and the lines are stored without a check.
  *
  * A histogram's _count and its +Inf bucket are the running sum that the buckets before were taken
  * from, so that they agree whatever the segment says.
  */
 #include "agent/encode/kept.h"
 #include "agent/encode/number.h"
+#include "agent/encode/slice.h"
 #include "agent/gather/snapshot.h"
 
 _Static_assert((int)RENDER_SLACK < (int)NUMBER_MAX,
@@ -168,23 +169,22 @@ static void put_part(const struct part *p, struct buffer *out)
         put_gauges(p, out);
 }
 
-static void put_samples(const struct exposed *family, struct buffer *out)
-{
-    buffer_put(out, family->lines.at, family->lines.length);
-    for (const struct part *p = family->first; p; p = p->next)
-        put_part(p, out);
-}
-
-void families_put(const struct snapshot *snapshot,
+bool families_put(const struct snapshot *snapshot, struct progress *at,
                   void (*put_header)(const struct exposed *family, struct buffer *out),
                   struct buffer *out)
 {
-    for (size_t i = 0; i < snapshot->n; i++) {
-        size_t before = out->length;
-        put_header(&snapshot->families[i], out);
-        size_t header_end = out->length;
-        put_samples(&snapshot->families[i], out);
-        if (out->length == header_end)
-            out->length = before;
+    struct slice slice;
+    if (!slice_next(snapshot, at, &slice))
+        return false;
+    if (slice.first) {
+        at->begin = out->length;
+        put_header(slice.family, out);
+        at->body = out->length;
+        buffer_put(out, slice.family->lines.at, slice.family->lines.length);
     }
+    if (slice.part)
+        put_part(slice.part, out);
+    if (slice.last && out->length == at->body)
+        out->length = at->begin;
+    return true;
 }

@@ -30,8 +30,15 @@ static void put_header(const struct exposed *family, struct buffer *out)
     buffer_puts(out, "\n");
 }
 
+bool text_step(const struct snapshot *snapshot, struct progress *at, struct buffer *out)
+{
+    return families_put(snapshot, at, put_header, out);
+}
+
 int text_encode(const struct snapshot *snapshot, struct buffer *out)
 {
-    families_put(snapshot, put_header, out);
+    struct progress at = {0};
+    while (text_step(snapshot, &at, out))
+        continue;
     return out->failed ? -ENOMEM : 0;
 }

@@ -35,6 +35,7 @@ const char *refusal_text(enum refusal refusal);
 struct kept_bytes {
     size_t *ends; /* of series i */
     char *at;
+    size_t begin; /* of the first: 0, but in a slice */
 };
 
 /* The texts of one family's series:

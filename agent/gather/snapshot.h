@@ -32,10 +32,12 @@ struct snapshot {
     size_t n;
 };
 
-/* Append every family: the format's header, then the sample lines, name{labels} value, which are
- * the same in all formats. A family without any (gauges that nobody alive has written) is left out.
- */
-void families_put(const struct snapshot *snapshot,
+struct progress; /* agent/encode/slice.h */
+
+/* Append the next slice of the families: the format's header, then the sample lines, name{labels}
+ * value, which are the same in all text formats. A family without any (gauges that nobody alive has
+ * written) is left out. False, and nothing is done: there is none left. */
+bool families_put(const struct snapshot *snapshot, struct progress *at,
                   void (*put_header)(const struct exposed *family, struct buffer *out),
                   struct buffer *out);
 
