@@ -375,6 +375,22 @@ static void an_answer_that_all_share_counts_once(void **state)
     finish(&f);
 }
 
+/* The second is answered before the first has taken all of its own. */
+static void a_small_answer_takes_nothing_from_a_large_one(void **state)
+{
+    (void)state;
+    struct fixture f;
+    start(&f, LOOP_AUTO, &patient);
+    int large = client(&f, 1), small = client(&f, 2);
+    say(large, GET("/big"));
+    turn_until(&f, has_answer, large);
+    ask(&f, small);
+    settle(&f);
+    assert_int_equal(dropped(&f, CONNECTIONS_MEMORY), 0);
+    close_all((int[]){large, small}, 2);
+    finish(&f);
+}
+
 /* Let this process open no descriptor more. Returns what the limit was. */
 static rlim_t allow_no_more(void)
 {
@@ -478,6 +494,7 @@ int main(void)
         cmocka_unit_test(an_answer_must_be_taken_in_time),
         cmocka_unit_test(slow_readers_hold_four_answers_at_most),
         cmocka_unit_test(an_answer_that_all_share_counts_once),
+        cmocka_unit_test(a_small_answer_takes_nothing_from_a_large_one),
         cmocka_unit_test(without_descriptors_the_loop_rests_and_recovers),
         cmocka_unit_test(without_descriptors_one_that_waits_yields),
         cmocka_unit_test(descriptors_are_divided),

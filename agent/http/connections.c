@@ -151,9 +151,16 @@ void connections_remove(struct connections *connections, struct connection *conn
     *connection = (struct connection){.fd = -1};
 }
 
-static size_t answers_limit(const struct connections *connections, const struct body *largest)
+/* By the largest of those being sent, or a small answer would end a large one. */
+static size_t answers_limit(const struct connections *connections)
 {
-    size_t least = 4 * largest->bytes.length;
+    size_t largest = 0;
+    for (size_t i = 0; i < connections->n_places; i++) {
+        const struct body *body = connections->places[i].body;
+        if (body && body->bytes.length > largest)
+            largest = body->bytes.length;
+    }
+    size_t least = 4 * largest;
     return least > connections->limits.answer_bytes ? least : connections->limits.answer_bytes;
 }
 
@@ -179,7 +186,7 @@ void connections_answer(struct connections *connections, struct connection *conn
     if (body->takers++ > 0)
         return;
     connections->held_bytes += body->bytes.length;
-    while (connections->held_bytes > answers_limit(connections, body))
+    while (connections->held_bytes > answers_limit(connections))
         drop_oldest_answer(connections);
 }
 
