@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -20,6 +21,7 @@ enum {
     FORMAT,
     LOOP,
     SANDBOX,
+    MAX_AGE,
     CHECK_CONFIG,
     ONCE,
 };
@@ -33,6 +35,7 @@ static const struct option long_options[] = {
     {"log.format", required_argument, NULL, FORMAT},
     {"loop", required_argument, NULL, LOOP},
     {"sandbox", required_argument, NULL, SANDBOX},
+    {"scrape.max-age", required_argument, NULL, MAX_AGE},
     {"check-config", no_argument, NULL, CHECK_CONFIG},
     {"once", no_argument, NULL, ONCE},
     {"help", no_argument, NULL, 'h'},
@@ -51,6 +54,8 @@ const char *options_help(void)
            "  --segments.dir=DIR         where the segments are; repeatable\n"
            "                             (default: $SMX_DIR if set, else /run/smx and\n"
            "                             /dev/shm/smx-<uid>)\n"
+           "  --scrape.max-age=DURATION  how old what scrapes share may be, as 100ms or 2s; 0:\n"
+           "                             only those at the same moment share (default 100ms)\n"
            "  --log.level=LEVEL          debug, info, warn or error (default info)\n"
            "  --log.format=FORMAT        logfmt or json (default logfmt)\n"
            "  --loop=KIND                auto, uring or epoll (default auto)\n"
@@ -106,6 +111,29 @@ static int set_loop(struct options *options, const char *value)
     return 0;
 }
 
+/* As Prometheus writes durations, of the units that make sense here. */
+static int set_max_age(struct options *options, const char *value)
+{
+    static const char why[] = "must be a duration up to 1m, as 100ms or 2s, or 0";
+    static const struct {
+        const char *name;
+        uint64_t ns;
+    } units[] = {{"ms", 1000000}, {"s", 1000000000}, {"m", UINT64_C(60000000000)}};
+    char *unit;
+    errno = 0;
+    unsigned long long n = strtoull(value, &unit, 10);
+    if (value[0] < '0' || value[0] > '9' || errno || n > 60000)
+        return refuse("scrape.max-age", value, why);
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (strcmp(unit, units[i].name) != 0 || n * units[i].ns > units[2].ns)
+            continue;
+        options->max_age_ns = n * units[i].ns;
+        return 0;
+    }
+    options->max_age_ns = 0;
+    return n == 0 && !*unit ? 0 : refuse("scrape.max-age", value, why);
+}
+
 static int set_sandbox(struct options *options, const char *value)
 {
     if (strcmp(value, "auto") != 0 && strcmp(value, "off") != 0)
@@ -137,6 +165,8 @@ static int apply(struct options *options, int option, const char *value)
         return set_loop(options, value);
     case SANDBOX:
         return set_sandbox(options, value);
+    case MAX_AGE:
+        return set_max_age(options, value);
     case CHECK_CONFIG:
         options->action = OPTIONS_CHECK;
         return 0;
@@ -156,7 +186,8 @@ static int apply(struct options *options, int option, const char *value)
 
 int options_parse(int argc, char *argv[], struct options *out)
 {
-    struct options options = {.log_level = LOG_LEVEL_INFO};
+    struct options options = {.log_level = LOG_LEVEL_INFO,
+                              .max_age_ns = OPTIONS_DEFAULT_MAX_AGE_NS};
     int option;
     optind = 0; /* glibc: start afresh, so that a program may parse twice */
     while ((option = getopt_long(argc, argv, "hV", long_options, NULL)) != -1) {

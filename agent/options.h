@@ -10,10 +10,12 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { OPTIONS_LISTEN_MAX = 16, OPTIONS_DIRECTORIES_MAX = 32 };
 
-#define OPTIONS_DEFAULT_LISTEN "127.0.0.1:9745"
+#define OPTIONS_DEFAULT_LISTEN     "127.0.0.1:9745"
+#define OPTIONS_DEFAULT_MAX_AGE_NS UINT64_C(100000000)
 
 /* What the command line asks the program to do. */
 enum options_action {
@@ -35,6 +37,7 @@ struct options {
     enum log_format log_format;
     enum loop_kind loop;
     bool no_sandbox;
+    uint64_t max_age_ns; /* of what concurrent scrapes share */
 };
 
 /* Parse. Returns: 0, or -EINVAL after having written one line to stderr that names the argument. */

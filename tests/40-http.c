@@ -28,8 +28,12 @@ struct fixture {
     struct loop *loop;
     struct http *http;
     struct listen_socket socket;
-    struct body *big; /* what /big gives; NULL: a new one each time */
+    struct body *big;               /* what /big gives; NULL: a new one each time */
+    struct http_deferred *deferred; /* the last /later */
 };
+
+/* For what turn_until() asks of no descriptor. */
+static struct fixture *the_fixture;
 
 static struct body *big_body(struct fixture *f)
 {
@@ -51,14 +55,39 @@ static void answer(void *context, const struct http_request *request, struct htt
         reply->body = big_body(context);
         return;
     }
+    if (strcmp(request->path, "/later") == 0) {
+        struct fixture *f = context;
+        f->deferred = http_defer(request);
+        assert_non_null(f->deferred);
+        return;
+    }
     reply->body = body_new();
+    for (size_t i = 0; i < request->n_parameters; i++) {
+        const struct http_parameter *p = &request->parameters[i];
+        buffer_puts(&reply->body->bytes, p->name);
+        buffer_puts(&reply->body->bytes, p->value ? "=" : "!");
+        buffer_puts(&reply->body->bytes, p->value ? p->value : "");
+        buffer_puts(&reply->body->bytes, "\n");
+    }
     buffer_puts(&reply->body->bytes, "well");
+}
+
+/* What /later was waiting for. */
+static struct body *answer_later(struct fixture *f)
+{
+    struct http_reply reply = {.status = 200, .content_type = "text/plain", .body = body_new()};
+    struct body *body = body_ref(reply.body);
+    buffer_puts(&body->bytes, "well");
+    http_answer(f->deferred, &reply);
+    f->deferred = NULL;
+    return body;
 }
 
 static void start(struct fixture *f, enum loop_kind kind, const struct connections_limits *limits)
 {
     char why[LISTEN_WHY_SIZE];
     *f = (struct fixture){.log_fd = memfd_create("log", MFD_CLOEXEC)};
+    the_fixture = f;
     f->log = (struct log){.fd = f->log_fd};
     assert_int_equal(loop_new(kind, &f->loop), 0);
     struct http_options options = {
@@ -391,6 +420,111 @@ static void a_small_answer_takes_nothing_from_a_large_one(void **state)
     finish(&f);
 }
 
+static bool asked_for_later(int fd)
+{
+    (void)fd;
+    return the_fixture->deferred != NULL;
+}
+
+static void expect_well(int fd, const char *body)
+{
+    char text[512] = "";
+    assert_true(recv(fd, text, sizeof text - 1, 0) > 0);
+    assert_memory_equal(text, "HTTP/1.1 200 ", 13);
+    assert_string_equal(strstr(text, "\r\n\r\n") + 4, body);
+}
+
+static void a_deferred_answer_holds_up_nobody(void **state)
+{
+    (void)state;
+    struct fixture f;
+    start(&f, LOOP_AUTO, &patient);
+    int first = client(&f, 1), second = client(&f, 2);
+    for (int i = 0; i < 2; i++) {
+        say(first, GET("/later"));
+        turn_until(&f, asked_for_later, -1);
+        ask(&f, second);
+        assert_false(has_answer(first));
+        body_unref(answer_later(&f));
+        turn_until(&f, has_answer, first);
+        expect_well(first, "well");
+    }
+    close_all((int[]){first, second}, 2);
+    finish(&f);
+}
+
+static void a_client_that_does_not_wait_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    struct fixture f;
+    start(&f, LOOP_AUTO, &patient);
+    int fd = client(&f, 1), other = client(&f, 2);
+    say(fd, GET("/later"));
+    turn_until(&f, asked_for_later, -1);
+    close(fd);
+    settle(&f);
+    struct body *body = answer_later(&f);
+    settle(&f);
+    assert_int_equal(body->references, 1);
+    assert_int_equal(http_connections(f.http).now, 1);
+    ask(&f, other);
+    body_unref(body);
+    close(other);
+    finish(&f);
+}
+
+static void who_waits_for_an_answer_is_not_one_who_idles(void **state)
+{
+    (void)state;
+    struct fixture f;
+    int fds[MOST];
+    start(&f, LOOP_AUTO, &patient);
+    int first = client(&f, 1);
+    say(first, GET("/later"));
+    turn_until(&f, asked_for_later, -1);
+    for (unsigned i = 0; i < MOST; i++) {
+        fds[i] = client(&f, i + 2);
+        settle(&f);
+    }
+    assert_int_equal(dropped(&f, CONNECTIONS_FULL), 1);
+    assert_true(is_ended(fds[0]));
+    body_unref(answer_later(&f));
+    turn_until(&f, has_answer, first);
+    expect_well(first, "well");
+    close(first);
+    close_all(fds, MOST);
+    finish(&f);
+}
+
+/* As an agent does that is told twice to stop. */
+static void an_end_with_deferred_answers_is_clean(void **state)
+{
+    (void)state;
+    struct fixture f;
+    start(&f, LOOP_AUTO, &patient);
+    int fd = client(&f, 1);
+    say(fd, GET("/later"));
+    turn_until(&f, asked_for_later, -1);
+    struct body *body = answer_later(&f);
+    finish(&f);
+    assert_int_equal(body->references, 1);
+    body_unref(body);
+    close(fd);
+}
+
+static void a_query_is_told_in_parts(void **state)
+{
+    (void)state;
+    struct fixture f;
+    start(&f, LOOP_AUTO, &patient);
+    int fd = client(&f, 1);
+    say(fd, GET("/?name%5B%5D=a+b&name[]=%26&app=&x&=y"));
+    turn_until(&f, has_answer, fd);
+    expect_well(fd, "name[]=a b\nname[]=&\napp=\nx!\n=y\nwell");
+    close(fd);
+    finish(&f);
+}
+
 /* Let this process open no descriptor more. Returns what the limit was. */
 static rlim_t allow_no_more(void)
 {
@@ -495,6 +629,11 @@ int main(void)
         cmocka_unit_test(slow_readers_hold_four_answers_at_most),
         cmocka_unit_test(an_answer_that_all_share_counts_once),
         cmocka_unit_test(a_small_answer_takes_nothing_from_a_large_one),
+        cmocka_unit_test(a_deferred_answer_holds_up_nobody),
+        cmocka_unit_test(a_client_that_does_not_wait_leaves_nothing_behind),
+        cmocka_unit_test(who_waits_for_an_answer_is_not_one_who_idles),
+        cmocka_unit_test(an_end_with_deferred_answers_is_clean),
+        cmocka_unit_test(a_query_is_told_in_parts),
         cmocka_unit_test(without_descriptors_the_loop_rests_and_recovers),
         cmocka_unit_test(without_descriptors_one_that_waits_yields),
         cmocka_unit_test(descriptors_are_divided),

@@ -167,11 +167,22 @@ static size_t answers_limit(const struct connections *connections)
 /* Those that take the answer that was begun the longest ago. */
 static void drop_oldest_answer(struct connections *connections)
 {
-    const struct connection *first = oldest(connections, true, NULL);
+    const struct connection *first = NULL;
+    for (size_t i = 0; i < connections->n_places; i++) {
+        const struct connection *c = &connections->places[i];
+        if (is_here(c) && c->body && (!first || c->since_ns < first->since_ns))
+            first = c;
+    }
     const struct body *body = first->body;
     for (size_t i = 0; i < connections->n_places; i++)
         if (is_here(&connections->places[i]) && connections->places[i].body == body)
             drop(connections, &connections->places[i], CONNECTIONS_MEMORY);
+}
+
+void connections_begin(struct connection *connection, uint64_t now_ns)
+{
+    connection->answering = true;
+    connection->since_ns = now_ns;
 }
 
 void connections_answer(struct connections *connections, struct connection *connection,

@@ -45,14 +45,18 @@ static struct server {
     bool drained;
 } server;
 
-static struct body *scrape(void *context, enum exposition format, struct codings codings,
-                           bool *gzip)
+static void scrape(void *context, enum exposition format, struct codings codings,
+                   const struct http_request *request, struct http_reply *reply)
 {
     struct server *s = context;
     require(format < EXPOSITION_COUNT, "no format");
     require(codings.identity || codings.gzip, "no coding");
-    *gzip = codings.gzip;
-    return body_ref(s->body);
+    for (size_t i = 0; i < request->n_parameters; i++)
+        require(request->parameters[i].name, "a parameter without a name");
+    *reply = (struct http_reply){.status = 200,
+                                 .content_type = exposition_content_type(format),
+                                 .encoding = codings.gzip ? "gzip" : NULL,
+                                 .body = body_ref(s->body)};
 }
 
 static void describe(void *context, struct status *out)
