@@ -9,6 +9,8 @@
 #include "agent/pages.h"
 
 #include "agent/once.h"
+#include "agent/gather/selection.h"
+#include "agent/gather/view.h"
 #include "agent/page.h"
 
 #include <errno.h>
@@ -30,6 +32,9 @@
 #define MARGIN_NS UINT64_C(500000000)
 enum { MARGIN_PART = 10 };
 
+/* So many selections at a time; the pages of those that nobody waits for go when others come. */
+enum { SELECTIONS = 16, ENTRIES = EXPOSITION_COUNT + SELECTIONS };
+
 struct waiter {
     struct waiter *next;
     struct http_deferred *deferred; /* NULL: in its callback, whose reply this is: */
@@ -39,8 +44,11 @@ struct waiter {
     uint64_t due_ns; /* or NEVER */
 };
 
+/* A page and those who wait for it. The first ones, a format each, are of everything. */
 struct entry {
     struct page page;
+    struct selection *selection; /* or NULL */
+    struct view view;            /* what is encoded then */
     struct waiter *waiters;
 };
 
@@ -52,8 +60,9 @@ struct pages {
     const struct snapshot *snapshot; /* NULL: there is none, or the readers have moved on */
     uint64_t serial, gathered_ns, gathered_turn;
     bool messages; /* are in it */
-    struct entry entries[EXPOSITION_COUNT];
-    size_t next; /* whose turn it is */
+    struct entry entries[ENTRIES];
+    size_t replaced; /* the last of the selections that was */
+    size_t next;     /* whose turn it is */
     struct loop_timer timer;
     uint64_t worked_turn;
     struct self_stats self;
@@ -61,13 +70,14 @@ struct pages {
 };
 
 static const char too_late[] = "the page cannot be made within the scrape's timeout\n";
+static const char too_many[] = "too many different selections at a time\n";
 static const char stopping[] = "stopping\n";
 
 /* Snapshots. */
 
 static bool is_any(const struct pages *p, enum page_state state)
 {
-    for (size_t i = 0; i < EXPOSITION_COUNT; i++)
+    for (size_t i = 0; i < ENTRIES; i++)
         if (p->entries[i].page.state == state)
             return true;
     return false;
@@ -124,6 +134,22 @@ static void measure(struct pages *p)
     self_measure(&p->self.process);
 }
 
+static void empty(struct entry *e)
+{
+    page_fini(&e->page);
+    view_fini(&e->view);
+    selection_free(e->selection);
+    e->selection = NULL;
+}
+
+/* Their pages have been for those who came soon after each other. */
+static void forget_selections(struct pages *p)
+{
+    for (size_t i = EXPOSITION_COUNT; i < ENTRIES; i++)
+        if (!p->entries[i].waiters)
+            empty(&p->entries[i]);
+}
+
 /* Read the segments and gather; nobody may be encoding. */
 static int refresh(struct pages *p)
 {
@@ -145,6 +171,7 @@ static int refresh(struct pages *p)
     p->gathered_ns = updated;
     p->gathered_turn = loop_turns(p->options.loop);
     p->serial++;
+    forget_selections(p);
     p->self.phase_ns[SELF_GATHER] = loop_now_ns() - updated;
     log_conflicts(p);
     return 0;
@@ -195,10 +222,16 @@ static void settle_all(struct entry *e, const char *why)
     }
 }
 
+static void stop(struct entry *e)
+{
+    page_stop(&e->page);
+    view_fini(&e->view);
+}
+
 static void fail(struct pages *p, struct entry *e, int rc)
 {
     LOG_ERROR(p->options.log, "scrape failed", "reason", strerror(-rc));
-    page_stop(&e->page);
+    stop(e);
     settle_all(e, NULL);
 }
 
@@ -245,11 +278,11 @@ static void serve(struct pages *p, struct entry *e)
 /* What nobody waits for any more is not made. */
 static void give_up(struct pages *p)
 {
-    for (size_t i = 0; i < EXPOSITION_COUNT; i++) {
+    for (size_t i = 0; i < ENTRIES; i++) {
         struct entry *e = &p->entries[i];
         refuse_late(p, e);
         if (!e->waiters)
-            page_stop(&e->page);
+            stop(e);
     }
 }
 
@@ -257,7 +290,9 @@ static void give_up(struct pages *p)
 
 static void begin(struct pages *p, struct entry *e)
 {
-    int rc = page_encode(&e->page, p->snapshot, p->serial);
+    int rc = e->selection ? view_init(&e->view, p->gather, e->selection) : 0;
+    if (rc == 0)
+        rc = page_encode(&e->page, e->selection ? &e->view.snapshot : p->snapshot, p->serial);
     if (rc < 0)
         fail(p, e, rc);
 }
@@ -267,12 +302,14 @@ static bool work_on_snapshot(struct pages *p)
 {
     if (!is_any(p, PAGE_WANTED) || is_any(p, PAGE_ENCODING))
         return false;
-    if (p->entries[EXPOSITION_PROTOBUF].page.state == PAGE_WANTED && !p->messages) {
-        gather_messages(p->gather);
-        p->messages = true;
+    for (size_t i = 0; i < ENTRIES && !p->messages; i++) {
+        const struct page *page = &p->entries[i].page;
+        p->messages = page->state == PAGE_WANTED && page->format == EXPOSITION_PROTOBUF;
     }
+    if (p->messages)
+        gather_messages(p->gather);
     int rc = refresh(p);
-    for (size_t i = 0; i < EXPOSITION_COUNT; i++) {
+    for (size_t i = 0; i < ENTRIES; i++) {
         struct entry *e = &p->entries[i];
         if (e->page.state == PAGE_WANTED && rc == 0)
             begin(p, e);
@@ -293,6 +330,7 @@ static bool work_on_page(struct pages *p, struct entry *e)
         fail(p, e, rc);
     if (rc != 0)
         return true;
+    view_fini(&e->view);
     p->self.phase_ns[encoding ? SELF_ENCODE : SELF_COMPRESS] =
         encoding ? page->encode_ns : page->pack_ns;
     serve(p, e);
@@ -302,10 +340,10 @@ static bool work_on_page(struct pages *p, struct entry *e)
 /* One piece of work. False: there is nothing left. */
 static bool work(struct pages *p)
 {
-    for (size_t i = 0; i <= EXPOSITION_COUNT; i++) {
+    for (size_t i = 0; i <= ENTRIES; i++) {
         size_t turn = p->next;
-        p->next = (p->next + 1) % (EXPOSITION_COUNT + 1);
-        if (turn == EXPOSITION_COUNT ? work_on_snapshot(p) : work_on_page(p, &p->entries[turn]))
+        p->next = (p->next + 1) % (ENTRIES + 1);
+        if (turn == ENTRIES ? work_on_snapshot(p) : work_on_page(p, &p->entries[turn]))
             return true;
     }
     return false;
@@ -360,6 +398,34 @@ static void join(struct pages *p, struct entry *e, struct waiter *w)
     serve(p, e);
 }
 
+/* Where the page of a selection is, or can be made; NULL: nowhere. The selection is taken. */
+static struct entry *find(struct pages *p, enum exposition format, struct selection *selection)
+{
+    struct entry *first = &p->entries[EXPOSITION_COUNT], *found = NULL;
+    if (!selection)
+        return &p->entries[format];
+    for (size_t i = 0; i < SELECTIONS && !found; i++)
+        if (first[i].page.format == format && selection_equal(first[i].selection, selection))
+            found = &first[i];
+    if (found) {
+        selection_free(selection);
+        return found;
+    }
+    for (size_t i = 0; i < SELECTIONS && !found; i++) {
+        p->replaced = (p->replaced + 1) % SELECTIONS;
+        if (!first[p->replaced].waiters)
+            found = &first[p->replaced];
+    }
+    if (!found) {
+        selection_free(selection);
+        return NULL;
+    }
+    empty(found);
+    found->page.format = format;
+    found->selection = selection;
+    return found;
+}
+
 static void leave(struct entry *e, const struct waiter *w)
 {
     struct waiter **link = &e->waiters;
@@ -368,10 +434,9 @@ static void leave(struct entry *e, const struct waiter *w)
     *link = w->next;
 }
 
-void pages_answer(struct pages *p, const struct pages_scrape *scrape,
-                  const struct http_request *request, struct http_reply *reply)
+static void wait_for(struct pages *p, struct entry *e, const struct pages_scrape *scrape,
+                     const struct http_request *request, struct http_reply *reply)
 {
-    struct entry *e = &p->entries[scrape->format];
     struct waiter *w = calloc(1, sizeof *w);
     if (!w)
         return;
@@ -387,6 +452,19 @@ void pages_answer(struct pages *p, const struct pages_scrape *scrape,
         leave(e, w);
     }
     free(w);
+}
+
+void pages_answer(struct pages *p, const struct pages_scrape *scrape,
+                  const struct http_request *request, struct http_reply *reply)
+{
+    struct selection *selection;
+    if (selection_new(request->parameters, request->n_parameters, &selection) < 0)
+        return;
+    struct entry *e = find(p, scrape->format, selection);
+    if (e)
+        wait_for(p, e, scrape, request, reply);
+    else
+        *reply = refusal(too_many);
 }
 
 struct body *pages_make(struct pages *p, enum exposition format)
@@ -466,8 +544,8 @@ int pages_new(const struct pages_options *options, struct pages **out)
 void pages_stop(struct pages *p)
 {
     loop_timer_cancel(p->options.loop, &p->timer);
-    for (size_t i = 0; i < EXPOSITION_COUNT; i++) {
-        page_stop(&p->entries[i].page);
+    for (size_t i = 0; i < ENTRIES; i++) {
+        stop(&p->entries[i]);
         settle_all(&p->entries[i], stopping);
     }
     p->http = NULL;
@@ -478,8 +556,8 @@ void pages_free(struct pages *p)
     if (!p)
         return;
     gather_free(p->gather);
-    for (size_t i = 0; i < EXPOSITION_COUNT; i++)
-        page_fini(&p->entries[i].page);
+    for (size_t i = 0; i < ENTRIES; i++)
+        empty(&p->entries[i]);
     once_fini(&p->conflicts);
     free(p->sources);
     free(p);

@@ -30,6 +30,8 @@ struct gather {
     struct merged merged;
     uint64_t *merged_serials;
     struct own own;
+    const struct smx_segment_info **infos; /* of the segments that are in it */
+    size_t n_infos;
     struct exposed *families;
     struct snapshot snapshot;
 };
@@ -73,6 +75,7 @@ void gather_free(struct gather *g)
     free(g->kept);
     drop_merged(g);
     own_fini(&g->own);
+    free(g->infos);
     free(g->families);
     free(g);
 }
@@ -195,18 +198,18 @@ static int merge(struct gather *g, const struct run *run)
 
 static int expose_own(struct gather *g, const struct run *run, const struct self_stats *self)
 {
-    const struct smx_segment_info **infos = calloc(run->n + 1, sizeof *infos);
-    if (!infos)
+    free(g->infos);
+    g->n_infos = 0;
+    g->infos = calloc(run->n + 1, sizeof *g->infos);
+    if (!g->infos)
         return -ENOMEM;
-    size_t n = 0;
     for (size_t i = 0; i < run->n; i++)
         if (!g->merged.left_out[i])
-            infos[n++] = smx_reader_info(run->segments[i]->reader);
+            g->infos[g->n_infos++] = smx_reader_info(run->segments[i]->reader);
     own_reset(&g->own);
     self_expose(&g->own, self);
     conflicts_expose(&g->own, g->merged.conflicts, g->merged.n_conflicts);
-    usage_expose(&g->own, infos, n);
-    free(infos);
+    usage_expose(&g->own, g->infos, g->n_infos);
     return own_finish(&g->own);
 }
 
@@ -220,7 +223,7 @@ static int compose(struct gather *g)
     g->families = families;
     memcpy(families, g->own.families, g->own.n * sizeof *families);
     memcpy(families + g->own.n, g->merged.families, g->merged.n_families * sizeof *families);
-    g->snapshot = (struct snapshot){.families = families, .n = n};
+    g->snapshot = (struct snapshot){.families = families, .n = n, .n_parts = g->merged.n_parts};
     return 0;
 }
 
@@ -252,6 +255,17 @@ int gather_run(struct gather *g, const struct gather_source sources[], size_t n,
     if (e == 0)
         *out = &g->snapshot;
     return e;
+}
+
+const struct snapshot *gather_snapshot(const struct gather *g)
+{
+    return &g->snapshot;
+}
+
+const struct smx_segment_info *const *gather_infos(const struct gather *g, size_t *n)
+{
+    *n = g->n_infos;
+    return g->infos;
 }
 
 const struct gather_conflict *gather_conflicts(const struct gather *g, size_t *n)

@@ -51,6 +51,10 @@ void gather_messages(struct gather *gather);
 int gather_run(struct gather *gather, const struct gather_source sources[], size_t n,
                const struct self_stats *self, const struct snapshot **out);
 
+/* What the last gather_run() made, and the segments that are in it. */
+const struct snapshot *gather_snapshot(const struct gather *gather);
+const struct smx_segment_info *const *gather_infos(const struct gather *gather, size_t *n);
+
 /* The families that the last gather_run() left out. */
 const struct gather_conflict *gather_conflicts(const struct gather *gather, size_t *n);
 

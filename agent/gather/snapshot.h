@@ -16,6 +16,7 @@
 struct part {
     const struct smx_family_info *family;
     const struct rendered *rendered;
+    struct smx_str app; /* whose it is */
     const struct part *next;
 };
 
@@ -30,6 +31,7 @@ struct exposed {
 struct snapshot {
     const struct exposed *families;
     size_t n;
+    size_t n_parts; /* of all of them */
 };
 
 struct progress; /* agent/encode/slice.h */

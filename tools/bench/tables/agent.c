@@ -42,7 +42,8 @@ static void become_agent(const struct bench_place *place, int out)
     snprintf(segments, sizeof segments, "--segments.dir=%s", place->directory);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (dup2(out, STDERR_FILENO) >= 0)
-        execl(path, path, "--web.listen-address=127.0.0.1:0", segments, (char *)NULL);
+        execl(path, path, "--web.listen-address=127.0.0.1:0", "--scrape.max-age=0", segments,
+              (char *)NULL);
     _exit(127);
 }
 
