@@ -8,17 +8,14 @@
  */
 #include "agent/pages.h"
 
-#include "agent/once.h"
 #include "agent/gather/selection.h"
 #include "agent/gather/view.h"
 #include "agent/page.h"
+#include "agent/source.h"
 
 #include <errno.h>
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define NEVER UINT64_MAX
 
@@ -53,20 +50,13 @@ struct entry {
 };
 
 struct pages {
-    struct pages_options options;
-    const struct http *http; /* NULL: nobody is served */
-    struct gather *gather;
-    struct gather_source *sources;
-    const struct snapshot *snapshot; /* NULL: there is none, or the readers have moved on */
-    uint64_t serial, gathered_ns, gathered_turn;
-    bool messages; /* are in it */
+    struct source source;
     struct entry entries[ENTRIES];
     size_t replaced; /* the last of the selections that was */
     size_t next;     /* whose turn it is */
     struct loop_timer timer;
     uint64_t worked_turn;
-    struct self_stats self;
-    struct once conflicts;
+    uint64_t slice_ns;
 };
 
 static const char too_late[] = "the page cannot be made within the scrape's timeout\n";
@@ -86,52 +76,8 @@ static bool is_any(const struct pages *p, enum page_state state)
 /* Whether the snapshot may be served. */
 static bool is_young(const struct pages *p)
 {
-    bool patient = is_any(p, PAGE_ENCODING) || (p->http && http_strained(p->http));
-    uint64_t most = p->options.max_age_ns;
-    if (patient && most < SHARE_NS)
-        most = SHARE_NS;
-    return p->snapshot && (p->gathered_turn == loop_turns(p->options.loop) ||
-                           loop_now_ns() - p->gathered_ns < most);
-}
-
-static void log_conflicts(struct pages *p)
-{
-    size_t n;
-    const struct gather_conflict *list = gather_conflicts(p->gather, &n);
-    for (size_t i = 0; i < n; i++) {
-        char key[512];
-        snprintf(key, sizeof key, "%s %s %s %s", list[i].name, list[i].app, list[i].instance,
-                 list[i].reason);
-        if (once_is_new(&p->conflicts, key))
-            LOG_WARN(p->options.log, "family left out", "family", list[i].name, "app", list[i].app,
-                     "instance", list[i].instance[0] ? list[i].instance : NULL, "reason",
-                     list[i].why, "do", "rename it in one of the applications, or make it smaller");
-    }
-}
-
-static int collect_sources(struct pages *p, size_t *n)
-{
-    size_t n_segments;
-    const struct segment *list = segments_list(p->options.segments, &n_segments);
-    struct gather_source *sources = realloc(p->sources, (n_segments + 1) * sizeof *p->sources);
-    if (!sources)
-        return -ENOMEM;
-    p->sources = sources;
-    *n = 0;
-    for (size_t i = 0; i < n_segments; i++)
-        if (list[i].state == SEGMENT_SERVED)
-            sources[(*n)++].reader = list[i].reader;
-    return 0;
-}
-
-static void measure(struct pages *p)
-{
-    p->self.segments = segments_by_state(p->options.segments, &p->self.n_segments);
-    p->self.errors = segments_errors(p->options.segments, &p->self.n_errors);
-    p->self.segments_left_out = segments_left_out(p->options.segments);
-    if (p->http)
-        p->self.connections = http_connections(p->http);
-    self_measure(&p->self.process);
+    bool patient = is_any(p, PAGE_ENCODING) || (p->source.http && http_strained(p->source.http));
+    return source_is_young(&p->source, patient ? SHARE_NS : 0);
 }
 
 static void empty(struct entry *e)
@@ -150,31 +96,13 @@ static void forget_selections(struct pages *p)
             empty(&p->entries[i]);
 }
 
-/* Read the segments and gather; nobody may be encoding. */
+/* A new snapshot; nobody may be encoding. */
 static int refresh(struct pages *p)
 {
-    size_t n;
-    uint64_t begin = loop_now_ns();
-    p->snapshot = NULL;
-    p->options.looking(p->options.context);
-    segments_update(p->options.segments);
-    uint64_t updated = loop_now_ns();
-    p->self.phase_ns[SELF_UPDATE] = updated - begin;
-    int rc = collect_sources(p, &n);
-    if (rc < 0)
-        return rc;
-    p->self.gathers++;
-    measure(p);
-    rc = gather_run(p->gather, p->sources, n, &p->self, &p->snapshot);
-    if (rc < 0)
-        return rc;
-    p->gathered_ns = updated;
-    p->gathered_turn = loop_turns(p->options.loop);
-    p->serial++;
-    forget_selections(p);
-    p->self.phase_ns[SELF_GATHER] = loop_now_ns() - updated;
-    log_conflicts(p);
-    return 0;
+    int rc = source_refresh(&p->source);
+    if (rc == 0)
+        forget_selections(p);
+    return rc;
 }
 
 /* Answers. */
@@ -207,7 +135,7 @@ static void settle_with_page(struct pages *p, const struct page *page, struct wa
                                .encoding = gzip ? "gzip" : NULL,
                                .vary = "Accept, Accept-Encoding",
                                .body = body_ref(gzip ? page->gzip : page->plain)};
-    p->self.scrapes[page->format]++;
+    p->source.self.scrapes[page->format]++;
     settle(w, &reply);
 }
 
@@ -230,7 +158,7 @@ static void stop(struct entry *e)
 
 static void fail(struct pages *p, struct entry *e, int rc)
 {
-    LOG_ERROR(p->options.log, "scrape failed", "reason", strerror(-rc));
+    LOG_ERROR(p->source.log, "scrape failed", "reason", strerror(-rc));
     stop(e);
     settle_all(e, NULL);
 }
@@ -247,7 +175,7 @@ static void refuse_late(struct pages *p, struct entry *e)
         }
         struct http_reply reply = refusal(too_late);
         *link = w->next;
-        p->self.late++;
+        p->source.self.late++;
         settle(w, &reply);
     }
 }
@@ -284,15 +212,18 @@ static void give_up(struct pages *p)
         if (!e->waiters)
             stop(e);
     }
+    if (!is_any(p, PAGE_WANTED))
+        source_give_up(&p->source);
 }
 
 /* Work. */
 
 static void begin(struct pages *p, struct entry *e)
 {
-    int rc = e->selection ? view_init(&e->view, p->gather, e->selection) : 0;
+    int rc = e->selection ? view_init(&e->view, p->source.gather, e->selection) : 0;
     if (rc == 0)
-        rc = page_encode(&e->page, e->selection ? &e->view.snapshot : p->snapshot, p->serial);
+        rc = page_encode(&e->page, e->selection ? &e->view.snapshot : p->source.snapshot,
+                         p->source.serial);
     if (rc < 0)
         fail(p, e, rc);
 }
@@ -300,14 +231,20 @@ static void begin(struct pages *p, struct entry *e)
 /* A snapshot for those that want one. False: nothing to do, or nothing yet. */
 static bool work_on_snapshot(struct pages *p)
 {
-    if (!is_any(p, PAGE_WANTED) || is_any(p, PAGE_ENCODING))
+    bool messages = p->source.messages;
+    if (!is_any(p, PAGE_WANTED))
         return false;
-    for (size_t i = 0; i < ENTRIES && !p->messages; i++) {
+    if (source_read_ahead(&p->source))
+        return true;
+    if (is_any(p, PAGE_ENCODING))
+        return false;
+    for (size_t i = 0; i < ENTRIES && !messages; i++) {
         const struct page *page = &p->entries[i].page;
-        p->messages = page->state == PAGE_WANTED && page->format == EXPOSITION_PROTOBUF;
+        messages = page->state == PAGE_WANTED && page->format == EXPOSITION_PROTOBUF;
     }
-    if (p->messages)
-        gather_messages(p->gather);
+    if (messages)
+        gather_messages(p->source.gather);
+    p->source.messages = messages;
     int rc = refresh(p);
     for (size_t i = 0; i < ENTRIES; i++) {
         struct entry *e = &p->entries[i];
@@ -331,7 +268,7 @@ static bool work_on_page(struct pages *p, struct entry *e)
     if (rc != 0)
         return true;
     view_fini(&e->view);
-    p->self.phase_ns[encoding ? SELF_ENCODE : SELF_COMPRESS] =
+    p->source.self.phase_ns[encoding ? SELF_ENCODE : SELF_COMPRESS] =
         encoding ? page->encode_ns : page->pack_ns;
     serve(p, e);
     return true;
@@ -352,7 +289,7 @@ static bool work(struct pages *p)
 /* A slice of work, one in a turn of the loop. */
 static void work_on(struct pages *p)
 {
-    uint64_t turn = loop_turns(p->options.loop), end = loop_now_ns() + SLICE_NS;
+    uint64_t turn = loop_turns(p->source.loop), end = loop_now_ns() + p->slice_ns;
     bool more = true;
     if (p->worked_turn != turn) {
         p->worked_turn = turn;
@@ -361,7 +298,7 @@ static void work_on(struct pages *p)
         give_up(p);
     }
     if (more && !p->timer.set)
-        loop_timer_set(p->options.loop, &p->timer, 0);
+        loop_timer_set(p->source.loop, &p->timer, 0);
 }
 
 static void tick(void *context)
@@ -382,18 +319,21 @@ static uint64_t due(const char *timeout)
     return loop_now_ns() + ns - (margin < MARGIN_NS ? margin : MARGIN_NS);
 }
 
-static bool is_usable(const struct pages *p, enum exposition format)
+/* While the next snapshot is read, a selection, which may be small, does not wait for all of it. */
+static bool is_usable(const struct pages *p, const struct entry *e)
 {
-    return is_young(p) && (format != EXPOSITION_PROTOBUF || p->messages);
+    bool young =
+        is_young(p) || (e->selection && p->source.reading && source_is_young(&p->source, SHARE_NS));
+    return young && (e->page.format != EXPOSITION_PROTOBUF || p->source.messages);
 }
 
 static void join(struct pages *p, struct entry *e, struct waiter *w)
 {
     w->next = e->waiters;
     e->waiters = w;
-    if (e->page.state == PAGE_IDLE && !is_usable(p, e->page.format))
+    if (e->page.state == PAGE_IDLE && !is_usable(p, e))
         e->page.state = PAGE_WANTED;
-    else if (e->page.state == PAGE_IDLE && e->page.serial != p->serial)
+    else if (e->page.state == PAGE_IDLE && e->page.serial != p->source.serial)
         begin(p, e);
     serve(p, e);
 }
@@ -472,13 +412,13 @@ struct body *pages_make(struct pages *p, enum exposition format)
     struct page *page = &p->entries[format].page;
     int rc = refresh(p);
     if (rc == 0)
-        rc = page_encode(page, p->snapshot, p->serial);
+        rc = page_encode(page, p->source.snapshot, p->source.serial);
     for (int more = 1; rc == 0 && more;) {
         more = page_step(page);
         rc = more < 0 ? more : 0;
     }
     if (rc < 0)
-        LOG_ERROR(p->options.log, "scrape failed", "reason", strerror(-rc));
+        LOG_ERROR(p->source.log, "scrape failed", "reason", strerror(-rc));
     return rc < 0 ? NULL : body_ref(page->plain);
 }
 
@@ -488,7 +428,7 @@ bool pages_look(struct pages *p)
         return false;
     int rc = refresh(p);
     if (rc < 0)
-        LOG_ERROR(p->options.log, "cannot gather", "reason", strerror(-rc));
+        LOG_ERROR(p->source.log, "cannot gather", "reason", strerror(-rc));
     return true;
 }
 
@@ -500,24 +440,17 @@ void pages_refresh(struct pages *p)
 
 const struct gather_conflict *pages_conflicts(const struct pages *p, size_t *n)
 {
-    return gather_conflicts(p->gather, n);
+    return gather_conflicts(p->source.gather, n);
 }
 
 void pages_forget(struct pages *p, smx_reader *reader)
 {
-    gather_forget(p->gather, reader);
+    gather_forget(p->source.gather, reader);
 }
 
 void pages_serve(struct pages *p, const struct http *http)
 {
-    p->http = http;
-}
-
-static uint64_t wall_clock_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    p->source.http = http;
 }
 
 int pages_new(const struct pages_options *options, struct pages **out)
@@ -525,14 +458,18 @@ int pages_new(const struct pages_options *options, struct pages **out)
     struct pages *p = calloc(1, sizeof *p);
     if (!p)
         return -ENOMEM;
-    p->options = *options;
-    p->worked_turn = NEVER;
-    p->self = (struct self_stats){
-        .version = SMX_VERSION, .revision = SMX_REVISION, .started_ns = wall_clock_ns()};
+    p->source = (struct source){.loop = options->loop,
+                                .log = options->log,
+                                .segments = options->segments,
+                                .max_age_ns = options->max_age_ns,
+                                .looking = options->looking,
+                                .context = options->context};
+    p->worked_turn = UINT64_MAX;
+    p->slice_ns = options->slice_ns ? options->slice_ns : SLICE_NS;
     p->timer = (struct loop_timer){.fire = tick, .context = p};
     for (unsigned i = 0; i < EXPOSITION_COUNT; i++)
         p->entries[i].page.format = (enum exposition)i;
-    int rc = gather_new(&p->gather);
+    int rc = source_init(&p->source);
     if (rc < 0) {
         free(p);
         return rc;
@@ -543,22 +480,20 @@ int pages_new(const struct pages_options *options, struct pages **out)
 
 void pages_stop(struct pages *p)
 {
-    loop_timer_cancel(p->options.loop, &p->timer);
+    loop_timer_cancel(p->source.loop, &p->timer);
     for (size_t i = 0; i < ENTRIES; i++) {
         stop(&p->entries[i]);
         settle_all(&p->entries[i], stopping);
     }
-    p->http = NULL;
+    p->source.http = NULL;
 }
 
 void pages_free(struct pages *p)
 {
     if (!p)
         return;
-    gather_free(p->gather);
     for (size_t i = 0; i < ENTRIES; i++)
         empty(&p->entries[i]);
-    once_fini(&p->conflicts);
-    free(p->sources);
+    source_fini(&p->source);
     free(p);
 }

@@ -26,6 +26,7 @@ struct pages_options {
     const struct log *log;
     struct segments *segments;
     uint64_t max_age_ns;            /* of a snapshot that is shared; 0: a turn of the loop */
+    uint64_t slice_ns;              /* of work in a turn, one piece at least; 0: 4 ms */
     void (*looking)(void *context); /* before the segments are looked at */
     void *context;
 };
