@@ -148,6 +148,8 @@ static int make_parts(struct agent *agent)
     struct pages_options pages = {.loop = agent->loop,
                                   .log = agent->log,
                                   .max_age_ns = agent->options->max_age_ns,
+                                  .rules = agent->options->rules,
+                                  .n_rules = agent->options->n_rules,
                                   .looking = arm_watches,
                                   .context = agent};
     int rc = segments_new(&options, &agent->segments);

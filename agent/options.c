@@ -22,6 +22,10 @@ enum {
     LOOP,
     SANDBOX,
     MAX_AGE,
+    METRICS_ALLOW,
+    METRICS_DENY,
+    LABELS_ALLOW,
+    LABELS_DENY,
     CHECK_CONFIG,
     ONCE,
 };
@@ -36,6 +40,10 @@ static const struct option long_options[] = {
     {"loop", required_argument, NULL, LOOP},
     {"sandbox", required_argument, NULL, SANDBOX},
     {"scrape.max-age", required_argument, NULL, MAX_AGE},
+    {"metrics.allow", required_argument, NULL, METRICS_ALLOW},
+    {"metrics.deny", required_argument, NULL, METRICS_DENY},
+    {"labels.allow", required_argument, NULL, LABELS_ALLOW},
+    {"labels.deny", required_argument, NULL, LABELS_DENY},
     {"check-config", no_argument, NULL, CHECK_CONFIG},
     {"once", no_argument, NULL, ONCE},
     {"help", no_argument, NULL, 'h'},
@@ -56,6 +64,11 @@ const char *options_help(void)
            "                             /dev/shm/smx-<uid>)\n"
            "  --scrape.max-age=DURATION  how old what scrapes share may be, as 100ms or 2s; 0:\n"
            "                             only those at the same moment share (default 100ms)\n"
+           "  --metrics.allow=REGEX      expose only families of such names; repeatable\n"
+           "  --metrics.deny=REGEX       expose none of such names; repeatable\n"
+           "  --labels.allow=LABEL=REGEX of the series with this label expose only those with\n"
+           "                             such values; repeatable\n"
+           "  --labels.deny=LABEL=REGEX  expose none with such values; repeatable\n"
            "  --log.level=LEVEL          debug, info, warn or error (default info)\n"
            "  --log.format=FORMAT        logfmt or json (default logfmt)\n"
            "  --loop=KIND                auto, uring or epoll (default auto)\n"
@@ -108,6 +121,21 @@ static int set_loop(struct options *options, const char *value)
         options->loop = LOOP_EPOLL;
     else
         return refuse("loop", value, "must be auto, uring or epoll");
+    return 0;
+}
+
+static int add_rule(struct options *options, int option, const char *value)
+{
+    static const char *const names[FILTER_KINDS] = {"metrics.allow", "metrics.deny", "labels.allow",
+                                                    "labels.deny"};
+    char why[FILTER_WHY_SIZE];
+    unsigned kind = (unsigned)(option - METRICS_ALLOW);
+    struct filter_rule rule = {(enum filter_kind)kind, value};
+    if (options->n_rules == OPTIONS_RULES_MAX)
+        return refuse(names[kind], value, "too many rules, 64 are the most");
+    if (filter_check(&rule, why) < 0)
+        return refuse(names[kind], value, why);
+    options->rules[options->n_rules++] = rule;
     return 0;
 }
 
@@ -167,6 +195,11 @@ static int apply(struct options *options, int option, const char *value)
         return set_sandbox(options, value);
     case MAX_AGE:
         return set_max_age(options, value);
+    case METRICS_ALLOW:
+    case METRICS_DENY:
+    case LABELS_ALLOW:
+    case LABELS_DENY:
+        return add_rule(options, option, value);
     case CHECK_CONFIG:
         options->action = OPTIONS_CHECK;
         return 0;

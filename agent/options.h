@@ -5,6 +5,7 @@
 #ifndef SMX_AGENT_OPTIONS_H
 #define SMX_AGENT_OPTIONS_H
 
+#include "agent/gather/filter.h"
 #include "agent/log.h"
 #include "agent/loop/loop.h"
 
@@ -12,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { OPTIONS_LISTEN_MAX = 16, OPTIONS_DIRECTORIES_MAX = 32 };
+enum { OPTIONS_LISTEN_MAX = 16, OPTIONS_DIRECTORIES_MAX = 32, OPTIONS_RULES_MAX = 64 };
 
 #define OPTIONS_DEFAULT_LISTEN     "127.0.0.1:9745"
 #define OPTIONS_DEFAULT_MAX_AGE_NS UINT64_C(100000000)
@@ -37,6 +38,8 @@ struct options {
     enum log_format log_format;
     enum loop_kind loop;
     bool no_sandbox;
+    struct filter_rule rules[OPTIONS_RULES_MAX]; /* of what is exposed */
+    size_t n_rules;
     uint64_t max_age_ns; /* of what concurrent scrapes share */
 };
 

@@ -470,8 +470,10 @@ int pages_new(const struct pages_options *options, struct pages **out)
     for (unsigned i = 0; i < EXPOSITION_COUNT; i++)
         p->entries[i].page.format = (enum exposition)i;
     int rc = source_init(&p->source);
+    if (rc == 0)
+        rc = gather_filter(p->source.gather, options->rules, options->n_rules);
     if (rc < 0) {
-        free(p);
+        pages_free(p);
         return rc;
     }
     *out = p;

@@ -25,8 +25,10 @@ struct pages_options {
     struct loop *loop;
     const struct log *log;
     struct segments *segments;
-    uint64_t max_age_ns;            /* of a snapshot that is shared; 0: a turn of the loop */
-    uint64_t slice_ns;              /* of work in a turn, one piece at least; 0: 4 ms */
+    uint64_t max_age_ns;             /* of a snapshot that is shared; 0: a turn of the loop */
+    uint64_t slice_ns;               /* of work in a turn, one piece at least; 0: 4 ms */
+    const struct filter_rule *rules; /* of what is exposed */
+    size_t n_rules;
     void (*looking)(void *context); /* before the segments are looked at */
     void *context;
 };

@@ -57,6 +57,8 @@ static char *put_counters(const struct part *p, char *to)
         if (s->overflow && s->count == 0)
             continue;
         struct smx_str message = kept_message(p, k);
+        if (!message.length)
+            continue;
         to = kept_put(to, message.at, message.length);
         to = wire_fixed64(to, number_scaled(s->count, f->digits));
     }
@@ -76,6 +78,8 @@ static char *put_gauges(const struct part *p, char *to)
         if (!s->present || (s->overflow && gauge_value(f, s) == 0))
             continue;
         struct smx_str message = kept_message(p, k);
+        if (!message.length)
+            continue;
         to = kept_put(to, message.at, message.length);
         to = wire_fixed64(to, gauge_value(f, s));
     }
@@ -108,7 +112,7 @@ static char *put_each(const struct part *p, char *to)
 {
     const struct smx_family_info *f = p->family;
     for (size_t k = 0; k < f->n_series; k++)
-        if (f->series[k].present)
+        if (f->series[k].present && kept_message(p, k).length)
             to = put_workers(kept_message(p, k), &f->series[k].each, f->is_double, to);
     return to;
 }
@@ -214,6 +218,8 @@ static char *put_histogram(const struct part *p, size_t k, char *to)
     const struct smx_family_info *f = p->family;
     const struct smx_histogram_info *h = f->series[k].histogram;
     struct smx_str labels = kept_message(p, k);
+    if (!labels.length)
+        return to;
     const size_t most = histogram_room(p);
     const size_t metric_most = labels.length + HEAD_MAX + most;
     char *metric = wire_begin(to, 1, metric_most);

@@ -42,6 +42,8 @@ static void put_counters(const struct part *p, struct buffer *out)
         if (s->overflow && s->count == 0)
             continue;
         struct smx_str text = kept_of(&p->rendered->text, k);
+        if (!text.length)
+            continue;
         to = kept_put(to, text.at, text.length);
         to = number_decimal(to, s->count, f->digits);
         *to++ = '\n';
@@ -64,6 +66,8 @@ static void put_gauges(const struct part *p, struct buffer *out)
         if (!s->present || (s->overflow && is_zero(f, s)))
             continue;
         struct smx_str text = kept_of(&p->rendered->text, k);
+        if (!text.length)
+            continue;
         to = kept_put(to, text.at, text.length);
         to = f->is_double ? number_real(to, s->real) : number_i64(to, s->integer);
         *to++ = '\n';
@@ -95,7 +99,7 @@ static void put_each(const struct part *p, struct buffer *out)
 {
     const struct smx_family_info *f = p->family;
     for (size_t k = 0; k < f->n_series; k++)
-        if (f->series[k].present)
+        if (f->series[k].present && kept_of(&p->rendered->text, k).length)
             put_workers(kept_of(&p->rendered->text, k), &f->series[k].each, f->is_double, out);
 }
 
@@ -134,6 +138,8 @@ static void put_histogram(const struct part *p, size_t k, struct buffer *out)
     const struct edges *edges = &p->rendered->edges;
     const struct smx_histogram_info *h = f->series[k].histogram;
     struct smx_str text = kept_of(&p->rendered->text, k);
+    if (!text.length)
+        return;
     char *to = room(out, edges->n + 2, (edges->n + 2) * (text.length + edges->widest));
     if (!to)
         return;

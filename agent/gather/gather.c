@@ -26,6 +26,7 @@ struct gather {
     size_t n_kept;
     uint64_t serials;
     bool messages; /* somebody has asked for them */
+    struct filter *filter;
     /* the merged list, and the serials of what it was made of */
     struct merged merged;
     uint64_t *merged_serials;
@@ -74,10 +75,16 @@ void gather_free(struct gather *g)
         drop_kept(g, g->n_kept - 1);
     free(g->kept);
     drop_merged(g);
+    filter_free(g->filter);
     own_fini(&g->own);
     free(g->infos);
     free(g->families);
     free(g);
+}
+
+int gather_filter(struct gather *g, const struct filter_rule rules[], size_t n)
+{
+    return n ? filter_new(rules, n, &g->filter) : 0;
 }
 
 void gather_messages(struct gather *g)
@@ -123,7 +130,7 @@ static int keep(struct gather *g, const smx_reader *reader, struct kept **out)
     if (!render_holds(&kept->segment, reader)) {
         render_fini(&kept->segment);
         kept->serial = ++g->serials;
-        int e = render_segment(&kept->segment, reader);
+        int e = render_segment(&kept->segment, reader, g->filter);
         if (e < 0)
             return e;
     }
@@ -221,8 +228,12 @@ static int compose(struct gather *g)
     if (!families)
         return -ENOMEM;
     g->families = families;
-    memcpy(families, g->own.families, g->own.n * sizeof *families);
-    memcpy(families + g->own.n, g->merged.families, g->merged.n_families * sizeof *families);
+    n = 0;
+    for (size_t i = 0; i < g->own.n; i++)
+        if (filter_has_family(g->filter, g->own.families[i].name))
+            families[n++] = g->own.families[i];
+    memcpy(families + n, g->merged.families, g->merged.n_families * sizeof *families);
+    n += g->merged.n_families;
     g->snapshot = (struct snapshot){.families = families, .n = n, .n_parts = g->merged.n_parts};
     return 0;
 }
@@ -255,6 +266,11 @@ int gather_run(struct gather *g, const struct gather_source sources[], size_t n,
     if (e == 0)
         *out = &g->snapshot;
     return e;
+}
+
+const struct filter *gather_rules(const struct gather *g)
+{
+    return g->filter;
 }
 
 const struct snapshot *gather_snapshot(const struct gather *g)

@@ -12,6 +12,7 @@
 #ifndef SMX_AGENT_GATHER_H
 #define SMX_AGENT_GATHER_H
 
+#include "agent/gather/filter.h"
 #include "agent/gather/self.h"
 
 #include <smx/reader.h>
@@ -38,6 +39,13 @@ struct gather_conflict {
  * Returns: 0, -ENOMEM. */
 int gather_new(struct gather **out);
 void gather_free(struct gather *gather);
+
+/* Expose only what these rules let through; once, and before the first gather_run().
+ * Returns: 0, -ENOMEM. */
+int gather_filter(struct gather *gather, const struct filter_rule rules[], size_t n);
+
+/* Those rules, or NULL. */
+const struct filter *gather_rules(const struct gather *gather);
 
 /* Forget what is kept of a reader. Call it before smx_reader_close(): another reader may get the
  * same address. */

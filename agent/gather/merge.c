@@ -86,6 +86,8 @@ static void merge_segment(struct merger *m, const struct rendered_segment *segme
                                            .rendered = &segment->families[i]},
                                   .segment = index,
                                   .family = i};
+        if (segment->families[i].hidden)
+            continue;
         size_t family;
         enum refusal refusal = judge(m, p, &family);
         if (refusal)

@@ -128,26 +128,58 @@ static uint64_t lines_of(const struct rendered *out, const struct smx_segment_in
     return f->type == SMX_GAUGE && f->mode == SMX_EACH ? s->n_live + 1 : 1;
 }
 
+/* Whether a filter lets a series through: all its labels as they are exposed. */
+static bool is_shown(const struct filter *filter, const struct smx_segment_info *s,
+                     const struct smx_family_info *f, size_t k)
+{
+    const struct smx_series_info *series = &f->series[k];
+    if (!filter)
+        return true;
+    bool shown = filter_has_label(filter, LABEL_STR("app"), s->app);
+    if (s->instance.length)
+        shown = shown && filter_has_label(filter, LABEL_STR("app_instance"), s->instance);
+    for (size_t i = 0; i < s->n_labels && shown; i++)
+        shown = filter_has_label(filter, s->labels[i].name, s->labels[i].value);
+    for (size_t i = 0; i < f->n_labels && shown && !series->overflow; i++)
+        shown = filter_has_label(filter, f->labels[i], series->values[i]);
+    return shown;
+}
+
+static void put_text(struct buffer *text, const struct smx_family_info *f, size_t k,
+                     const struct buffer *common)
+{
+    buffer_put(text, f->name.at, f->name.length);
+    if (f->type == SMX_HISTOGRAM)
+        buffer_puts(text, "_bucket");
+    buffer_put(text, common->at, common->length);
+    put_series(text, f, k);
+    if (!goes_on(f))
+        buffer_puts(text, "} ");
+}
+
+/* What all families of a segment have in common while it is rendered. */
+struct rendering {
+    const struct smx_segment_info *info;
+    const struct filter *filter;
+    struct buffer common;
+    uint64_t left; /* of the bytes that its lines may take */
+};
+
 /* Returns 0, -ENOMEM, -EFBIG when the lines would exceed *left. */
-static int render_series(struct rendered *out, const struct smx_family_info *f,
-                         const struct buffer *common, uint64_t lines, uint64_t *left)
+static int render_series(struct rendered *out, const struct smx_family_info *f, uint64_t lines,
+                         struct rendering *r)
 {
     struct buffer text = {0};
-    for (size_t k = 0; k < f->n_series && text.length <= *left / lines; k++) {
-        buffer_put(&text, f->name.at, f->name.length);
-        if (f->type == SMX_HISTOGRAM)
-            buffer_puts(&text, "_bucket");
-        buffer_put(&text, common->at, common->length);
-        put_series(&text, f, k);
-        if (!goes_on(f))
-            buffer_puts(&text, "} ");
+    for (size_t k = 0; k < f->n_series && text.length <= r->left / lines; k++) {
+        if (is_shown(r->filter, r->info, f, k))
+            put_text(&text, f, k, &r->common);
         out->text.ends[k] = text.length;
     }
-    if (text.length > *left / lines) {
+    if (text.length > r->left / lines) {
         buffer_fini(&text);
         return -EFBIG;
     }
-    *left -= text.length * lines;
+    r->left -= text.length * lines;
     buffer_reserve(&text, RENDER_SLACK);
     out->text.at = text.at;
     return text.failed ? -ENOMEM : 0;
@@ -167,12 +199,13 @@ static void drop_family(struct rendered *family)
     edges_fini(&family->edges);
 }
 
-static int render_family(struct rendered *out, const struct smx_segment_info *s,
-                         const struct smx_family_info *f, const struct buffer *common,
-                         uint64_t *left)
+static int render_family(struct rendered *out, const struct smx_family_info *f, struct rendering *r)
 {
     out->n_series = f->n_series;
-    out->refusal = judge(s, f);
+    out->hidden = !filter_has_family(r->filter, f->name);
+    if (out->hidden)
+        return 0;
+    out->refusal = judge(r->info, f);
     if (out->refusal)
         return 0;
     out->text.ends = calloc(f->n_series + 1, sizeof *out->text.ends);
@@ -180,7 +213,7 @@ static int render_family(struct rendered *out, const struct smx_segment_info *s,
         return -ENOMEM;
     if (f->type == SMX_HISTOGRAM && edges_init(&out->edges, f) < 0)
         return -ENOMEM;
-    int e = render_series(out, f, common, lines_of(out, s, f), left);
+    int e = render_series(out, f, lines_of(out, r->info, f), r);
     if (e != -EFBIG)
         return e;
     drop_family(out);
@@ -188,23 +221,24 @@ static int render_family(struct rendered *out, const struct smx_segment_info *s,
     return 0;
 }
 
-int render_segment(struct rendered_segment *out, const smx_reader *reader)
+int render_segment(struct rendered_segment *out, const smx_reader *reader,
+                   const struct filter *filter)
 {
     const struct smx_segment_info *s = smx_reader_info(reader);
+    struct rendering r = {.info = s, .filter = filter, .left = lines_limit(s)};
     *out = (struct rendered_segment){.reader = reader,
                                      .epoch = smx_reader_epoch(reader),
                                      .device = s->device,
                                      .inode = s->inode,
                                      .created_ns = s->created_ns,
-                                     .n_families = s->n_families};
+                                     .n_families = s->n_families,
+                                     .filter = filter};
     out->families = calloc(s->n_families + 1, sizeof *out->families);
-    struct buffer common = {0};
-    uint64_t left = lines_limit(s);
-    put_common(&common, s);
-    int e = out->families && !common.failed ? 0 : -ENOMEM;
+    put_common(&r.common, s);
+    int e = out->families && !r.common.failed ? 0 : -ENOMEM;
     for (size_t i = 0; e == 0 && i < s->n_families; i++)
-        e = render_family(&out->families[i], s, smx_reader_family(reader, i), &common, &left);
-    buffer_fini(&common);
+        e = render_family(&out->families[i], smx_reader_family(reader, i), &r);
+    buffer_fini(&r.common);
     if (e < 0)
         render_fini(out);
     return e;
@@ -233,6 +267,9 @@ static int render_family_messages(struct rendered *out, const struct smx_segment
     drop_bytes(&out->message);
     out->message.ends = calloc(f->n_series + 1, sizeof *out->message.ends);
     for (size_t k = 0; out->message.ends && k < f->n_series; k++) {
+        out->message.ends[k] = messages.length;
+        if (out->text.ends[k] == (k ? out->text.ends[k - 1] : 0))
+            continue; /* hidden */
         labels.length = 0;
         put_labels(&labels, s, f, k);
         if (goes_on(f))
@@ -252,7 +289,7 @@ int render_messages(struct rendered_segment *out)
     const struct smx_segment_info *s = smx_reader_info(out->reader);
     int e = 0;
     for (size_t i = 0; e == 0 && !out->has_messages && i < out->n_families; i++)
-        if (!out->families[i].refusal && !out->families[i].message.at)
+        if (out->families[i].text.at && !out->families[i].message.at)
             e = render_family_messages(&out->families[i], s, smx_reader_family(out->reader, i));
     out->has_messages = e == 0;
     return e;

@@ -7,6 +7,7 @@
 #define SMX_AGENT_RENDER_H
 
 #include "agent/gather/edges.h"
+#include "agent/gather/filter.h"
 
 #include <smx/reader.h>
 #include <stddef.h>
@@ -43,9 +44,11 @@ struct kept_bytes {
  *   histograms                 name_bucket{app="shop",method="GET"
  *   gauges of mode `each`      name{app="shop",method="GET"
  * where the last two go on with le or worker. The messages, if they are wanted: a Metric but for
- * its value, where the last two have the labels alone. */
+ * its value, where the last two have the labels alone. Of a series that a filter hides both are
+ * empty. */
 struct rendered {
     enum refusal refusal; /* if any, there is nothing else */
+    bool hidden;          /* by a filter; the same */
     size_t n_series;
     struct kept_bytes text, message;
     struct edges edges; /* histograms */
@@ -61,11 +64,13 @@ struct rendered_segment {
     size_t n_families;
     struct rendered *families;
     bool has_messages;
+    const struct filter *filter; /* or NULL */
 };
 
-/* Render the segment that a reader shows now. Returns: 0, -ENOMEM.
+/* Render the segment that a reader shows now, but for what a filter hides. Returns: 0, -ENOMEM.
  * Owns: the caller ends with render_fini(). */
-int render_segment(struct rendered_segment *out, const smx_reader *reader);
+int render_segment(struct rendered_segment *out, const smx_reader *reader,
+                   const struct filter *filter);
 void render_fini(struct rendered_segment *segment);
 
 /* Render the messages, too, of a segment that still holds. Returns: 0, -ENOMEM. */
