@@ -319,11 +319,17 @@ static uint64_t due(const char *timeout)
     return loop_now_ns() + ns - (margin < MARGIN_NS ? margin : MARGIN_NS);
 }
 
-/* While the next snapshot is read, a selection, which may be small, does not wait for all of it. */
+static bool is_busy(const struct pages *p)
+{
+    return is_any(p, PAGE_WANTED) || is_any(p, PAGE_ENCODING) || is_any(p, PAGE_PACKING);
+}
+
+/* A selection, which may be small, does not have all read anew beside work on other pages, nor does
+ * it wait for that. */
 static bool is_usable(const struct pages *p, const struct entry *e)
 {
     bool young =
-        is_young(p) || (e->selection && p->source.reading && source_is_young(&p->source, SHARE_NS));
+        is_young(p) || (e->selection && is_busy(p) && source_is_young(&p->source, SHARE_NS));
     return young && (e->page.format != EXPOSITION_PROTOBUF || p->source.messages);
 }
 

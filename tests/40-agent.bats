@@ -64,6 +64,14 @@ status() {
 --web.listen-address=:65536 web.listen-address
 --web.listen-address=unix:relative web.listen-address
 --config.file=/x config.file
+--scrape.max-age=1h scrape.max-age
+--scrape.max-age=61s scrape.max-age
+--scrape.max-age=5 scrape.max-age
+--scrape.max-age=-1s scrape.max-age
+--metrics.allow=a( regular
+--metrics.deny=[ metrics.deny
+--labels.allow=code LABEL=REGEX
+--labels.deny==x labels.deny
 --web.config.file=/x web.config.file
 surplus surplus
 OPTIONS
