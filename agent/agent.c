@@ -63,11 +63,11 @@ static void arm_watches(void *context)
                            : "give the agent read permission");
 }
 
-static void scrape(void *context, enum exposition format, struct codings codings,
+static void scrape(void *context, const struct accepted *accepted, struct codings codings,
                    const struct http_request *request, struct http_reply *reply)
 {
     struct agent *agent = context;
-    pages_answer(agent->pages, &(struct pages_scrape){.format = format, .codings = codings},
+    pages_answer(agent->pages, &(struct pages_scrape){.accepted = *accepted, .codings = codings},
                  request, reply);
 }
 
@@ -141,6 +141,7 @@ static int make_parts(struct agent *agent)
 {
     struct segments_options options = {.directories = agent->options->directories,
                                        .n_directories = agent->options->n_directories,
+                                       .owner_bytes = agent->options->max_bytes,
                                        .most = descriptors_share().segments,
                                        .log = agent->log,
                                        .closing = forget_reader,
@@ -148,6 +149,8 @@ static int make_parts(struct agent *agent)
     struct pages_options pages = {.loop = agent->loop,
                                   .log = agent->log,
                                   .max_age_ns = agent->options->max_age_ns,
+                                  .wishes = {agent->options->bounds, agent->options->n_bounds},
+                                  .created = agent->options->created_samples,
                                   .rules = agent->options->rules,
                                   .n_rules = agent->options->n_rules,
                                   .looking = arm_watches,
@@ -301,7 +304,8 @@ int agent_serve(struct agent *agent)
 
 int agent_print(struct agent *agent, int fd)
 {
-    struct body *body = pages_make(agent->pages, EXPOSITION_TEXT);
+    struct accepted text = accept_choose(NULL);
+    struct body *body = pages_make(agent->pages, &text);
     if (!body)
         return -ENOMEM;
     int rc = 0;

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,9 @@ enum {
     WEB_LISTEN_ADDRESS = 256,
     WEB_CONFIG_FILE,
     SEGMENTS_DIR,
+    SEGMENTS_MAX_BYTES,
+    HISTOGRAM_BOUNDS,
+    CREATED_SAMPLES,
     CONFIG_FILE,
     LEVEL,
     FORMAT,
@@ -34,6 +38,9 @@ static const struct option long_options[] = {
     {"web.listen-address", required_argument, NULL, WEB_LISTEN_ADDRESS},
     {"web.config.file", required_argument, NULL, WEB_CONFIG_FILE},
     {"segments.dir", required_argument, NULL, SEGMENTS_DIR},
+    {"segments.max-bytes", required_argument, NULL, SEGMENTS_MAX_BYTES},
+    {"histogram.bounds", required_argument, NULL, HISTOGRAM_BOUNDS},
+    {"openmetrics.created-samples", no_argument, NULL, CREATED_SAMPLES},
     {"config.file", required_argument, NULL, CONFIG_FILE},
     {"log.level", required_argument, NULL, LEVEL},
     {"log.format", required_argument, NULL, FORMAT},
@@ -69,6 +76,13 @@ const char *options_help(void)
            "  --labels.allow=LABEL=REGEX of the series with this label expose only those with\n"
            "                             such values; repeatable\n"
            "  --labels.deny=LABEL=REGEX  expose none with such values; repeatable\n"
+           "  --segments.max-bytes=SIZE  read no more than that of one user's segments; K, M or G\n"
+           "                             may follow (default 1G)\n"
+           "  --histogram.bounds=[NAME=]LIST\n"
+           "                             classic bounds of the exponential histogram NAME, or of\n"
+           "                             all others: 0.1,0.5,1; repeatable (default: powers of 2)\n"
+           "  --openmetrics.created-samples\n"
+           "                             say in OpenMetrics since when counters count\n"
            "  --log.level=LEVEL          debug, info, warn or error (default info)\n"
            "  --log.format=FORMAT        logfmt or json (default logfmt)\n"
            "  --loop=KIND                auto, uring or epoll (default auto)\n"
@@ -108,6 +122,40 @@ static int add_directory(struct options *options, const char *value)
         if (strcmp(options->directories[i], value) == 0)
             return 0;
     options->directories[options->n_directories++] = value;
+    return 0;
+}
+
+/* A number, and what it is counted in: K, M, G, powers of 1024. 0: it is none. */
+static uint64_t parse_bytes(const char *value)
+{
+    static const char units[] = "KMG";
+    char *end;
+    errno = 0;
+    uint64_t n = value[0] >= '0' && value[0] <= '9' ? strtoull(value, &end, 10) : 0;
+    if (n == 0 || errno)
+        return 0;
+    const char *unit = *end ? strchr(units, *end) : NULL;
+    unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+    bool is_all = unit ? end[1] == '\0' : *end == '\0';
+    return is_all && n <= (uint64_t)INT64_MAX >> shift ? n << shift : 0;
+}
+
+static int set_max_bytes(struct options *options, const char *value)
+{
+    options->max_bytes = parse_bytes(value);
+    return options->max_bytes
+               ? 0
+               : refuse("segments.max-bytes", value, "must be a number of bytes, as 256M");
+}
+
+static int add_bounds(struct options *options, const char *value)
+{
+    if (options->n_bounds == OPTIONS_BOUNDS_MAX)
+        return refuse("histogram.bounds", value, "too many lists, 64 are the most");
+    if (edges_wish_parse(value, &options->bounds[options->n_bounds]) < 0)
+        return refuse("histogram.bounds", value,
+                      "must be [NAME=]LIST, of up to 64 positive numbers that ascend");
+    options->n_bounds++;
     return 0;
 }
 
@@ -177,6 +225,13 @@ static int apply(struct options *options, int option, const char *value)
         return add_listen(options, value);
     case SEGMENTS_DIR:
         return add_directory(options, value);
+    case SEGMENTS_MAX_BYTES:
+        return set_max_bytes(options, value);
+    case HISTOGRAM_BOUNDS:
+        return add_bounds(options, value);
+    case CREATED_SAMPLES:
+        options->created_samples = true;
+        return 0;
     case WEB_CONFIG_FILE:
         return refuse("web.config.file", value, "not supported in this version");
     case CONFIG_FILE:

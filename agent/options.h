@@ -5,6 +5,7 @@
 #ifndef SMX_AGENT_OPTIONS_H
 #define SMX_AGENT_OPTIONS_H
 
+#include "agent/gather/edges.h"
 #include "agent/gather/filter.h"
 #include "agent/log.h"
 #include "agent/loop/loop.h"
@@ -13,7 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { OPTIONS_LISTEN_MAX = 16, OPTIONS_DIRECTORIES_MAX = 32, OPTIONS_RULES_MAX = 64 };
+enum { OPTIONS_LISTEN_MAX = 16, OPTIONS_DIRECTORIES_MAX = 32 };
+enum { OPTIONS_BOUNDS_MAX = 64, OPTIONS_RULES_MAX = 64 };
 
 #define OPTIONS_DEFAULT_LISTEN     "127.0.0.1:9745"
 #define OPTIONS_DEFAULT_MAX_AGE_NS UINT64_C(100000000)
@@ -34,6 +36,10 @@ struct options {
     size_t n_listen;
     const char *directories[OPTIONS_DIRECTORIES_MAX]; /* none: the default ones */
     size_t n_directories;
+    uint64_t max_bytes; /* read of one user's segments; 0: the default */
+    struct edges_wish bounds[OPTIONS_BOUNDS_MAX];
+    size_t n_bounds;
+    bool created_samples;
     enum log_level log_level;
     enum log_format log_format;
     enum loop_kind loop;

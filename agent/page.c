@@ -29,7 +29,9 @@ int page_encode(struct page *page, const struct snapshot *snapshot, uint64_t ser
     if (!body_reuse(&page->plain))
         return -ENOMEM;
     page->state = PAGE_ENCODING;
-    page->snapshot = snapshot;
+    page->snapshot = *snapshot;
+    page->snapshot.escaping = page->escaping;
+    page->snapshot.created = snapshot->created && page->format == EXPOSITION_OPENMETRICS;
     page->progress = (struct progress){0};
     page->serial = serial;
     page->encode_ns = 0;
@@ -56,7 +58,7 @@ int page_pack(struct page *page)
 static int encode(struct page *page)
 {
     struct buffer *out = &page->plain->bytes;
-    bool more = encoders[page->format](page->snapshot, &page->progress, out);
+    bool more = encoders[page->format](&page->snapshot, &page->progress, out);
     return out->failed ? -ENOMEM : more;
 }
 
@@ -87,7 +89,6 @@ void page_stop(struct page *page)
         page->serial = 0;
     gzip_free(page->packer);
     page->packer = NULL;
-    page->snapshot = NULL;
     page->state = PAGE_IDLE;
 }
 
@@ -96,5 +97,5 @@ void page_fini(struct page *page)
     page_stop(page);
     body_unref(page->plain);
     body_unref(page->gzip);
-    *page = (struct page){.format = page->format};
+    *page = (struct page){.format = page->format, .escaping = page->escaping};
 }

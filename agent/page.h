@@ -25,10 +25,11 @@ enum page_state {
 struct page {
     enum page_state state;
     enum exposition format;
+    enum escaping escaping;
     struct body *plain, *gzip;
-    uint64_t serial; /* of the snapshot that it is of; 0: there is none */
-    bool packed;     /* gzip is of these bytes */
-    const struct snapshot *snapshot;
+    uint64_t serial;          /* of the snapshot that it is of; 0: there is none */
+    bool packed;              /* gzip is of these bytes */
+    struct snapshot snapshot; /* while it is encoded */
     struct progress progress;
     struct gzip *packer;
     uint64_t encode_ns, pack_ns; /* that it took */

@@ -30,7 +30,7 @@
 enum { MARGIN_PART = 10 };
 
 /* So many selections at a time; the pages of those that nobody waits for go when others come. */
-enum { SELECTIONS = 16, ENTRIES = EXPOSITION_COUNT + SELECTIONS };
+enum { WHOLE = EXPOSITION_COUNT * ESCAPING_COUNT, SELECTIONS = 16, ENTRIES = WHOLE + SELECTIONS };
 
 struct waiter {
     struct waiter *next;
@@ -38,10 +38,12 @@ struct waiter {
     struct http_reply *reply;
     bool settled;
     struct codings codings;
+    const char *content_type;
     uint64_t due_ns; /* or NEVER */
 };
 
-/* A page and those who wait for it. The first ones, a format each, are of everything. */
+/* A page and those who wait for it. The first ones, one for each format and escaping, are of
+ * everything. */
 struct entry {
     struct page page;
     struct selection *selection; /* or NULL */
@@ -91,7 +93,7 @@ static void empty(struct entry *e)
 /* Their pages have been for those who came soon after each other. */
 static void forget_selections(struct pages *p)
 {
-    for (size_t i = EXPOSITION_COUNT; i < ENTRIES; i++)
+    for (size_t i = WHOLE; i < ENTRIES; i++)
         if (!p->entries[i].waiters)
             empty(&p->entries[i]);
 }
@@ -131,7 +133,7 @@ static void settle_with_page(struct pages *p, const struct page *page, struct wa
 {
     bool gzip = page_wants_gzip(page, w->codings);
     struct http_reply reply = {.status = 200,
-                               .content_type = exposition_content_type(page->format),
+                               .content_type = w->content_type,
                                .encoding = gzip ? "gzip" : NULL,
                                .vary = "Accept, Accept-Encoding",
                                .body = body_ref(gzip ? page->gzip : page->plain)};
@@ -228,23 +230,37 @@ static void begin(struct pages *p, struct entry *e)
         fail(p, e, rc);
 }
 
+/* What a page needs of a snapshot, beside the texts escaped by underscores. */
+static void want(struct source *s, const struct page *page)
+{
+    if (page->format == EXPOSITION_PROTOBUF) {
+        gather_messages(s->gather);
+        s->has.messages = true;
+    }
+    if (page->escaping != ESCAPING_UNDERSCORES) {
+        gather_escaping(s->gather, page->escaping);
+        s->has.escapings[page->escaping] = true;
+    }
+}
+
+static bool has(const struct render_wants *there, const struct page *page)
+{
+    return (page->format != EXPOSITION_PROTOBUF || there->messages) &&
+           (page->escaping == ESCAPING_UNDERSCORES || there->escapings[page->escaping]);
+}
+
 /* A snapshot for those that want one. False: nothing to do, or nothing yet. */
 static bool work_on_snapshot(struct pages *p)
 {
-    bool messages = p->source.messages;
     if (!is_any(p, PAGE_WANTED))
         return false;
     if (source_read_ahead(&p->source))
         return true;
     if (is_any(p, PAGE_ENCODING))
         return false;
-    for (size_t i = 0; i < ENTRIES && !messages; i++) {
-        const struct page *page = &p->entries[i].page;
-        messages = page->state == PAGE_WANTED && page->format == EXPOSITION_PROTOBUF;
-    }
-    if (messages)
-        gather_messages(p->source.gather);
-    p->source.messages = messages;
+    for (size_t i = 0; i < ENTRIES; i++)
+        if (p->entries[i].page.state == PAGE_WANTED)
+            want(&p->source, &p->entries[i].page);
     int rc = refresh(p);
     for (size_t i = 0; i < ENTRIES; i++) {
         struct entry *e = &p->entries[i];
@@ -330,7 +346,7 @@ static bool is_usable(const struct pages *p, const struct entry *e)
 {
     bool young =
         is_young(p) || (e->selection && is_busy(p) && source_is_young(&p->source, SHARE_NS));
-    return young && (e->page.format != EXPOSITION_PROTOBUF || p->source.messages);
+    return young && has(&p->source.has, &e->page);
 }
 
 static void join(struct pages *p, struct entry *e, struct waiter *w)
@@ -344,14 +360,22 @@ static void join(struct pages *p, struct entry *e, struct waiter *w)
     serve(p, e);
 }
 
-/* Where the page of a selection is, or can be made; NULL: nowhere. The selection is taken. */
-static struct entry *find(struct pages *p, enum exposition format, struct selection *selection)
+static struct entry *whole(struct pages *p, const struct accepted *accepted)
 {
-    struct entry *first = &p->entries[EXPOSITION_COUNT], *found = NULL;
+    return &p->entries[accepted->format * ESCAPING_COUNT + accepted->escaping];
+}
+
+/* Where the page of a selection is, or can be made; NULL: nowhere. The selection is taken. */
+static struct entry *find(struct pages *p, const struct accepted *accepted,
+                          struct selection *selection)
+{
+    struct entry *first = &p->entries[WHOLE], *found = NULL;
     if (!selection)
-        return &p->entries[format];
+        return whole(p, accepted);
     for (size_t i = 0; i < SELECTIONS && !found; i++)
-        if (first[i].page.format == format && selection_equal(first[i].selection, selection))
+        if (first[i].page.format == accepted->format &&
+            first[i].page.escaping == accepted->escaping &&
+            selection_equal(first[i].selection, selection))
             found = &first[i];
     if (found) {
         selection_free(selection);
@@ -367,7 +391,8 @@ static struct entry *find(struct pages *p, enum exposition format, struct select
         return NULL;
     }
     empty(found);
-    found->page.format = format;
+    found->page.format = accepted->format;
+    found->page.escaping = accepted->escaping;
     found->selection = selection;
     return found;
 }
@@ -386,8 +411,10 @@ static void wait_for(struct pages *p, struct entry *e, const struct pages_scrape
     struct waiter *w = calloc(1, sizeof *w);
     if (!w)
         return;
-    *w = (struct waiter){
-        .reply = reply, .codings = scrape->codings, .due_ns = due(request->scrape_timeout)};
+    *w = (struct waiter){.reply = reply,
+                         .codings = scrape->codings,
+                         .content_type = scrape->accepted.content_type,
+                         .due_ns = due(request->scrape_timeout)};
     join(p, e, w);
     if (!w->settled)
         work_on(p);
@@ -406,16 +433,16 @@ void pages_answer(struct pages *p, const struct pages_scrape *scrape,
     struct selection *selection;
     if (selection_new(request->parameters, request->n_parameters, &selection) < 0)
         return;
-    struct entry *e = find(p, scrape->format, selection);
+    struct entry *e = find(p, &scrape->accepted, selection);
     if (e)
         wait_for(p, e, scrape, request, reply);
     else
         *reply = refusal(too_many);
 }
 
-struct body *pages_make(struct pages *p, enum exposition format)
+struct body *pages_make(struct pages *p, const struct accepted *accepted)
 {
-    struct page *page = &p->entries[format].page;
+    struct page *page = &whole(p, accepted)->page;
     int rc = refresh(p);
     if (rc == 0)
         rc = page_encode(page, p->source.snapshot, p->source.serial);
@@ -473,9 +500,15 @@ int pages_new(const struct pages_options *options, struct pages **out)
     p->worked_turn = UINT64_MAX;
     p->slice_ns = options->slice_ns ? options->slice_ns : SLICE_NS;
     p->timer = (struct loop_timer){.fire = tick, .context = p};
-    for (unsigned i = 0; i < EXPOSITION_COUNT; i++)
-        p->entries[i].page.format = (enum exposition)i;
+    for (unsigned i = 0; i < WHOLE; i++) {
+        p->entries[i].page.format = (enum exposition)(i / ESCAPING_COUNT);
+        p->entries[i].page.escaping = (enum escaping)(i % ESCAPING_COUNT);
+    }
     int rc = source_init(&p->source);
+    if (rc == 0)
+        gather_bounds(p->source.gather, options->wishes);
+    if (rc == 0 && options->created)
+        gather_created(p->source.gather);
     if (rc == 0)
         rc = gather_filter(p->source.gather, options->rules, options->n_rules);
     if (rc < 0) {

@@ -27,6 +27,8 @@ struct pages_options {
     struct segments *segments;
     uint64_t max_age_ns;             /* of a snapshot that is shared; 0: a turn of the loop */
     uint64_t slice_ns;               /* of work in a turn, one piece at least; 0: 4 ms */
+    struct edges_wishes wishes;      /* classic bounds of exponential histograms */
+    bool created;                    /* OpenMetrics with samples _created */
     const struct filter_rule *rules; /* of what is exposed */
     size_t n_rules;
     void (*looking)(void *context); /* before the segments are looked at */
@@ -50,7 +52,7 @@ void pages_forget(struct pages *pages, smx_reader *reader);
 
 /* What a scraper asks for. */
 struct pages_scrape {
-    enum exposition format;
+    struct accepted accepted;
     struct codings codings; /* one of them at least */
 };
 
@@ -59,7 +61,7 @@ void pages_answer(struct pages *pages, const struct pages_scrape *scrape,
                   const struct http_request *request, struct http_reply *reply);
 
 /* Make the whole page at once. NULL without memory. Owns: the caller has a reference. */
-struct body *pages_make(struct pages *pages, enum exposition format);
+struct body *pages_make(struct pages *pages, const struct accepted *accepted);
 
 /* Look at the segments now. False: not while a page is being encoded. */
 bool pages_look(struct pages *pages);

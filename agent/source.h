@@ -7,6 +7,7 @@
 #define SMX_AGENT_SOURCE_H
 
 #include "agent/gather/gather.h"
+#include "agent/gather/render.h"
 #include "agent/http/http.h"
 #include "agent/log.h"
 #include "agent/loop/loop.h"
@@ -28,8 +29,8 @@ struct source {
     const struct snapshot *snapshot; /* NULL: there is none, or the readers have moved on */
     uint64_t serial;                 /* new with each */
     uint64_t gathered_ns, gathered_turn;
-    bool messages; /* are in it */
-    bool reading;  /* the next one ahead */
+    struct render_wants has; /* that, beside the texts escaped by underscores */
+    bool reading;            /* the next one ahead */
     struct self_stats self;
     struct once conflicts;
 };

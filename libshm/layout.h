@@ -180,7 +180,7 @@ struct smx__family {
     uint8_t n_labels;
     uint8_t exponential; /* histograms: 1 exponential, 0 explicit bounds */
     int8_t schema;       /* exponential: -4..8 */
-    uint8_t reserved0;
+    uint8_t n_states;    /* statesets: 1..64 */
     uint32_t max_series;
     uint32_t n_series; /* A: add, release, after a series' publication; may pass the cap a little */
     uint64_t hist; /* offset of struct smx_hist; explicit: its double bounds are at hist_bounds */
@@ -191,8 +191,14 @@ struct smx__family {
     uint32_t help_len;
     uint32_t n_bounds;    /* explicit: bounds, one less than buckets */
     uint64_t hist_bounds; /* explicit: offset of n_bounds doubles, in the exposed unit */
-    /* then name, unit, help, and n_labels times (len u16, bytes); unterminated, unaligned */
+    /* then name, unit, help, and n_labels + n_states times (len u16, bytes); unterminated,
+     * unaligned */
 };
+
+/* Infos and statesets have the cells of gauges of their mode: one that says that somebody has said
+ * it, whatever the value is, and one whose bit i is state i. */
+#define SMX__HAS_GAUGE_CELLS(type)                                                                 \
+    ((type) == SMX_GAUGE || (type) == SMX_INFO || (type) == SMX_STATESET)
 
 /* Cells that are smaller than a row are handed out from an extent that many series share. */
 enum smx__cells { SMX__CELLS_COUNTER, SMX__CELLS_GAUGE, SMX__CELLS_LAST };
@@ -287,6 +293,7 @@ SMX__AT(smx__family, digits, 19);
 SMX__AT(smx__family, n_labels, 20);
 SMX__AT(smx__family, exponential, 21);
 SMX__AT(smx__family, schema, 22);
+SMX__AT(smx__family, n_states, 23);
 SMX__AT(smx__family, max_series, 24);
 SMX__AT(smx__family, n_series, 28);
 SMX__AT(smx__family, hist, 32);

@@ -16,22 +16,22 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-static bool is_name(const char *at, size_t length, bool colons)
-{
-    for (size_t i = 0; i < length; i++)
-        if (!is_letter(at[i]) && !(i && is_digit(at[i])) && !(colons && at[i] == ':'))
-            return false;
-    return length > 0;
-}
-
 bool smx__is_metric_name(const char *at, size_t length)
 {
-    return is_name(at, length, true);
+    return length > 0 && smx__is_utf8(at, length);
 }
 
 bool smx__is_label_name(const char *at, size_t length)
 {
-    return is_name(at, length, false) && !(length >= 2 && at[0] == '_' && at[1] == '_');
+    return smx__is_metric_name(at, length) && !(length >= 2 && at[0] == '_' && at[1] == '_');
+}
+
+bool smx__is_unit(const char *at, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (!is_letter(at[i]) && !(i && is_digit(at[i])))
+            return false;
+    return length > 0;
 }
 
 bool smx__is_app_name(const char *at, size_t length)
@@ -71,6 +71,21 @@ bool smx__is_utf8(const char *at, size_t length)
         length -= n;
     }
     return true;
+}
+
+void smx__make_line(char *text)
+{
+    unsigned char *p = (unsigned char *)text;
+    size_t left = strlen(text);
+    while (left) {
+        size_t n = utf8_sequence(p, left);
+        if (n == 0 || *p < ' ' || *p == 0x7f) {
+            *p = '?';
+            n = 1;
+        }
+        p += n;
+        left -= n;
+    }
 }
 
 bool smx__is_reserved_label(const char *name)

@@ -101,6 +101,15 @@ write_source() {
     fires unfinished_work agent/a.c:5
 }
 
+@test "no test of a script negates a command where nobody looks at the answer" {
+    holds unseen_negations "$root"
+    mkdir -p "$broken/tests"
+    printf '    ! true\n    true\n' >"$broken/tests/a.bats"
+    printf '    ! true\n}\n' >"$broken/tests/b.bats"
+    fires unseen_negations a.bats:1
+    [[ $(unseen_negations "$broken" | wc -l) -eq 1 ]]
+}
+
 @test "clang-format would change nothing" {
     holds unformatted "$root"
     cp "$root/.clang-format" "$broken"

@@ -45,7 +45,7 @@ traces() {
         compile without.o "tree/libshm/${source#"$root/libshm/"}"
         compile crash.o "$source" -DSMX_CRASH_POINTS
         cmp with.o without.o
-        ! cmp -s with.o crash.o
+        [[ $(cmp with.o crash.o 2>&1) ]]
         n=$((n + 1))
     done
     [[ $n -gt 5 ]]

@@ -34,6 +34,9 @@ static void what_is_right_is_taken(void **state)
         "a_total 0\na_total{l=\"\\\\ \\\" \\n \xc3\xa9\"} 18446744073709551615\n",
         "# TYPE g gauge\ng -1.5e-09\ng{a=\"1\",b=\"\"} NaN\ng{a=\"\",b=\"1\"} +Inf\n",
         "# TYPE h histogram\n" HISTOGRAM_OF("a=\"1\",") HISTOGRAM_OF("a=\"2\","),
+        "# TYPE \"a.b\" gauge\n{\"a.b\"} 1\n{\"a.b\",\"l.\"=\"\\n\",m=\"1\"} 2\n",
+        "# TYPE \"h.\" histogram\n{\"h._bucket\",le=\"+Inf\"} 1\n{\"h._sum\"} 1\n{\"h._count\"} "
+        "1\n",
     };
     (void)state;
     for (size_t i = 0; i < sizeof right / sizeof *right; i++)
@@ -99,6 +102,28 @@ static void every_fault_is_named_with_its_line(void **state)
         assert_fault(wrong[i].body, false, wrong[i].fault, wrong[i].line);
 }
 
+static void a_name_in_quotes_is_one_that_needs_them(void **state)
+{
+    static const struct {
+        const char *body, *fault;
+        size_t line;
+    } wrong[] = {
+        {"# TYPE \"a.b\" gauge\n{\"a.b\",l=\"a\"} 1\n{\"a.b\",l=\"a\"} 1\n", "twice", 3},
+        {"# TYPE \"a\" gauge\n", "says nothing", 1},
+        {"# TYPE \"a.b gauge\n", "says nothing", 1},
+        {"# TYPE a.b gauge\n", "says nothing", 1},
+        {"# TYPE \"a.b\" gauge\n{\"a.c\"} 1\n", "not of the family", 2},
+        {"# TYPE \"a.b\" gauge\n{l=\"a\",\"a.b\"} 1\n", "without a name", 2},
+        {"# TYPE \"a.b\" gauge\n{\"a.b\" 1\n", "without an end", 2},
+        {"# TYPE \"a.b\" gauge\na.b 1\n", "more than a value", 2},
+        {"# TYPE g gauge\ng{\"l\"=\"a\"} 1\n", "no name", 2},
+        {"# TYPE g gauge\ng{\"l.\"=\"1\",\"l.\"=\"1\"} 1\n", "label twice", 2},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_fault(wrong[i].body, false, wrong[i].fault, wrong[i].line);
+}
+
 static void openmetrics_ends_once_and_has_rules_of_its_own(void **state)
 {
     (void)state;
@@ -116,6 +141,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_right_is_taken),
         cmocka_unit_test(every_fault_is_named_with_its_line),
+        cmocka_unit_test(a_name_in_quotes_is_one_that_needs_them),
         cmocka_unit_test(openmetrics_ends_once_and_has_rules_of_its_own),
     };
     return RUN_TESTS(tests);

@@ -133,8 +133,8 @@ static void names_units_and_texts_follow_their_rules(void **state)
     } cases[] = {
         {{.name = NULL}, "names are"},
         {{.name = ""}, "names are"},
-        {{.name = "9a"}, "9a"},
-        {{.name = "a-b"}, "a-b"},
+        {{.name = "a\xff"}, "\"a?\""},
+        {{.name = "\xc3"}, "names are"},
         {{.name = long_name}, "longer than 1000"},
         {{.name = "u", .unit = "seconds"}, "seconds"},
         {{.name = "useconds", .unit = "seconds"}, "seconds"},
@@ -144,10 +144,10 @@ static void names_units_and_texts_follow_their_rules(void **state)
         {{.name = "h", .help = long_help}, "help"},
         {{.name = "d", .digits = 10}, "digits"},
         {{.name = "d", .digits = -2}, "digits"},
-        {{.name = "l", .labels = {"9"}}, "\"9\""},
+        {{.name = "l", .labels = {"\xed\xa0\x80"}}, "\"???\""},
         {{.name = "l", .labels = {""}}, "label"},
         {{.name = "l", .labels = {"__name__"}}, "__name__"},
-        {{.name = "l", .labels = {"a:b"}}, "a:b"},
+        {{.name = "l", .labels = {"a.b", "a.b"}}, "twice"},
         {{.name = "l", .labels = {"a", "a"}}, "twice"},
         {{.name = "l", .labels = {"app"}}, "reserved"},
         {{.name = "l", .labels = {"otel_metric_overflow"}}, "reserved"},
@@ -161,6 +161,9 @@ static void names_units_and_texts_follow_their_rules(void **state)
     accept(smx_counter_family, &(struct smx_metric){.name = long_name, .help = long_help});
     accept(smx_counter_family, &(struct smx_metric){.name = "u_bytes_total", .unit = "bytes"});
     accept(smx_counter_family, &(struct smx_metric){.name = "u_bytes", .unit = "bytes"});
+    accept(smx_counter_family, &(struct smx_metric){.name = "http.requests", .labels = {"http.m"}});
+    accept(smx_counter_family,
+           &(struct smx_metric){.name = "7 d\xc3\xa4ys\n", .labels = {"9", ":"}});
     struct smx_metric all = {.name = "sixteen"};
     static const char *const labels[] = {"a", "b", "c", "d", "e", "f", "g", "h",
                                          "i", "j", "k", "l", "m", "n", "o", "p"};

@@ -248,15 +248,18 @@ static void test_names(void **state)
 {
     (void)state;
     counters("good_total");
-    counters("7days");
-    counters("dash-ed");
+    counters("dash-ed.n\xc3\xa4me");
+    counters("\xff");
+    counters("");
     family_of("label", SEGWRITER_COUNTER, "__name__");
     family_of("le_twice", SEGWRITER_HISTOGRAM, "le");
     segwriter_family(writer, &(struct segwriter_family){
                                  .name = "twice", .type = SEGWRITER_COUNTER, .labels = {"a", "a"}});
     segwriter_family(writer, &(struct segwriter_family){
                                  .name = "help", .type = SEGWRITER_COUNTER, .help = "\xc0\x80"});
-    expect(1, 0, 6);
+    segwriter_family(writer, &(struct segwriter_family){
+                                 .name = "unit_m/s", .type = SEGWRITER_COUNTER, .unit = "m/s"});
+    expect(2, 0, 7);
 }
 
 static void test_values_that_are_no_text(void **state)

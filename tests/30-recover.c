@@ -71,10 +71,16 @@ static int lose_the_slot_and_heartbeat(void *argument)
     close(segment->fd);
     worker_arrive(step); /* now a third process takes slot 1 */
     CHECK(worker_reach(step, 3));
+    smx_set_role(segment, "loser");
+    CHECK(strcmp(segment->slot_table[1].role, "") == 0);
+    smx_gauge_set(gauge, 5);
+    CHECK(cells_lost(segment, SMX_LOST_GAUGE) == 1);
     smx_heartbeat(segment);
+    CHECK(cells_gauge_sum(segment, gauge) == 9);
     CHECK(smx_worker(segment) == 2);
+    CHECK(strcmp(segment->slot_table[2].role, "loser") == 0);
     smx_gauge_set(gauge, 8);
-    CHECK(cells_gauge_sum(segment, gauge) == 8);
+    CHECK(cells_gauge_sum(segment, gauge) == 9 + 8);
     worker_arrive(step);
     return 0;
 }
@@ -84,6 +90,7 @@ static int take_over(void *argument)
     CHECK(worker_reach(step, 2));
     smx_segment *segment = open_fresh(argument);
     CHECK(segment && smx_worker(segment) == 1);
+    smx_gauge_set(smx_gauge_new(segment, &(struct smx_metric){.name = "g"}, NULL), 9);
     worker_arrive(step);
     CHECK(worker_reach(step, 4));
     return 0;
@@ -101,6 +108,44 @@ static void a_slot_that_another_has_taken_meanwhile_is_not_taken_back(void **sta
     pid_t loser = worker_start(lose_the_slot_and_heartbeat, instance);
     assert_int_equal(worker_wait(loser), 0);
     assert_int_equal(worker_wait(third), 0);
+}
+
+static int lose_the_slot_to_a_dead_one(void *argument)
+{
+    smx_segment *segment = open_fresh(argument);
+    CHECK(segment && smx_worker(segment) == 1);
+    smx_gauge gauge = smx_gauge_new(segment, &(struct smx_metric){.name = "g"}, NULL);
+    smx_gauge_set(gauge, 7);
+    close(segment->fd);
+    worker_arrive(step);
+    CHECK(worker_reach(step, 3));
+    smx_heartbeat(segment);
+    smx_gauge_set(gauge, 8);
+    CHECK(cells_gauge_sum(segment, gauge) == 8);
+    return 0;
+}
+
+static int take_over_and_die(void *argument)
+{
+    CHECK(worker_reach(step, 2));
+    smx_segment *segment = open_fresh(argument);
+    CHECK(segment && smx_worker(segment) == 1);
+    return 0;
+}
+
+static void nor_as_it_was_if_that_one_is_dead_again(void **state)
+{
+    (void)state;
+    char instance[] = "again";
+    *step = 0;
+    pid_t third = worker_start(take_over_and_die, instance);
+    smx_segment *holder = open_fresh(instance);
+    assert_non_null(holder);
+    worker_arrive(step);
+    pid_t loser = worker_start(lose_the_slot_to_a_dead_one, instance);
+    assert_int_equal(worker_wait(third), 0);
+    worker_arrive(step);
+    assert_int_equal(worker_wait(loser), 0);
 }
 
 static int has_a_slot(void *argument)
@@ -154,6 +199,64 @@ static void a_readers_lock_keeps_nobody_from_opening(void **state)
     assert_int_equal(worker_wait(locker), 0);
 }
 
+static int lock_the_last_slot(void *argument)
+{
+    int fd = open(argument, O_RDONLY);
+    struct flock lock = {
+        .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = SMX__LOCK_AT + 7, .l_len = 1};
+    CHECK(fcntl(fd, F_SETLK, &lock) == 0);
+    worker_arrive(step);
+    CHECK(worker_reach(step, 5));
+    return 0;
+}
+
+static int make_and_leave(void *argument)
+{
+    CHECK(open_fresh(argument));
+    worker_arrive(step);
+    CHECK(worker_reach(step, 3));
+    return 0;
+}
+
+static int attach_and_stay(void *argument)
+{
+    CHECK(worker_reach(step, 2));
+    CHECK(open_fresh(argument));
+    worker_arrive(step);
+    CHECK(worker_reach(step, 5));
+    return 0;
+}
+
+static int find_it_again(void *argument)
+{
+    smx_segment *segment = open_fresh("behind");
+    struct stat st;
+    CHECK(segment && stat(smx_path(segment), &st) == 0);
+    CHECK(st.st_ino == *(const ino_t *)argument);
+    return 0;
+}
+
+/* The kernel names the oldest of the locks in the way. */
+static void a_readers_older_lock_does_not_hide_who_lives(void **state)
+{
+    (void)state;
+    char instance[] = "behind", path[SCRATCH_SIZE + 64];
+    struct stat st;
+    *step = 0;
+    pid_t maker = worker_start(make_and_leave, instance);
+    assert_true(worker_reach(step, 1));
+    snprintf(path, sizeof path, "%s/recover@%s.v1.smx", directory, instance);
+    pid_t locker = worker_start(lock_the_last_slot, path);
+    pid_t other = worker_start(attach_and_stay, instance);
+    assert_true(worker_reach(step, 3));
+    assert_int_equal(worker_wait(maker), 0);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(worker_run(find_it_again, &st.st_ino), 0);
+    *step = 5;
+    assert_int_equal(worker_wait(other), 0);
+    assert_int_equal(worker_wait(locker), 0);
+}
+
 static int open_with_locked_memory(void *argument)
 {
     struct stat st;
@@ -194,8 +297,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_heartbeat_takes_back_the_lock_that_a_host_closed),
         cmocka_unit_test(a_slot_that_another_has_taken_meanwhile_is_not_taken_back),
+        cmocka_unit_test(nor_as_it_was_if_that_one_is_dead_again),
         cmocka_unit_test(the_child_of_a_process_that_closed_has_a_slot),
         cmocka_unit_test(a_readers_lock_keeps_nobody_from_opening),
+        cmocka_unit_test(a_readers_older_lock_does_not_hide_who_lives),
         cmocka_unit_test(a_host_that_locks_its_memory_does_not_fill_the_tmpfs),
         cmocka_unit_test(a_reader_in_the_writers_process_survives_a_closed_descriptor),
     };

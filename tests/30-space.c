@@ -374,6 +374,57 @@ static int use_without_inodes(void *argument)
     return host_compare(segment, tally);
 }
 
+static int hold_it(void *argument)
+{
+    smx_segment *segment = open_with(0);
+    CHECK(host_use(segment, tally) == 0);
+    worker_arrive(argument);
+    return pause();
+}
+
+static int attach_once(void *unused)
+{
+    (void)unused;
+    return open_with(0) ? 0 : 1;
+}
+
+static uint64_t blocks_of(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 ? (uint64_t)st.st_blocks : 0;
+}
+
+/* Somebody takes pages away: of the hash table, and of what is reserved and not used yet. */
+static int punch_and_attach(void *held)
+{
+    char path[64];
+    struct smx__header h;
+    pid_t holder = worker_start(hold_it, held);
+    CHECK(worker_reach(held, 1));
+    snprintf(path, sizeof path, "%s/space.v1.smx", directory);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    CHECK(pread(fd, &h, sizeof h, 0) == sizeof h);
+    const uint64_t at[] = {h.buckets_at / PAGE * PAGE, h.reserved_to - PAGE};
+    uint64_t blocks = blocks_of(fd);
+    for (unsigned i = 0; i < 2; i++) {
+        CHECK(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at[i], PAGE) == 0);
+        CHECK(blocks_of(fd) < blocks);
+        CHECK(worker_run(attach_once, NULL) == 0);
+        CHECK(blocks_of(fd) == blocks);
+    }
+    close(fd);
+    kill(holder, SIGKILL);
+    return worker_wait(holder) == -SIGKILL ? 0 : 1;
+}
+
+static void who_comes_later_has_each_hole_filled(void **state)
+{
+    (void)state;
+    uint32_t *held = worker_shared(sizeof *held);
+    *tally = (struct host_tally){0};
+    assert_int_equal(worker_run(punch_and_attach, held), 0);
+}
+
 static void a_file_system_without_inodes_refuses(void **state)
 {
     (void)state;
@@ -434,6 +485,7 @@ int main(void)
         cmocka_unit_test(what_is_too_large_does_not_keep_out_what_is_small),
         cmocka_unit_test(what_is_reserved_at_open_outlasts_a_full_file_system),
         cmocka_unit_test(a_budget_that_does_not_fit_is_not_reserved_in_part),
+        cmocka_unit_test(who_comes_later_has_each_hole_filled),
         cmocka_unit_test(a_file_system_without_inodes_refuses),
         cmocka_unit_test(a_rain_of_signals_keeps_nobody_from_reserving),
     };

@@ -59,6 +59,16 @@ status() {
 --log.level=loud log.level
 --log.format=xml log.format
 --segments.dir=relative segments.dir
+--segments.max-bytes=0 segments.max-bytes
+--segments.max-bytes=M segments.max-bytes
+--segments.max-bytes=-1 segments.max-bytes
+--segments.max-bytes=1MM segments.max-bytes
+--segments.max-bytes=1T segments.max-bytes
+--segments.max-bytes=9999999999G segments.max-bytes
+--segments.max-bytes=99999999999999999999 segments.max-bytes
+--histogram.bounds= histogram.bounds
+--histogram.bounds=x= histogram.bounds
+--histogram.bounds=1,1 histogram.bounds
 --web.listen-address=nowhere web.listen-address
 --web.listen-address=::1:80 web.listen-address
 --web.listen-address=:65536 web.listen-address
@@ -90,6 +100,22 @@ OPTIONS
     run --separate-stderr "$bin/smx-agent" --segments.dir="$SMX_DIR" --once
     [ "$status" -eq 0 ]
     [[ $output == *'orders_total{app="shop"} 41'* ]]
+}
+
+@test "what is in use in one user's segments has a limit, which is an option" {
+    start_puppet app shop
+    tell app "counter orders_total 41"
+    for size in 1G 1024M 8388607K 1073741824; do
+        "$bin/smx-agent" --segments.dir="$SMX_DIR" --once --segments.max-bytes=$size \
+            >"$scratch/page"
+        grep -qxF 'orders_total{app="shop"} 41' "$scratch/page"
+    done
+    for size in 1K 1000; do
+        run "$bin/smx-agent" --segments.dir="$SMX_DIR" --once --segments.max-bytes=$size
+        [ "$status" -eq 0 ]
+        [[ $output != *orders_total* ]]
+        [[ $output == *'smx_segment_errors_total{reason="too_large"} 1'* ]]
+    done
 }
 
 @test "a scrape that cannot be written is a failure" {
@@ -159,6 +185,52 @@ OPTIONS
     agent_get /metrics | promtool check metrics
 }
 
+# A media type as short as it is in the table below.
+expand() {
+    sed -e 's/PB/application\/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;/' \
+        -e 's/MetricFamily;/&encoding=delimited/' -e 's/TEXT/text\/plain;version=/g' \
+        -e 's/OM/application\/openmetrics-text;version=/g' -e 's/UTF8/;escaping=allow-utf-8/g' \
+        <<<"$1"
+}
+
+# The Accept headers that these scrapers send (tests/40-accept.c has more of them), the type of the
+# answer, and how it begins a sample whose name not all of them know.
+@test "every scraper gets the type and the names that it ranks first" {
+    local client accept type sample
+    "$build/tests/segment-sample" "$SMX_DIR" names
+    start_agent
+    while IFS='|' read client accept type sample; do
+        type=$(expand "$type" | sed -e 's/;/; /g' -e 's/\.[0-9]\.[0-9]/&; charset=utf-8/')
+        echo "$client: $(expand "$accept") should give $type"
+        curl -s -D "$scratch/head" -o "$scratch/body" --unix-socket "$scratch/agent.sock" \
+            -H "Accept: $(expand "$accept")" http://agent/metrics
+        grep -i '^content-type' "$scratch/head"
+        tr -d '\r' <"$scratch/head" | grep -qxF "Content-Type: $type"
+        grep -aqF "$sample" "$scratch/body"
+    done <<'SCRAPERS'
+Prometheus 2.42|OM1.0.0,OM0.0.1;q=0.75,TEXT0.0.4;q=0.5,*/*;q=0.1|OM1.0.0|\
+http_requests_total{app="names"
+Prometheus 2.42, native|PB,OM1.0.0;q=0.8,OM0.0.1;q=0.75,TEXT0.0.4;q=0.5,*/*;q=0.1|PB|\
+http_requests_total
+Prometheus 2.49.0|OM1.0.0;q=0.5,OM0.0.1;q=0.4,TEXT0.0.4;q=0.3,*/*;q=2|OM1.0.0|\
+http_requests_total{app="names"
+Prometheus 3.0|OM1.0.0UTF8;q=0.6,OM0.0.1UTF8;q=0.5,TEXT1.0.0UTF8UTF8;q=0.4,TEXT0.0.4UTF8;q=0.3,\
+*/*;q=0.2|OM1.0.0UTF8|{"http.requests_total",app="names"
+Prometheus 3.4|OM1.0.0UTF8;q=0.6,OM0.0.1;q=0.5,TEXT1.0.0UTF8;q=0.4,TEXT0.0.4;q=0.3,*/*;q=0.2|\
+OM1.0.0UTF8|{"http.requests_total",app="names"
+Prometheus 3.4, native|PB;q=0.6,OM1.0.0UTF8;q=0.5,OM0.0.1;q=0.4,TEXT1.0.0UTF8;q=0.3,TEXT0.0.4;\
+q=0.2,*/*;q=0.1|PB|http_requests_total
+Telegraf|PB;q=0.7,TEXT0.0.4;q=0.3|PB|http_requests_total
+vmagent|TEXT0.0.4;q=1,*/*;q=0.1|TEXT0.0.4|http_requests_total{app="names"
+text 1.0.0|TEXT1.0.0UTF8|TEXT1.0.0UTF8|{"http.requests_total",app="names"
+values|TEXT1.0.0;escaping=values|TEXT1.0.0;escaping=values|U__http_2e_requests__total{app="names"
+an older OpenMetrics|OM0.0.1;escaping=dots|OM0.0.1;escaping=dots|\
+http_dot_requests__total{app="names"
+messages in UTF-8|PBUTF8|PBUTF8|http.requests_total
+SCRAPERS
+    agent_get /metrics | promtool check metrics
+}
+
 @test "a scrape is compressed for who asks for that, and only then" {
     local format
     start_puppet app shop
@@ -167,7 +239,7 @@ OPTIONS
     for format in text/plain 'application/openmetrics-text;version=1.0.0'; do
         headers -H "Accept: $format" http://agent/metrics >"$scratch/plain"
         headers -H "Accept: $format" -H 'Accept-Encoding: gzip' http://agent/metrics >"$scratch/gzip"
-        ! grep -q '^Content-Encoding:' "$scratch/plain"
+        run ! grep -q '^Content-Encoding:' "$scratch/plain"
         grep -qx 'Content-Encoding: gzip' "$scratch/gzip"
         grep -qx 'Vary: Accept, Accept-Encoding' "$scratch/plain"
         grep -qx 'Vary: Accept, Accept-Encoding' "$scratch/gzip"
@@ -176,7 +248,7 @@ OPTIONS
         grep -qx 'orders_total{app="shop",kind="x"} 7' "$scratch/body"
     done
     headers -H 'Accept-Encoding: gzip;q=0.5, identity' http://agent/metrics >"$scratch/plain"
-    ! grep -q '^Content-Encoding:' "$scratch/plain"
+    run ! grep -q '^Content-Encoding:' "$scratch/plain"
     [ "$(status -H 'Accept-Encoding: identity;q=0, br' http://agent/metrics)" -eq 406 ]
     agent_get /metrics | grep 'scrape_duration_seconds{phase="compress"}' | grep -v ' 0.0$'
 }

@@ -24,7 +24,7 @@ static void fill(smx_segment *segment)
                                    each = {.name = "each", .labels = {"code"}, .mode = SMX_EACH};
     static const struct smx_metric latency = {
         .name = "latency", .labels = {"code"}, .bounds = bounds, .n_bounds = 1};
-    static const char *const codes[] = {"200", "404", "500"};
+    static const char *const codes[] = {"c200", "c404", "c500"};
     for (size_t i = 0; i < 3; i++) {
         const char *code = codes[i];
         smx_counter_add(
@@ -106,19 +106,19 @@ static void series_are_denied_by_a_label(void **state)
 {
     (void)state;
     expect(&(struct expectation){
-        .rules = {{FILTER_DENY_LABEL, "code=4.."}, {FILTER_DENY_LABEL, "other=.*"}},
-        .there = {"requests", "latency", "each", "200", "500", "jobs"},
-        .gone = {"404"}});
+        .rules = {{FILTER_DENY_LABEL, "code=c4.."}, {FILTER_DENY_LABEL, "other=.*"}},
+        .there = {"requests", "latency", "each", "c200", "c500", "jobs"},
+        .gone = {"c404"}});
 }
 
 static void only_allowed_values_are_there_and_denial_wins(void **state)
 {
     (void)state;
-    expect(&(struct expectation){.rules = {{FILTER_ALLOW_LABEL, "code=2.."},
-                                           {FILTER_ALLOW_LABEL, "code=5.."},
-                                           {FILTER_DENY_LABEL, "code=50."}},
-                                 .there = {"requests", "depth", "latency", "each", "200", "jobs"},
-                                 .gone = {"404", "500"}});
+    expect(&(struct expectation){.rules = {{FILTER_ALLOW_LABEL, "code=c2.."},
+                                           {FILTER_ALLOW_LABEL, "code=c5.."},
+                                           {FILTER_DENY_LABEL, "code=c50."}},
+                                 .there = {"requests", "depth", "latency", "each", "c200", "jobs"},
+                                 .gone = {"c404", "c500"}});
 }
 
 static void a_family_without_series_left_is_gone(void **state)

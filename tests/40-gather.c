@@ -75,9 +75,11 @@ static void the_oldest_segment_comes_first_in_whatever_order_the_sources_are(voi
     scrape_end(&s);
 }
 
-#define COUNTER SEGWRITER_COUNTER
-#define GAUGE   SEGWRITER_GAUGE
-#define HIST    SEGWRITER_HISTOGRAM
+#define COUNTER  SEGWRITER_COUNTER
+#define INFO     SEGWRITER_INFO
+#define STATESET SEGWRITER_STATESET
+#define GAUGE    SEGWRITER_GAUGE
+#define HIST     SEGWRITER_HISTOGRAM
 
 static const double one_bound[] = {1}, another_bound[] = {2};
 
@@ -110,6 +112,15 @@ static void a_contradicting_family_is_left_out_and_the_first_stays(void **state)
          "name_clash"},
         {{.name = "x_total", .type = COUNTER}, {.name = "x", .type = GAUGE}, "name_clash"},
         {{.name = "x", .type = GAUGE}, {.name = "x_total", .type = COUNTER}, "name_clash"},
+        {{.name = "x_info", .type = INFO, .mode = SEGWRITER_LAST},
+         {.name = "x", .type = GAUGE},
+         "name_clash"},
+        {{.name = "x", .type = GAUGE},
+         {.name = "x_info", .type = INFO, .mode = SEGWRITER_LAST},
+         "name_clash"},
+        {{.name = "x_info", .type = GAUGE},
+         {.name = "x_info", .type = INFO, .mode = SEGWRITER_LAST},
+         "type"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct scrape s;
@@ -134,6 +145,7 @@ static void a_contradicting_family_is_left_out_and_the_first_stays(void **state)
 static void a_family_that_breaks_a_rule_by_itself_is_left_out_and_its_neighbour_served(void **state)
 {
     (void)state;
+    static const char *const states[] = {"on", NULL};
     static const struct {
         struct segwriter_family family;
         const char *reason;
@@ -149,6 +161,10 @@ static void a_family_that_breaks_a_rule_by_itself_is_left_out_and_its_neighbour_
         {{.name = "x", .type = GAUGE, .labels = {"quantile"}}, "reserved_label"},
         {{.name = "x", .type = GAUGE, .labels = {"otel_metric_overflow"}}, "reserved_label"},
         {{.name = "x", .type = COUNTER, .labels = {"zone"}}, "duplicate_label"},
+        {{.name = "zone", .type = STATESET, .mode = SEGWRITER_LAST, .states = states},
+         "duplicate_label"},
+        {{.name = "app", .type = STATESET, .mode = SEGWRITER_LAST, .states = states},
+         "reserved_label"},
     };
     static const char *const constant[] = {"zone", "eu", NULL};
     static const char *const values[] = {"1", "2", NULL};
@@ -246,6 +262,34 @@ static void a_family_of_too_many_long_lines_is_left_out_and_its_neighbour_served
                                   "# TYPE next_total counter\n"
                                   "next_total{app=\"a\"} 1\n");
     assert_counted(&s, "size");
+    scrape_end(&s);
+}
+
+/* Sixty-four names of states, stored once, stand in the lines of every series. */
+static void states_of_long_names_count_as_the_lines_that_they_make(void **state)
+{
+    enum { SERIES = 600 };
+    static char names[SMX_STATES_MAX][SMX_NAME_MAX + 1];
+    const char *states[SMX_STATES_MAX + 1] = {NULL};
+    (void)state;
+    for (int i = 0; i < SMX_STATES_MAX; i++) {
+        memset(names[i], 'a', SMX_NAME_MAX);
+        names[i][0] = (char)('0' + i);
+        states[i] = names[i];
+    }
+    struct scrape s;
+    scrape_start(&s);
+    smx_segment *segment = scrape_open(&s, &(struct smx_options){.app = "a", .slots = 4});
+    smx_family family = smx_stateset_family(
+        segment, &(struct smx_metric){.name = "wide", .labels = {"n"}, .states = states}, NULL);
+    for (int i = 0; i < SERIES; i++) {
+        char value[16];
+        snprintf(value, sizeof value, "%d", i);
+        smx_stateset_enter(smx_stateset_with(family, SMX_VALUES(value)), 0);
+    }
+    scrape_run(&s);
+    assert_string_equal(only_conflict(&s)->name, "wide");
+    assert_string_equal(only_conflict(&s)->reason, "size");
     scrape_end(&s);
 }
 
@@ -464,6 +508,7 @@ int main(void)
         cmocka_unit_test(a_constant_label_that_collides_leaves_out_the_families_of_that_segment),
         cmocka_unit_test(a_constant_label_worker_leaves_out_the_gauges_of_mode_each),
         cmocka_unit_test(a_family_of_too_many_long_lines_is_left_out_and_its_neighbour_served),
+        cmocka_unit_test(states_of_long_names_count_as_the_lines_that_they_make),
         cmocka_unit_test(of_two_segments_with_one_application_and_instance_the_older_is_served),
         cmocka_unit_test(types_modes_and_labels_may_differ_where_no_series_collides),
         cmocka_unit_test(series_and_families_that_come_and_go_are_seen_at_the_next_scrape),

@@ -8,6 +8,7 @@
 
 #include "agent/gather/edges.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <smx/reader.h>
@@ -98,6 +99,66 @@ static void a_wide_range_is_thinned_and_a_narrow_one_refined(void **state)
     assert_true(p.n >= 2);
 }
 
+static void a_wish_is_read_or_refused(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {"",   "x=",  "=1",  "1,",  ",1",  "1,1", "2,1",      "0,1",
+                                        "-1", "nan", "inf", "1;2", "1 2", "x=y", "x=1,1e999"};
+    struct edges_wish wish;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        if (edges_wish_parse(wrong[i], &wish) == 0)
+            fail_msg("'%s' is taken", wrong[i]);
+    assert_int_equal(edges_wish_parse("0.25,1,1e9", &wish), 0);
+    assert_true(wish.family.length == 0 && wish.n == 3 && wish.bounds[2] == 1e9);
+    assert_int_equal(edges_wish_parse("a=b,c=5", &wish), 0);
+    assert_true(wish.family.length == 5 && wish.n == 1 && wish.bounds[0] == 5);
+    char many[2 * EDGES_WISH_MAX * 4] = "1";
+    for (int i = 2; i <= EDGES_WISH_MAX; i++)
+        snprintf(many + strlen(many), 8, ",%d", i);
+    assert_int_equal(edges_wish_parse(many, &wish), 0);
+    strcat(many, ",65");
+    assert_int_equal(edges_wish_parse(many, &wish), -EINVAL);
+}
+
+/* The bounds of a histogram with schema 0, which has powers of two from 1/4 to 16, by wishes. */
+static void assert_bounds(const struct edges_wish wishes[], size_t n, const double expected[],
+                          size_t n_expected)
+{
+    static const double powers[] = {0.25, 0.5, 1, 2, 4, 8, 16, (double)INFINITY};
+    struct smx_family_info f = {.name = {"h", 1},
+                                .type = SMX_HISTOGRAM,
+                                .exponential = true,
+                                .upper_bounds = powers,
+                                .n_buckets = 8,
+                                .first_index = -1};
+    struct edges edges;
+    assert_int_equal(edges_init(&edges, &f, &(struct edges_wishes){wishes, n}), 0);
+    assert_int_equal(edges.n, n_expected + 1);
+    for (size_t i = 0; i < n_expected; i++)
+        assert_true(powers[edges.upto[i]] == expected[i]);
+    assert_int_equal(edges.upto[n_expected], 7);
+    edges_fini(&edges);
+}
+
+static void bounds_that_are_wished_for_become_the_nearest_that_there_are(void **state)
+{
+    (void)state;
+    static const struct edges_wish wishes[] = {
+        {{"", 0}, 5, {0.001, 1.4, 1.5, 2.9, 1000}},
+        {{"other", 5}, 1, {4}},
+        {{"h", 1}, 2, {0.3, 0.26}},
+        {{"", 0}, 1, {8}},
+        {{"h", 1}, 3, {0.3, 0.7, 11.4}},
+    };
+    assert_bounds(wishes, 1, (const double[]){0.25, 1, 2, 4, 16}, 5);
+    assert_bounds(wishes, 2, (const double[]){0.25, 1, 2, 4, 16}, 5);
+    assert_bounds(wishes, 4, (const double[]){0.25}, 1);
+    assert_bounds(wishes, 5, (const double[]){0.25, 0.5, 16}, 3);
+    assert_bounds(wishes + 3, 1, (const double[]){8}, 1);
+    assert_bounds(wishes + 3, 2, (const double[]){0.25, 0.5, 16}, 3);
+    assert_bounds(&wishes[1], 1, (const double[]){0.5, 1, 2, 4, 8, 16}, 6);
+}
+
 static void all_explicit_bounds_are_exposed(void **state)
 {
     (void)state;
@@ -166,6 +227,8 @@ static void every_exposed_count_is_that_of_the_values_below_its_bound(void **sta
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_wish_is_read_or_refused),
+        cmocka_unit_test(bounds_that_are_wished_for_become_the_nearest_that_there_are),
         cmocka_unit_test(the_default_ranges_are_exposed_as_powers_of_two),
         cmocka_unit_test(a_wide_range_is_thinned_and_a_narrow_one_refined),
         cmocka_unit_test(all_explicit_bounds_are_exposed),

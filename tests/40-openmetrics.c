@@ -5,6 +5,7 @@
 #include "support/scrape.h"
 #include "support/tap.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 static const char shop[] =
@@ -47,7 +48,19 @@ static const char shop[] =
     "size_bytes_bucket{app=\"shop\",le=\"32.0\"} 3\n"
     "size_bytes_bucket{app=\"shop\",le=\"+Inf\"} 4\n"
     "size_bytes_sum{app=\"shop\"} 1037\n"
-    "size_bytes_count{app=\"shop\"} 4\n";
+    "size_bytes_count{app=\"shop\"} 4\n"
+    "# TYPE build info\n"
+    "# HELP build What runs.\n"
+    "build_info{app=\"shop\",version=\"1.4.2\",commit=\"a\\\"b\"} 1\n"
+    "# TYPE circuit stateset\n"
+    "# HELP circuit The circuit breaker.\n"
+    "circuit{app=\"shop\",circuit=\"open\"} 0\n"
+    "circuit{app=\"shop\",circuit=\"half\\nopen\"} 1\n"
+    "circuit{app=\"shop\",circuit=\"closed\"} 0\n"
+    "# TYPE lamp stateset\n"
+    "# HELP lamp Lamps.\n"
+    "lamp{app=\"shop\",room=\"a\",worker=\"0\",lamp=\"half\\nopen\"} 1\n"
+    "lamp{app=\"shop\",room=\"a\",worker=\"0\",lamp=\"closed\"} 1\n";
 
 static void one_family_of_every_kind_is_exposed_to_the_byte(void **state)
 {
@@ -101,6 +114,57 @@ a_counter_without_total_is_unknown_and_a_unit_that_is_no_suffix_is_left_out(void
     scrape_end(&s);
 }
 
+/* A counter, one past the old alphabet, one without _total, and a histogram. */
+static void since_when_they_count_is_said_of_counters_and_histograms_when_asked(void **state)
+{
+    (void)state;
+    static const char format[] = "# TYPE x counter\n"
+                                 "x_total{app=\"a\",l=\"1\"} 1\n"
+                                 "x_created{app=\"a\",l=\"1\"} %s\n"
+                                 "x_total{app=\"a\",l=\"2\"} 2\n"
+                                 "x_created{app=\"a\",l=\"2\"} %s\n"
+                                 "# TYPE \"y.\" counter\n"
+                                 "{\"y._total\",app=\"a\"} 3\n"
+                                 "{\"y._created\",app=\"a\"} %s\n"
+                                 "# TYPE z unknown\n"
+                                 "z{app=\"a\"} 4\n"
+                                 "# TYPE h histogram\n"
+                                 "h_bucket{app=\"a\",le=\"1.0\"} 1\n"
+                                 "h_bucket{app=\"a\",le=\"+Inf\"} 1\n"
+                                 "h_sum{app=\"a\"} 1\n"
+                                 "h_count{app=\"a\"} 1\n"
+                                 "h_created{app=\"a\"} %s\n";
+    static const double bounds[] = {1};
+    struct scrape s;
+    scrape_start(&s);
+    smx_segment *segment = scrape_open(&s, &(struct smx_options){.app = "a"});
+    smx_family x =
+        smx_counter_family(segment, &(struct smx_metric){.name = "x_total", .labels = {"l"}}, NULL);
+    smx_counter_add(smx_counter_with(x, SMX_VALUES("1")), 1);
+    smx_counter_add(smx_counter_with(x, SMX_VALUES("2")), 2);
+    smx_counter_add(smx_counter_new(segment, &(struct smx_metric){.name = "y._total"}, NULL), 3);
+    smx_counter_add(smx_counter_new(segment, &(struct smx_metric){.name = "z"}, NULL), 4);
+    struct smx_metric h = {.name = "h", .bounds = bounds, .n_bounds = 1};
+    smx_histogram_record(smx_histogram_new(segment, &h, NULL), 1);
+    smx_gauge_set(smx_gauge_new(segment, &(struct smx_metric){.name = "x_created"}, NULL), 5);
+    gather_created(s.gather);
+    s.escaping = ESCAPING_UTF8;
+    scrape_run(&s);
+    uint64_t ns = smx_reader_info(s.sources[0].reader)->created_ns;
+    char time[32], expected[2048];
+    snprintf(time, sizeof time, "%" PRIu64 ".%09" PRIu64, ns / 1000000000, ns % 1000000000);
+    for (size_t end = strlen(time); time[end - 1] == '0' && time[end - 2] != '.';)
+        time[--end] = '\0';
+    snprintf(expected, sizeof expected, format, time, time, time, time);
+    assert_string_equal(scrape_only(&s, &s.openmetrics, NULL), expected);
+    assert_null(strstr(scrape_only(&s, &s.text, NULL), "_created"));
+    size_t n;
+    const struct gather_conflict *left_out = gather_conflicts(s.gather, &n);
+    assert_int_equal(n, 1);
+    assert_string_equal(left_out[0].name, "x_created");
+    scrape_end(&s);
+}
+
 /* A scraper that changes the format must not see other series, nor other values. */
 static void sample_lines_are_the_same_bytes_in_both_formats(void **state)
 {
@@ -139,6 +203,7 @@ int main(void)
         cmocka_unit_test(a_body_ends_with_one_eof_even_with_nothing_to_expose),
         cmocka_unit_test(
             a_counter_without_total_is_unknown_and_a_unit_that_is_no_suffix_is_left_out),
+        cmocka_unit_test(since_when_they_count_is_said_of_counters_and_histograms_when_asked),
         cmocka_unit_test(sample_lines_are_the_same_bytes_in_both_formats),
     };
     return RUN_TESTS(tests);

@@ -70,7 +70,7 @@ static void open_segments(void)
 
 static void answer(void *context, const struct http_request *request, struct http_reply *reply)
 {
-    struct pages_scrape scrape = {.format = accept_choose(request->accept),
+    struct pages_scrape scrape = {.accepted = accept_choose(request->accept),
                                   .codings = accept_codings(request->accept_encoding)};
     (void)context;
     pages_answer(f.pages, &scrape, request, reply);

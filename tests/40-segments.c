@@ -187,6 +187,34 @@ static void a_replaced_file_is_read_anew(void **state)
     assert_int_equal(f->closed, 1);
 }
 
+/* What becomes of a name between the look at it and its opening. */
+static const char *slipped_in; /* NULL: nothing */
+
+int __real_smx_reader_open(const char *path, smx_reader **out, struct smx_diag *diag);
+int __wrap_smx_reader_open(const char *path, smx_reader **out, struct smx_diag *diag);
+int __wrap_smx_reader_open(const char *path, smx_reader **out, struct smx_diag *diag)
+{
+    if (slipped_in)
+        assert_int_equal(rename(slipped_in, path), 0);
+    slipped_in = NULL;
+    return __real_smx_reader_open(path, out, diag);
+}
+
+static void a_file_that_was_not_looked_at_is_not_read(void **state)
+{
+    struct fixture *f = *state;
+    char other[SEGWRITER_PATH_SIZE];
+    assert_int_equal(mkdir(f->second, 0700), 0);
+    write_segment(f->directory, "shop", 41, NULL);
+    write_segment(f->second, "shop", 7, other);
+    slipped_in = other;
+    assert_int_equal(state_of(f, "shop.v1.smx"), SEGMENT_UNREADABLE);
+    assert_null(slipped_in);
+    assert_int_equal(counted(f, "replaced"), 1);
+    /* Now it is. */
+    assert_int_equal(count_of(look(f->segments, f->directory, "shop.v1.smx")), 7);
+}
+
 static void an_abandoned_segment_is_still_served(void **state)
 {
     struct fixture *f = *state;
@@ -542,6 +570,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_segment_is_found_read_and_let_go),
         TEST(a_replaced_file_is_read_anew),
+        TEST(a_file_that_was_not_looked_at_is_not_read),
         TEST(an_abandoned_segment_is_still_served),
         TEST(a_truncated_segment_is_damaged_and_the_rest_served),
         TEST(garbage_is_logged_once_and_again_for_a_new_inode),

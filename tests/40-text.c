@@ -43,7 +43,19 @@ static const char shop[] =
     "size_bytes_bucket{app=\"shop\",le=\"32.0\"} 3\n"
     "size_bytes_bucket{app=\"shop\",le=\"+Inf\"} 4\n"
     "size_bytes_sum{app=\"shop\"} 1037\n"
-    "size_bytes_count{app=\"shop\"} 4\n";
+    "size_bytes_count{app=\"shop\"} 4\n"
+    "# HELP build_info What runs.\n"
+    "# TYPE build_info gauge\n"
+    "build_info{app=\"shop\",version=\"1.4.2\",commit=\"a\\\"b\"} 1\n"
+    "# HELP circuit The circuit breaker.\n"
+    "# TYPE circuit gauge\n"
+    "circuit{app=\"shop\",circuit=\"open\"} 0\n"
+    "circuit{app=\"shop\",circuit=\"half\\nopen\"} 1\n"
+    "circuit{app=\"shop\",circuit=\"closed\"} 0\n"
+    "# HELP lamp Lamps.\n"
+    "# TYPE lamp gauge\n"
+    "lamp{app=\"shop\",room=\"a\",worker=\"0\",lamp=\"half\\nopen\"} 1\n"
+    "lamp{app=\"shop\",room=\"a\",worker=\"0\",lamp=\"closed\"} 1\n";
 
 static void one_family_of_every_kind_is_exposed_to_the_byte(void **state)
 {

@@ -185,6 +185,20 @@ json() {
     grep -q 'café \\u{202e}$' "$dir/text"
 }
 
+@test "a name that would forge a line does not either, and JSON has it as it is" {
+    sample names
+    "$dump" --directory "$dir" names@one >"$dir/text"
+    run -1 grep -P '[\x00-\x09\x0b-\x1f\x7f]' "$dir/text"
+    run -1 grep -a "^forged" "$dir/text"
+    grep -q '^http.requests_total{http.päth}' "$dir/text"
+    run -0 "$dump" --json --directory "$dir" names@one
+    [ "$(jq -r '.families[0].name' <<<"$output")" = http.requests_total ]
+    [ "$(jq -r '.families[0].label_names[0]' <<<"$output")" = http.päth ]
+    [ "$(jq -r '.families[1].name' <<<"$output")" = $'\e[2J\nforged 1"' ]
+    run -0 "$dump" --directory "$dir" --family http.requests_total names@one
+    [[ "$output" == *'http.päth="/a"'* ]]
+}
+
 @test "hostile strings are intact in JSON, which is pure ASCII" {
     sample hostile
     "$dump" --json --directory "$dir" hostile@one >"$dir/json"
@@ -229,6 +243,9 @@ json() {
     [[ "$output" == *"silent_total: help:"* ]]
     run -0 "$dump" --lint --directory "$dir" plain@one
     [ -z "$output" ]
+    sample names
+    run -1 "$dump" --lint --directory "$dir" names@one
+    [[ "$output" == *"http.requests_total: alphabet:"*"the label http.päth escaped"* ]]
 }
 
 @test "lint as JSON has the same findings, and reports overflowing labels" {
@@ -297,4 +314,20 @@ json() {
     run -1 bash -c 'exec 7<>"$3"; exec 9>"$3"; exec 7<&-; "$1" "$2" 2>&1 >&9' - \
         "$dump" "$path" "$dir/pipe"
     [[ "$output" == *"Broken pipe"* ]]
+}
+
+@test "infos and statesets are shown by the states that are on, and as JSON by every state" {
+    sample states
+    run -0 "$dump" --directory "$dir" states@one
+    [[ "$output" == *'build_info{version}  info, last'* ]]
+    [[ "$output" =~ \{version=\"1.4.2\"\}\ +1 ]]
+    [[ "$output" == *'circuit  stateset, last'* ]]
+    [[ "$(grep -A 2 ^circuit <<<"$output" | tail -n 1)" =~ ^\ +open,slow$ ]]
+    [[ "$(grep -A 2 ^lamp <<<"$output" | tail -n 1)" =~ ^\ +none$ ]]
+    [[ "$(grep -A 2 ^door <<<"$output" | tail -n 1)" =~ ^\ +-$ ]]
+    [ "$(json states@one '.families[1].series[0].value | tojson')" = \
+        '{"open":true,"slow":true,"shut":false}' ]
+    [ "$(json states@one '[.families[] | .type] | join(" ")')" = "info stateset stateset stateset" ]
+    [ "$(json states@one '[.families[].series[0].value | type] | join(" ")')" = \
+        "number object object null" ]
 }

@@ -46,7 +46,7 @@ setup() {
 @test "smx(3) names every function of the writing and of the reading side" {
     functions=$(cat "$root"/include/smx/smx.h "$root"/include/smx/reader.h |
         grep -oE '^[a-z][a-z_0-9 *]*\bsmx_[a-z_]+\(' | grep -oE 'smx_[a-z_]+\(' | tr -d '(' |
-        grep -vE '_fn$|^smx_(gauge|fgauge|histogram)_(family|with|new)$' | sort -u)
+        grep -vE '_fn$|^smx_(gauge|fgauge|histogram|stateset)_(family|with|new)$' | sort -u)
     [ "$(wc -l <<<"$functions")" -ge 30 ]
     for function in $functions; do
         grep -qE "^\.Fn $function( |$)" "$man/smx.3" || {

@@ -206,6 +206,43 @@ start_victims_demo() {
     [[ $output != *orders_total* ]]
 }
 
+@test "a per-user directory that others may write to is not used" {
+    [ ! -e /run/smx ] || skip "/run/smx is there"
+    per_user=/dev/shm/smx-$victim
+    [ ! -e "$per_user" ] || skip "$per_user is there"
+    unset SMX_DIR
+    for mode in 777 770 702; do
+        as $victim mkdir "$per_user"
+        as $victim chmod $mode "$per_user"
+        start_victims_demo
+        file_says "$scratch/demo.err" "$per_user: .* mode $mode, not to us alone"
+        [ -z "$(ls -A "$per_user")" ]
+        stop demo
+        rm -rf "$per_user"
+    done
+}
+
+@test "what another user puts in the per-user directory's place does not make the agent unready" {
+    [ ! -e /run/smx ] || skip "/run/smx is there"
+    per_user=/dev/shm/smx-$agent
+    [ ! -e "$per_user" ] || skip "$per_user is there"
+    unset SMX_DIR
+    mkdir "$scratch/socket"
+    chown $agent "$scratch/socket"
+    for make in "mkdir -m 777" "mkdir -m 700" "ln -s $scratch" "touch"; do
+        as $hostile $make "$per_user"
+        start agent setpriv --reuid=$agent --regid=$group --clear-groups --pdeathsig TERM \
+            "$bin/smx-agent" --web.listen-address="unix:$scratch/socket/agent.sock"
+        ln -sf socket/agent.sock "$scratch/agent.sock"
+        eventually agent_get /-/ready
+        agent_get /health | jq -e --arg path "$per_user" '.status == "degraded" and
+            (.components.directories[] | select(.path == $path) |
+                .state == "refused" and (.reason | test("another user")))'
+        stop agent
+        rm -rf "$per_user"
+    done
+}
+
 @test "the agent follows no link and takes no segment for another" {
     hide_a_secret bank
     start_puppet_as $victim app shop

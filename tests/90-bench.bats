@@ -56,6 +56,7 @@ eventually() {
     done
     [[ $(of 'map(select(.name == "gather_text" and .ms > 0) | [.series, .rows]) | sort | tojson') \
         == '[[1000,2],[10000,2],[10000,192],[100000,2]]' ]]
+    [[ $(of 'map(select(.name == "gzip_text" and .series == 100000 and .ms > 0)) | length') -eq 1 ]]
 }
 
 @test "smx loses nothing" {

@@ -86,24 +86,59 @@ static char *put_gauges(const struct part *p, char *to)
     return to;
 }
 
-/* One Metric for each worker: the kept labels, worker="3", the value. */
+/* A Metric of a gauge that is not kept as a whole: the kept labels, worker="3" if there is a
+ * worker, a state if there is one, the value. */
+static char *put_metric(struct smx_str labels, const struct smx_each *each, struct smx_str state,
+                        double value, char *to)
+{
+    const size_t most = labels.length + state.length + WORKER_MAX;
+    char *at = wire_begin(to, 1, most);
+    at = kept_put(at, labels.at, labels.length);
+    if (each) {
+        char digits[NUMBER_MAX];
+        size_t n = (size_t)(number_u64(digits, each->worker) - digits);
+        at = wire_open(at, MESSAGE_LABEL, LABEL_OVERHEAD + n);
+        at = wire_string(at, 1, "worker", 6);
+        at = wire_string(at, 2, digits, n);
+    }
+    at = kept_put(at, state.at, state.length);
+    at = wire_open(at, MESSAGE_GAUGE, 1 + sizeof(double));
+    at = wire_double(at, MESSAGE_VALUE, value);
+    return wire_end(to, MESSAGE_METRIC, most, at);
+}
+
 static char *put_workers(struct smx_str labels, const struct smx_each_list *list, bool is_double,
                          char *to)
 {
     for (size_t i = 0; i < list->n; i++) {
         const struct smx_each *each = &list->at[i];
-        const size_t most = labels.length + WORKER_MAX;
-        char digits[NUMBER_MAX];
-        size_t n = (size_t)(number_u64(digits, each->worker) - digits);
-        char *at = wire_begin(to, 1, most);
-        at = kept_put(at, labels.at, labels.length);
-        at = wire_open(at, MESSAGE_LABEL, LABEL_OVERHEAD + n);
-        at = wire_string(at, 1, "worker", 6);
-        at = wire_string(at, 2, digits, n);
-        at = wire_open(at, MESSAGE_GAUGE, 1 + sizeof(double));
-        at = wire_double(at, MESSAGE_VALUE,
-                         is_double ? each->value.real : (double)each->value.integer);
-        to = wire_end(to, MESSAGE_METRIC, most, at);
+        to = put_metric(labels, each, (struct smx_str){"", 0},
+                        is_double ? each->value.real : (double)each->value.integer, to);
+    }
+    return to;
+}
+
+static char *put_states(const struct part *p, size_t k, const struct smx_each *each, uint64_t bits,
+                        char *to)
+{
+    for (size_t i = 0; i < p->family->n_states; i++)
+        to = put_metric(kept_message(p, k), each, kept_of(&p->rendered->state_labels, i),
+                        bits >> i & 1 ? 1 : 0, to);
+    return to;
+}
+
+static char *put_statesets(const struct part *p, char *to)
+{
+    const struct smx_family_info *f = p->family;
+    for (size_t k = 0; k < f->n_series; k++) {
+        const struct smx_series_info *s = &f->series[k];
+        const size_t n = f->mode == SMX_EACH ? s->each.n : 0;
+        if (!kept_message(p, k).length)
+            continue;
+        for (size_t i = 0; s->present && i < n; i++)
+            to = put_states(p, k, &s->each.at[i], (uint64_t)s->each.at[i].value.integer, to);
+        if (s->present && f->mode != SMX_EACH)
+            to = put_states(p, k, NULL, (uint64_t)s->integer, to);
     }
     return to;
 }
@@ -251,12 +286,15 @@ static size_t part_room(const struct part *p)
     size_t room = kept + RENDER_SLACK;
     if (f->type == SMX_HISTOGRAM)
         return room + f->n_series * (2 * HEAD_MAX + histogram_room(p));
-    if (f->type == SMX_COUNTER || f->mode != SMX_EACH)
+    if (f->mode != SMX_EACH && f->type != SMX_STATESET)
         return room + f->n_series * sizeof(double);
-    for (size_t k = 0; k < f->n_series; k++)
-        room += f->series[k].present
-                    ? f->series[k].each.n * (kept_message(p, k).length + WORKER_MAX + HEAD_MAX)
-                    : 0;
+    const size_t n = f->type == SMX_STATESET ? f->n_states : 1;
+    const size_t states = kept_size(&p->rendered->state_labels, f->n_states);
+    for (size_t k = 0; k < f->n_series; k++) {
+        const size_t metrics = f->mode == SMX_EACH ? f->series[k].each.n : 1;
+        if (f->series[k].present)
+            room += metrics * (n * (kept_message(p, k).length + WORKER_MAX + HEAD_MAX) + states);
+    }
     return room;
 }
 
@@ -267,15 +305,17 @@ static char *put_part(const struct part *p, char *to)
         return put_counters(p, to);
     if (f->type == SMX_HISTOGRAM)
         return put_histograms(p, to);
+    if (f->type == SMX_STATESET)
+        return put_statesets(p, to);
     return f->mode == SMX_EACH ? put_each(p, to) : put_gauges(p, to);
 }
 
-static char *put_header(const struct exposed *family, char *to)
+static char *put_header(const struct exposed *family, struct smx_str name, char *to)
 {
     unsigned type = family->type == SMX_COUNTER     ? TYPE_COUNTER
                     : family->type == SMX_HISTOGRAM ? TYPE_HISTOGRAM
                                                     : TYPE_GAUGE;
-    to = wire_string(to, FAMILY_NAME, family->name.at, family->name.length);
+    to = wire_string(to, FAMILY_NAME, name.at, name.length);
     if (family->help.length)
         to = wire_string(to, FAMILY_HELP, family->help.at, family->help.length);
     to = wire_uint(to, FAMILY_TYPE, type);
@@ -285,17 +325,21 @@ static char *put_header(const struct exposed *family, char *to)
 }
 
 /* A family is one delimited message, whose length stands before it: room for the longest is left. */
-static void begin_family(const struct exposed *family, struct progress *at, struct buffer *out)
+static void begin_family(const struct exposed *family, enum escaping escaping, struct progress *at,
+                         struct buffer *out)
 {
-    size_t head = family->name.length + family->help.length + family->unit.length + REST_MAX +
-                  HEAD_MAX + family->metrics.length;
+    struct smx_str name = exposed_name(family, escaping);
+    size_t head = name.length + family->help.length + family->unit.length + REST_MAX + HEAD_MAX +
+                  family->metrics.length;
     at->begin = out->length;
     at->most = head;
-    for (const struct part *p = family->first; p; p = p->next)
-        at->most += part_room(p);
+    for (const struct part *p = family->first; p; p = p->next) {
+        struct part part = part_as(p, escaping);
+        at->most += part_room(&part);
+    }
     if (buffer_reserve(out, head) < 0)
         return;
-    char *to = put_header(family, wire_begin(out->at + out->length, 0, at->most));
+    char *to = put_header(family, name, wire_begin(out->at + out->length, 0, at->most));
     at->body = (size_t)(to - out->at);
     out->length = at->body;
     buffer_put(out, family->metrics.at, family->metrics.length);
@@ -315,7 +359,7 @@ bool proto_step(const struct snapshot *snapshot, struct progress *at, struct buf
     if (out->failed || !slice_next(snapshot, at, &slice))
         return false;
     if (slice.first)
-        begin_family(slice.family, at, out);
+        begin_family(slice.family, snapshot->escaping, at, out);
     if (slice.part && buffer_reserve(out, part_room(slice.part)) == 0)
         out->length = (size_t)(put_part(slice.part, out->at + out->length) - out->at);
     if (slice.last && !out->failed)

@@ -9,10 +9,15 @@
 #include "agent/encode/kept.h"
 #include "agent/encode/number.h"
 #include "agent/encode/slice.h"
+#include "agent/gather/label.h"
 #include "agent/gather/snapshot.h"
 
 _Static_assert((int)RENDER_SLACK < (int)NUMBER_MAX,
                "a line has no room for what is copied too much");
+
+/* What a worker's number follows. */
+#define WORKER ",worker=\""
+enum { WORKER_MAX = sizeof WORKER + NUMBER_MAX };
 
 static char *put(char *to, const char *at, size_t n)
 {
@@ -52,6 +57,42 @@ static void put_counters(const struct part *p, struct buffer *out)
         done(out, to);
 }
 
+/* The text of a series with another suffix. */
+static char *put_suffixed(char *to, struct smx_str text, const struct rendered *r,
+                          struct smx_str suffix)
+{
+    size_t skip = r->stem + r->suffix;
+    to = put(to, text.at, r->stem);
+    to = put(to, suffix.at, suffix.length);
+    return put(to, text.at + skip, text.length - skip);
+}
+
+#define CREATED LABEL_STR("_created")
+
+/* The same with the time since which each counts: its segment's, which knows no other. */
+static void put_created_counters(const struct part *p, struct buffer *out)
+{
+    const struct smx_family_info *f = p->family;
+    size_t kept = kept_size(&p->rendered->text, f->n_series);
+    char *to = room(out, 2 * f->n_series, 2 * kept + f->n_series * CREATED.length);
+    for (size_t k = 0; to && k < f->n_series; k++) {
+        const struct smx_series_info *s = &f->series[k];
+        if (s->overflow && s->count == 0)
+            continue;
+        struct smx_str text = kept_of(&p->rendered->text, k);
+        if (!text.length)
+            continue;
+        to = kept_put(to, text.at, text.length);
+        to = number_decimal(to, s->count, f->digits);
+        *to++ = '\n';
+        to = put_suffixed(to, text, p->rendered, CREATED);
+        to = number_decimal(to, p->created_ns, 9);
+        *to++ = '\n';
+    }
+    if (to)
+        done(out, to);
+}
+
 static bool is_zero(const struct smx_family_info *f, const struct smx_series_info *s)
 {
     return f->is_double ? s->real == 0 : s->integer == 0;
@@ -79,13 +120,12 @@ static void put_gauges(const struct part *p, struct buffer *out)
 static void put_workers(struct smx_str text, const struct smx_each_list *list, bool is_double,
                         struct buffer *out)
 {
-    static const char before[] = ",worker=\"", behind[] = "\"} ";
-    char *to =
-        room(out, list->n, list->n * (text.length + sizeof before + NUMBER_MAX + sizeof behind));
+    static const char behind[] = "\"} ";
+    char *to = room(out, list->n, list->n * (text.length + WORKER_MAX + sizeof behind));
     for (size_t i = 0; to && i < list->n; i++) {
         const struct smx_each *each = &list->at[i];
         to = kept_put(to, text.at, text.length);
-        to = put(to, before, sizeof before - 1);
+        to = put(to, WORKER, sizeof WORKER - 1);
         to = number_u64(to, each->worker);
         to = put(to, behind, sizeof behind - 1);
         to = is_double ? number_real(to, each->value.real) : number_i64(to, each->value.integer);
@@ -101,6 +141,45 @@ static void put_each(const struct part *p, struct buffer *out)
     for (size_t k = 0; k < f->n_series; k++)
         if (f->series[k].present && kept_of(&p->rendered->text, k).length)
             put_workers(kept_of(&p->rendered->text, k), &f->series[k].each, f->is_double, out);
+}
+
+/* A line for each state, on or off: text, the rest of a label's worker if there is one, state. */
+static void put_states(const struct part *p, struct smx_str text, const struct smx_each *each,
+                       uint64_t bits, struct buffer *out)
+{
+    const struct kept_bytes *states = &p->rendered->states;
+    const size_t n = p->family->n_states;
+    char *to = room(out, n, kept_size(states, n) + n * (text.length + WORKER_MAX));
+    for (size_t i = 0; to && i < n; i++) {
+        struct smx_str state = kept_of(states, i);
+        to = kept_put(to, text.at, text.length);
+        if (each) {
+            to = put(to, WORKER, sizeof WORKER - 1);
+            to = number_u64(to, each->worker);
+            *to++ = '"';
+        }
+        to = kept_put(to, state.at, state.length);
+        *to++ = (char)('0' + (bits >> i & 1));
+        *to++ = '\n';
+    }
+    if (to)
+        done(out, to);
+}
+
+static void put_statesets(const struct part *p, struct buffer *out)
+{
+    const struct smx_family_info *f = p->family;
+    for (size_t k = 0; k < f->n_series; k++) {
+        const struct smx_series_info *s = &f->series[k];
+        struct smx_str text = kept_of(&p->rendered->text, k);
+        const size_t n = f->mode == SMX_EACH ? s->each.n : 0;
+        if (!text.length)
+            continue;
+        for (size_t i = 0; s->present && i < n; i++)
+            put_states(p, text, &s->each.at[i], (uint64_t)s->each.at[i].value.integer, out);
+        if (s->present && f->mode != SMX_EACH)
+            put_states(p, text, NULL, (uint64_t)s->integer, out);
+    }
 }
 
 /* name_bucket{labels,le="0.5"} 3, in ascending order; the total is the last of them. */
@@ -123,60 +202,79 @@ static char *put_buckets(char *to, struct smx_str text, const struct edges *edge
 }
 
 /* name_sum{labels} or name_count{labels}, from the text of the buckets. */
-static char *put_total(char *to, struct smx_str text, size_t name_length, struct smx_str suffix)
+static char *put_total(char *to, struct smx_str text, const struct rendered *r,
+                       struct smx_str suffix)
 {
-    size_t skip = name_length + sizeof "_bucket" - 1;
-    to = put(to, text.at, name_length);
-    to = put(to, suffix.at, suffix.length);
-    to = put(to, text.at + skip, text.length - skip);
-    return put(to, "} ", 2);
+    return put(put_suffixed(to, text, r, suffix), "} ", 2);
 }
 
-static void put_histogram(const struct part *p, size_t k, struct buffer *out)
+static void put_histogram(const struct part *p, size_t k, bool created, struct buffer *out)
 {
     const struct smx_family_info *f = p->family;
     const struct edges *edges = &p->rendered->edges;
     const struct smx_histogram_info *h = f->series[k].histogram;
     struct smx_str text = kept_of(&p->rendered->text, k);
+    size_t lines = edges->n + 3;
     if (!text.length)
         return;
-    char *to = room(out, edges->n + 2, (edges->n + 2) * (text.length + edges->widest));
+    char *to = room(out, lines, lines * (text.length + edges->widest) + CREATED.length);
     if (!to)
         return;
     uint64_t total;
     to = put_buckets(to, text, edges, h->buckets, &total);
-    to = put_total(to, text, f->name.length, (struct smx_str){"_sum", 4});
+    to = put_total(to, text, p->rendered, LABEL_STR("_sum"));
     to = number_decimal(to, h->sum, f->digits);
     *to++ = '\n';
-    to = put_total(to, text, f->name.length, (struct smx_str){"_count", 6});
+    to = put_total(to, text, p->rendered, LABEL_STR("_count"));
     to = number_u64(to, total);
     *to++ = '\n';
+    if (created) {
+        to = put_total(to, text, p->rendered, CREATED);
+        to = number_decimal(to, p->created_ns, 9);
+        *to++ = '\n';
+    }
     done(out, to);
 }
 
-static void put_histograms(const struct part *p, struct buffer *out)
+static void put_histograms(const struct part *p, bool created, struct buffer *out)
 {
     const struct smx_family_info *f = p->family;
     for (size_t k = 0; k < f->n_series; k++)
         if (!f->series[k].overflow || f->series[k].histogram->count > 0)
-            put_histogram(p, k, out);
+            put_histogram(p, k, created, out);
 }
 
-static void put_part(const struct part *p, struct buffer *out)
+static void put_part(const struct part *p, bool created, struct buffer *out)
 {
     const struct smx_family_info *f = p->family;
-    if (f->type == SMX_COUNTER)
+    if (f->type == SMX_COUNTER && created && p->rendered->suffix)
+        put_created_counters(p, out);
+    else if (f->type == SMX_COUNTER)
         put_counters(p, out);
     else if (f->type == SMX_HISTOGRAM)
-        put_histograms(p, out);
+        put_histograms(p, created, out);
+    else if (f->type == SMX_STATESET)
+        put_statesets(p, out);
     else if (f->mode == SMX_EACH)
         put_each(p, out);
     else
         put_gauges(p, out);
 }
 
+void families_put_name(const struct exposed *family, struct smx_str name, struct buffer *out)
+{
+    if (!family->as || escape_is_legacy(name, ESCAPE_METRIC)) {
+        buffer_put(out, name.at, name.length);
+        return;
+    }
+    buffer_puts(out, "\"");
+    label_escape(out, name, LABEL_QUOTE_ALL);
+    buffer_puts(out, "\"");
+}
+
 bool families_put(const struct snapshot *snapshot, struct progress *at,
-                  void (*put_header)(const struct exposed *family, struct buffer *out),
+                  void (*put_header)(const struct exposed *family, enum escaping escaping,
+                                     struct buffer *out),
                   struct buffer *out)
 {
     struct slice slice;
@@ -184,12 +282,12 @@ bool families_put(const struct snapshot *snapshot, struct progress *at,
         return false;
     if (slice.first) {
         at->begin = out->length;
-        put_header(slice.family, out);
+        put_header(slice.family, snapshot->escaping, out);
         at->body = out->length;
         buffer_put(out, slice.family->lines.at, slice.family->lines.length);
     }
     if (slice.part)
-        put_part(slice.part, out);
+        put_part(slice.part, snapshot->created, out);
     if (slice.last && out->length == at->body)
         out->length = at->begin;
     return true;

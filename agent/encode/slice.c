@@ -14,7 +14,8 @@ static size_t lines_of(const struct part *p, size_t k)
     const struct smx_family_info *f = p->family;
     if (f->type == SMX_HISTOGRAM)
         return p->rendered->edges.n + 2 + f->n_buckets / BUCKETS_PER_LINE;
-    return f->type == SMX_GAUGE && f->mode == SMX_EACH ? 1 + f->series[k].each.n : 1;
+    size_t states = f->type == SMX_STATESET ? f->n_states : 1;
+    return states * (f->mode == SMX_EACH ? 1 + f->series[k].each.n : 1);
 }
 
 /* Where a slice that begins at a series ends. */
@@ -43,7 +44,8 @@ static void point(struct slice *out, const struct part *p, size_t from, size_t t
     out->rendered.n_series = to - from;
     cut(&out->rendered.text, from);
     cut(&out->rendered.message, from);
-    out->some = (struct part){.family = &out->info, .rendered = &out->rendered};
+    out->some = (struct part){
+        .family = &out->info, .rendered = &out->rendered, .created_ns = p->created_ns};
     out->part = &out->some;
 }
 
@@ -56,8 +58,9 @@ bool slice_next(const struct snapshot *snapshot, struct progress *at, struct sli
     out->part = NULL;
     const struct part *part = at->part ? at->part : out->family->first;
     if (part) {
-        size_t to = end_of(part, at->series);
-        point(out, part, at->series, to);
+        struct part spelt = part_as(part, snapshot->escaping);
+        size_t to = end_of(&spelt, at->series);
+        point(out, &spelt, at->series, to);
         at->series = to;
         if (to == part->family->n_series) {
             part = part->next;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * text.h - the Prometheus text format, version 0.0.4.
+ * text.h - the Prometheus text format, versions 0.0.4 and 1.0.0.
  */
 #ifndef SMX_AGENT_TEXT_H
 #define SMX_AGENT_TEXT_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * claims.c - names of the exposition and their owners. OpenMetrics names the family of a counter
- * x_total "x", so the counter claims both. _created is never exposed and not claimed: a counter
- * x_total and a gauge x_created go together.
+ * x_total "x", so the counter claims both; so does an info x_info. Where _created is not exposed it
+ * is not claimed: a counter x_total and a gauge x_created go together then.
  */
 #include "agent/gather/claims.h"
 
@@ -11,22 +11,44 @@
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { NAMES_MAX = 4 };
+/* Names of one spelling, and of all. */
+enum { SPELLING_MAX = 5, NAMES_MAX = SPELLING_MAX * ESCAPING_COUNT };
 
-/* The names of a family as pairs of name and suffix. Returns how many. */
-static size_t names_of(const struct smx_family_info *f, struct claim out[NAMES_MAX])
+/* One spelling's names as pairs of name and suffix. Returns how many. */
+static size_t names_of_spelling(struct smx_str name, enum smx_type type, bool created,
+                                struct claim *out)
 {
     static const struct smx_str suffixes[] = {{"_bucket", 7}, {"_sum", 4}, {"_count", 6}};
-    struct smx_str total = {"_total", 6};
+    struct smx_str base = name;
     size_t n = 0;
-    out[n++] = (struct claim){.name = f->name, .suffix = {"", 0}};
-    if (f->type == SMX_COUNTER && label_ends(f->name, total)) {
-        struct smx_str base = {f->name.at, f->name.length - total.length};
+    out[n++] = (struct claim){.name = name, .suffix = {"", 0}};
+    if (type == SMX_COUNTER && label_is_total(name))
+        base.length -= strlen("_total");
+    if (type == SMX_INFO && label_ends(name, LABEL_STR("_info")))
+        base.length -= strlen("_info");
+    if (base.length < name.length) {
         out[n++] = (struct claim){.name = base, .suffix = {"", 0}};
     }
-    for (size_t i = 0; f->type == SMX_HISTOGRAM && i < 3; i++)
-        out[n++] = (struct claim){.name = f->name, .suffix = suffixes[i]};
+    if (created && (type == SMX_HISTOGRAM || (type == SMX_COUNTER && base.length < name.length)))
+        out[n++] = (struct claim){.name = base, .suffix = LABEL_STR("_created")};
+    for (size_t i = 0; type == SMX_HISTOGRAM && i < 3; i++)
+        out[n++] = (struct claim){.name = name, .suffix = suffixes[i]};
+    return n;
+}
+
+size_t claims_spellings(const struct rendered *r)
+{
+    return r->as ? ESCAPING_COUNT : 1;
+}
+
+static size_t names_of(const struct claims *claims, const struct smx_family_info *f,
+                       const struct rendered *r, struct claim out[NAMES_MAX])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < claims_spellings(r); i++)
+        n += names_of_spelling(r->as ? r->as[i].name : f->name, f->type, claims->created, out + n);
     return n;
 }
 
@@ -64,10 +86,11 @@ static struct claim *find(const struct claims *claims, const struct claim *wante
     return &claims->slots[i];
 }
 
-int claims_init(struct claims *out, size_t n)
+int claims_init(struct claims *out, size_t n, bool created)
 {
+    out->created = created;
     size_t size = 16;
-    while (size < n * NAMES_MAX * 2)
+    while (size < n * SPELLING_MAX * 2)
         size *= 2;
     out->slots = calloc(size, sizeof *out->slots);
     out->mask = size - 1;
@@ -80,20 +103,22 @@ void claims_fini(struct claims *claims)
     *claims = (struct claims){0};
 }
 
-bool claims_clash(const struct claims *claims, const struct smx_family_info *f)
+bool claims_clash(const struct claims *claims, const struct smx_family_info *f,
+                  const struct rendered *r)
 {
     struct claim names[NAMES_MAX];
-    size_t n = names_of(f, names);
+    size_t n = names_of(claims, f, r, names);
     for (size_t i = 0; i < n; i++)
         if (find(claims, &names[i])->name.at)
             return true;
     return false;
 }
 
-void claims_add(struct claims *claims, const struct smx_family_info *f, size_t family)
+void claims_add(struct claims *claims, const struct smx_family_info *f, const struct rendered *r,
+                size_t family)
 {
     struct claim names[NAMES_MAX];
-    size_t n = names_of(f, names);
+    size_t n = names_of(claims, f, r, names);
     for (size_t i = 0; i < n; i++) {
         names[i].family = family;
         *find(claims, &names[i]) = names[i];

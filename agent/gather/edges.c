@@ -8,8 +8,10 @@
 
 #include "agent/encode/buffer.h"
 #include "agent/encode/number.h"
+#include "agent/gather/label.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,6 +48,39 @@ static void choose_exponential(struct edges *out, const struct smx_family_info *
     }
 }
 
+/* The family's own wish before that for all; of two alike the later one. NULL: none. */
+static const struct edges_wish *find_wish(const struct edges_wishes *wishes, struct smx_str family)
+{
+    const struct edges_wish *found = NULL;
+    for (size_t i = 0; i < wishes->n; i++) {
+        const struct edges_wish *wish = &wishes->at[i];
+        if (label_equal(wish->family, family) ||
+            (wish->family.length == 0 && (!found || found->family.length == 0)))
+            found = wish;
+    }
+    return found;
+}
+
+/* The bucket whose finite bound is nearest by ratio; of two as near the lower one. */
+static size_t nearest(const struct smx_family_info *f, double wanted)
+{
+    size_t last = f->n_buckets - 2, i = 0;
+    while (i < last && f->upper_bounds[i] < wanted)
+        i++;
+    bool below = i > 0 && wanted / f->upper_bounds[i - 1] <= f->upper_bounds[i] / wanted;
+    return below ? i - 1 : i;
+}
+
+static void choose_wished(struct edges *out, const struct smx_family_info *f,
+                          const struct edges_wish *wish)
+{
+    for (size_t i = 0; i < wish->n; i++) {
+        size_t bucket = nearest(f, wish->bounds[i]);
+        if (out->n == 0 || bucket > out->upto[out->n - 1])
+            out->upto[out->n++] = bucket;
+    }
+}
+
 static void choose_explicit(struct edges *out, const struct smx_family_info *f)
 {
     for (size_t i = 0; i + 1 < f->n_buckets; i++)
@@ -75,15 +110,41 @@ static int put_texts(struct edges *out, const struct smx_family_info *f)
     return text.failed ? -ENOMEM : 0;
 }
 
-int edges_init(struct edges *out, const struct smx_family_info *f)
+int edges_wish_parse(const char *text, struct edges_wish *out)
 {
+    const char *equals = strrchr(text, '=');
+    const char *at = equals ? equals + 1 : text;
+    *out = (struct edges_wish){.family = {text, equals ? (size_t)(equals - text) : 0}};
+    if (equals == text)
+        return -EINVAL;
+    for (;;) {
+        char *end;
+        double bound = strtod(at, &end);
+        bool above = out->n == 0 || bound > out->bounds[out->n - 1];
+        if (end == at || !isfinite(bound) || bound <= 0 || !above || out->n == EDGES_WISH_MAX)
+            return -EINVAL;
+        out->bounds[out->n++] = bound;
+        if (*end == '\0')
+            return 0;
+        if (*end != ',')
+            return -EINVAL;
+        at = end + 1;
+    }
+}
+
+int edges_init(struct edges *out, const struct smx_family_info *f,
+               const struct edges_wishes *wishes)
+{
+    const struct edges_wish *wish = find_wish(wishes, f->name);
     *out = (struct edges){0};
     size_t *words = calloc(f->n_buckets + 1, 2 * sizeof *words);
     if (!words)
         return -ENOMEM;
     out->upto = words;
     out->ends = words + f->n_buckets + 1;
-    if (f->exponential)
+    if (f->exponential && wish)
+        choose_wished(out, f, wish);
+    else if (f->exponential)
         choose_exponential(out, f);
     else
         choose_explicit(out, f);

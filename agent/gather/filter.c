@@ -5,6 +5,8 @@
  */
 #include "agent/gather/filter.h"
 
+#include "agent/gather/label.h"
+
 #include <errno.h>
 #include <regex.h>
 #include <stdio.h>
@@ -113,7 +115,7 @@ bool filter_has_family(const struct filter *filter, struct smx_str name)
     return allowed;
 }
 
-bool filter_has_label(const struct filter *filter, struct smx_str name, struct smx_str value)
+static bool has_label(const struct filter *filter, struct smx_str name, struct smx_str value)
 {
     bool asked = false, allowed = false;
     for (size_t i = 0; filter && i < filter->n; i++) {
@@ -127,4 +129,20 @@ bool filter_has_label(const struct filter *filter, struct smx_str name, struct s
         allowed = allowed || (rule->kind == FILTER_ALLOW_LABEL && match);
     }
     return !asked || allowed;
+}
+
+bool filter_has_series(const struct filter *filter, const struct smx_segment_info *segment,
+                       const struct smx_family_info *family, size_t k)
+{
+    const struct smx_series_info *series = &family->series[k];
+    if (!filter)
+        return true;
+    bool shown = has_label(filter, LABEL_STR("app"), segment->app);
+    if (segment->instance.length)
+        shown = shown && has_label(filter, LABEL_STR("app_instance"), segment->instance);
+    for (size_t i = 0; i < segment->n_labels && shown; i++)
+        shown = has_label(filter, segment->labels[i].name, segment->labels[i].value);
+    for (size_t i = 0; i < family->n_labels && shown && !series->overflow; i++)
+        shown = has_label(filter, family->labels[i], series->values[i]);
+    return shown;
 }

@@ -38,7 +38,8 @@ void filter_free(struct filter *filter);
 /* Whether a family is exposed; a NULL filter lets everything through. */
 bool filter_has_family(const struct filter *filter, struct smx_str name);
 
-/* Whether the series with this label, among others, is exposed. */
-bool filter_has_label(const struct filter *filter, struct smx_str name, struct smx_str value);
+/* Whether series k of a family of this segment is: by all its labels, as they were registered. */
+bool filter_has_series(const struct filter *filter, const struct smx_segment_info *segment,
+                       const struct smx_family_info *family, size_t k);
 
 #endif

@@ -25,8 +25,10 @@ struct gather {
     struct kept **kept;
     size_t n_kept;
     uint64_t serials;
-    bool messages; /* somebody has asked for them */
     struct filter *filter;
+    struct render_wants wants;
+    struct edges_wishes wishes;
+    bool created;
     /* the merged list, and the serials of what it was made of */
     struct merged merged;
     uint64_t *merged_serials;
@@ -89,7 +91,22 @@ int gather_filter(struct gather *g, const struct filter_rule rules[], size_t n)
 
 void gather_messages(struct gather *g)
 {
-    g->messages = true;
+    g->wants.messages = true;
+}
+
+void gather_escaping(struct gather *g, enum escaping escaping)
+{
+    g->wants.escapings[escaping] = true;
+}
+
+void gather_created(struct gather *g)
+{
+    g->created = true;
+}
+
+void gather_bounds(struct gather *g, struct edges_wishes wishes)
+{
+    g->wishes = wishes;
 }
 
 static size_t find_kept(const struct gather *g, const smx_reader *reader)
@@ -130,13 +147,13 @@ static int keep(struct gather *g, const smx_reader *reader, struct kept **out)
     if (!render_holds(&kept->segment, reader)) {
         render_fini(&kept->segment);
         kept->serial = ++g->serials;
-        int e = render_segment(&kept->segment, reader, g->filter);
+        int e = render_segment(&kept->segment, reader, &g->wishes, g->filter);
         if (e < 0)
             return e;
     }
     kept->used = true;
     *out = kept;
-    return g->messages ? render_messages(&kept->segment) : 0;
+    return render_wanted(&kept->segment, &g->wants);
 }
 
 /* Whose word on their own names we take before a stranger's. */
@@ -192,7 +209,7 @@ static int merge(struct gather *g, const struct run *run)
     uint64_t *serials = calloc(run->n + 1, sizeof *serials);
     if (!serials)
         return -ENOMEM;
-    int e = merge_init(&g->merged, run->segments, run->n);
+    int e = merge_init(&g->merged, run->segments, run->n, g->created);
     if (e < 0) {
         free(serials);
         return e;
@@ -234,7 +251,8 @@ static int compose(struct gather *g)
             families[n++] = g->own.families[i];
     memcpy(families + n, g->merged.families, g->merged.n_families * sizeof *families);
     n += g->merged.n_families;
-    g->snapshot = (struct snapshot){.families = families, .n = n, .n_parts = g->merged.n_parts};
+    g->snapshot = (struct snapshot){
+        .families = families, .n = n, .n_parts = g->merged.n_parts, .created = g->created};
     return 0;
 }
 

@@ -13,6 +13,8 @@
 #define SMX_AGENT_GATHER_H
 
 #include "agent/gather/filter.h"
+#include "agent/gather/edges.h"
+#include "agent/gather/escape.h"
 #include "agent/gather/self.h"
 
 #include <smx/reader.h>
@@ -46,13 +48,21 @@ int gather_filter(struct gather *gather, const struct filter_rule rules[], size_
 
 /* Those rules, or NULL. */
 const struct filter *gather_rules(const struct gather *gather);
+/* Before the first gather_run(): names of samples _created are taken, and the snapshots may be
+ * exposed with them. */
+void gather_created(struct gather *gather);
+
+/* Choose classic bounds of exponential histograms; before the first gather_run(). Borrowed. */
+void gather_bounds(struct gather *gather, struct edges_wishes wishes);
 
 /* Forget what is kept of a reader. Call it before smx_reader_close(): another reader may get the
  * same address. */
 void gather_forget(struct gather *gather, const smx_reader *reader);
 
-/* From the next gather_run() on the snapshots are also for proto_encode(), which costs memory. */
+/* From the next gather_run() on the snapshots are also for proto_encode(), or for another escaping
+ * than underscores, which costs memory. */
 void gather_messages(struct gather *gather);
+void gather_escaping(struct gather *gather, enum escaping escaping);
 
 /* Merge the sources, in any order, into one view. On failure *out is left alone.
  * Returns: 0, -ENOMEM. */

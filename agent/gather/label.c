@@ -17,6 +17,12 @@ bool label_ends(struct smx_str text, struct smx_str suffix)
            memcmp(text.at + text.length - suffix.length, suffix.at, suffix.length) == 0;
 }
 
+bool label_is_total(struct smx_str name)
+{
+    struct smx_str total = LABEL_STR("_total");
+    return name.length > total.length && label_ends(name, total);
+}
+
 static bool starts(struct smx_str text, struct smx_str prefix)
 {
     return text.length >= prefix.length && memcmp(text.at, prefix.at, prefix.length) == 0;

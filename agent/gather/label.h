@@ -29,6 +29,9 @@ void label_put(struct buffer *out, struct smx_str name, struct smx_str value);
 bool label_equal(struct smx_str a, struct smx_str b);
 bool label_ends(struct smx_str text, struct smx_str suffix);
 
+/* Whether the name of a counter is something and _total. */
+bool label_is_total(struct smx_str name);
+
 /* Names that the agent gives itself: an application's family or label of that name is left out. */
 bool label_is_reserved_family(struct smx_str name);
 bool label_is_reserved(struct smx_str name);

@@ -59,7 +59,7 @@ static enum refusal judge(const struct merger *m, const struct merged_part *p, s
     bool owned = claims_owner(&m->claims, f->name, family);
     if (!owned || !label_equal(m->out->families[*family].name, f->name)) {
         *family = m->out->n_families;
-        return claims_clash(&m->claims, f) ? REFUSAL_NAME_CLASH : REFUSAL_NONE;
+        return claims_clash(&m->claims, f, p->part.rendered) ? REFUSAL_NAME_CLASH : REFUSAL_NONE;
     }
     return compare(m->out->families[*family].first->family, f);
 }
@@ -70,7 +70,7 @@ static void join(struct merger *m, struct merged_part *p, size_t family)
     if (family == out->n_families) {
         out->families[out->n_families++] =
             (struct exposed){.name = p->part.family->name, .first = &p->part};
-        claims_add(&m->claims, p->part.family, family);
+        claims_add(&m->claims, p->part.family, p->part.rendered, family);
     } else {
         m->tails[family]->next = &p->part;
     }
@@ -83,7 +83,8 @@ static void merge_segment(struct merger *m, const struct rendered_segment *segme
     for (size_t i = 0; i < segment->n_families; i++) {
         struct merged_part *p = &m->out->parts[m->out->n_parts];
         *p = (struct merged_part){.part = {.family = smx_reader_family(segment->reader, i),
-                                           .rendered = &segment->families[i]},
+                                           .rendered = &segment->families[i],
+                                           .created_ns = segment->created_ns},
                                   .segment = index,
                                   .family = i};
         if (segment->families[i].hidden)
@@ -109,11 +110,15 @@ static bool is_duplicate(const struct rendered_segment *const segments[], size_t
     return false;
 }
 
-static int reserve(struct merger *m, const struct rendered_segment *const segments[], size_t n)
+static int reserve(struct merger *m, const struct rendered_segment *const segments[], size_t n,
+                   bool created)
 {
-    size_t total = 0;
-    for (size_t i = 0; i < n; i++)
+    size_t total = 0, spellings = 0;
+    for (size_t i = 0; i < n; i++) {
         total += segments[i]->n_families;
+        for (size_t k = 0; k < segments[i]->n_families; k++)
+            spellings += claims_spellings(&segments[i]->families[k]);
+    }
     struct merged *out = m->out;
     out->families = calloc(total + 1, sizeof *out->families);
     out->parts = calloc(total + 1, sizeof *out->parts);
@@ -121,7 +126,7 @@ static int reserve(struct merger *m, const struct rendered_segment *const segmen
     out->conflicts = calloc(total + n + 1, sizeof *out->conflicts);
     m->tails = calloc(total + 1, sizeof *m->tails);
     bool ok = out->families && out->parts && out->left_out && out->conflicts && m->tails;
-    return ok ? claims_init(&m->claims, total) : -ENOMEM;
+    return ok ? claims_init(&m->claims, spellings, created) : -ENOMEM;
 }
 
 static const char *next_word(const char **at)
@@ -147,11 +152,12 @@ static int keep_words(struct merger *m)
     return 0;
 }
 
-int merge_init(struct merged *out, const struct rendered_segment *const segments[], size_t n)
+int merge_init(struct merged *out, const struct rendered_segment *const segments[], size_t n,
+               bool created)
 {
     *out = (struct merged){.n_segments = n};
     struct merger m = {.out = out};
-    int e = reserve(&m, segments, n);
+    int e = reserve(&m, segments, n, created);
     for (size_t i = 0; e == 0 && i < n; i++) {
         const struct smx_segment_info *s = smx_reader_info(segments[i]->reader);
         out->left_out[i] = is_duplicate(segments, i);
@@ -180,8 +186,12 @@ void merge_point(struct merged *merged, const struct rendered_segment *const seg
     for (size_t i = 0; i < merged->n_families; i++) {
         struct exposed *e = &merged->families[i];
         const struct smx_family_info *f = e->first->family;
-        *e = (struct exposed){
-            .name = f->name, .help = f->help, .unit = f->unit, .type = f->type, .first = e->first};
+        *e = (struct exposed){.name = f->name,
+                              .as = e->first->rendered->as,
+                              .help = f->help,
+                              .unit = f->unit,
+                              .type = f->type,
+                              .first = e->first};
     }
 }
 

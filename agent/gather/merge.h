@@ -30,9 +30,10 @@ struct merged {
     char *words; /* what the conflicts' strings point to */
 };
 
-/* Merge rendered segments, in the order of their precedence. Returns: 0, -ENOMEM.
- * Owns: the caller ends with merge_fini(). */
-int merge_init(struct merged *out, const struct rendered_segment *const segments[], size_t n);
+/* Merge rendered segments, in the order of their precedence. created: as of claims_init().
+ * Returns: 0, -ENOMEM. Owns: the caller ends with merge_fini(). */
+int merge_init(struct merged *out, const struct rendered_segment *const segments[], size_t n,
+               bool created);
 void merge_fini(struct merged *merged);
 
 /* Point everything at what the readers show now; the same segments in the same order. */

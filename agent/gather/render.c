@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const struct {
     const char *name, *text;
@@ -23,12 +24,14 @@ static const struct {
         {"reserved_label", "it has a label that the agent sets itself: app, app_instance, le, "
                            "quantile, otel_metric_overflow, or worker in a gauge of mode each"},
     [REFUSAL_DUPLICATE_LABEL] = {"duplicate_label",
-                                 "it has one of the segment's constant labels as its own"},
+                                 "it has one of the segment's constant labels as its own, or two "
+                                 "that are one once they are escaped, as a.b and a_b"},
     [REFUSAL_DUPLICATE_SEGMENT] = {"duplicate_segment",
                                    "an older segment has the same application and instance name"},
     [REFUSAL_NAME_CLASH] = {"name_clash",
                             "an earlier family exposes samples of that name, or the other way "
-                            "round, as the counter x_count and the histogram x"},
+                            "round, as the counter x_count and the histogram x; or they have the "
+                            "same name once characters past a-z are escaped, as a.b and a_b"},
     [REFUSAL_TYPE] = {"type", "an earlier family of that name has another type"},
     [REFUSAL_UNIT] = {"unit", "an earlier family of that name has another unit"},
     [REFUSAL_BUCKETS] = {"buckets", "an earlier family of that name has other buckets"},
@@ -64,23 +67,30 @@ const char *refusal_text(enum refusal refusal)
 /* That names are valid, and a family's own labels distinct, is the reader's affair. */
 static bool is_taken(struct smx_str name, const struct smx_family_info *f)
 {
-    bool worker =
-        f->type == SMX_GAUGE && f->mode == SMX_EACH && label_equal(name, LABEL_STR("worker"));
+    bool worker = f->mode == SMX_EACH && label_equal(name, LABEL_STR("worker"));
     return worker || label_is_reserved(name);
 }
 
-/* The i-th label name of a family: first the segment's constant ones, then its own. */
+/* The i-th label name of a family: first the segment's constant ones, then its own; a stateset's
+ * name is one more. */
 static struct smx_str label_at(const struct smx_segment_info *s, const struct smx_family_info *f,
                                size_t i)
 {
-    return i < s->n_labels ? s->labels[i].name : f->labels[i - s->n_labels];
+    if (i < s->n_labels)
+        return s->labels[i].name;
+    return i - s->n_labels < f->n_labels ? f->labels[i - s->n_labels] : f->name;
 }
 
-static enum refusal judge(const struct smx_segment_info *s, const struct smx_family_info *f)
+static size_t n_labels_of(const struct smx_segment_info *s, const struct smx_family_info *f)
+{
+    return s->n_labels + f->n_labels + (f->type == SMX_STATESET);
+}
+
+static enum refusal judge_legacy(const struct smx_segment_info *s, const struct smx_family_info *f)
 {
     if (label_is_reserved_family(f->name))
         return REFUSAL_RESERVED_NAME;
-    size_t n = s->n_labels + f->n_labels;
+    size_t n = n_labels_of(s, f);
     for (size_t i = 0; i < n; i++) {
         struct smx_str name = label_at(s, f, i);
         if (is_taken(name, f))
@@ -92,94 +102,255 @@ static enum refusal judge(const struct smx_segment_info *s, const struct smx_fam
     return REFUSAL_NONE;
 }
 
-/* What all series of a segment begin with: {app="shop",app_instance="b",zone="x" */
-static void put_common(struct buffer *out, const struct smx_segment_info *s)
+static int by_text(const void *left, const void *right)
 {
-    buffer_puts(out, "{");
+    const struct smx_str *a = left, *b = right;
+    int order = memcmp(a->at, b->at, a->length < b->length ? a->length : b->length);
+    return order ? order : (a->length > b->length) - (a->length < b->length);
+}
+
+/* The same of label names as they are after escaping: what was two may be one. */
+static enum refusal judge_labels(struct smx_str names[], size_t n, const struct smx_family_info *f)
+{
+    for (size_t i = 0; i < n; i++)
+        if (is_taken(names[i], f) || label_equal(names[i], LABEL_STR("__name__")))
+            return REFUSAL_RESERVED_LABEL;
+    qsort(names, n, sizeof *names, by_text);
+    for (size_t i = 1; i < n; i++)
+        if (label_equal(names[i - 1], names[i]))
+            return REFUSAL_DUPLICATE_LABEL;
+    return REFUSAL_NONE;
+}
+
+static int judge_escaped(const struct smx_segment_info *s, const struct smx_family_info *f,
+                         struct smx_str name, enum escaping escaping, enum refusal *out)
+{
+    size_t n = n_labels_of(s, f), at = 0;
+    struct buffer bytes = {0};
+    struct smx_str *names = calloc(n + 1, sizeof *names);
+    for (size_t i = 0; names && i < n; i++) {
+        size_t before = bytes.length;
+        escape_put(&bytes, label_at(s, f, i), ESCAPE_LABEL, escaping);
+        names[i].length = bytes.length - before;
+    }
+    bool failed = !names || buffer_reserve(&bytes, 1) < 0;
+    for (size_t i = 0; !failed && i < n; at += names[i++].length)
+        names[i].at = bytes.at + at;
+    if (!failed)
+        *out = label_is_reserved_family(name) ? REFUSAL_RESERVED_NAME : judge_labels(names, n, f);
+    free(names);
+    buffer_fini(&bytes);
+    return failed ? -ENOMEM : 0;
+}
+
+static int judge(const struct smx_segment_info *s, const struct smx_family_info *f,
+                 struct rendered *out)
+{
+    if (!out->as) {
+        out->refusal = judge_legacy(s, f);
+        return 0;
+    }
+    int e = 0;
+    for (unsigned i = 0; i < ESCAPING_COUNT && e == 0 && !out->refusal; i++)
+        e = judge_escaped(s, f, out->as[i].name, (enum escaping)i, &out->refusal);
+    return e;
+}
+
+static bool is_legacy(const struct smx_segment_info *s, const struct smx_family_info *f)
+{
+    for (size_t i = 0; i < n_labels_of(s, f); i++)
+        if (!escape_is_legacy(label_at(s, f, i), ESCAPE_LABEL))
+            return false;
+    return escape_is_legacy(f->name, ESCAPE_METRIC);
+}
+
+/* The family in each escaping, as yet its name only. All names lie behind one another. A stateset's
+ * is also a label's. */
+static int spell(struct rendered *out, const struct smx_family_info *f)
+{
+    enum escape_kind kind = f->type == SMX_STATESET ? ESCAPE_LABEL : ESCAPE_METRIC;
+    struct buffer bytes = {0};
+    struct rendered *as = calloc(ESCAPING_COUNT, sizeof *as);
+    for (unsigned i = 0; as && i < ESCAPING_COUNT; i++) {
+        size_t before = bytes.length;
+        escape_put(&bytes, f->name, kind, (enum escaping)i);
+        as[i].name.length = bytes.length - before;
+        as[i].n_series = out->n_series;
+    }
+    if (!as || bytes.failed) {
+        free(as);
+        buffer_fini(&bytes);
+        return -ENOMEM;
+    }
+    const char *at = bytes.at;
+    for (unsigned i = 0; i < ESCAPING_COUNT; at += as[i++].name.length)
+        as[i].name.at = at;
+    out->as = as;
+    return 0;
+}
+
+/* A name that is not of the old alphabet stands in quotes, or escaped. */
+static void put_label_name(struct buffer *out, struct smx_str name, enum escaping escaping)
+{
+    if (escaping == ESCAPING_UTF8 && !escape_is_legacy(name, ESCAPE_LABEL)) {
+        buffer_puts(out, "\"");
+        label_escape(out, name, LABEL_QUOTE_ALL);
+        buffer_puts(out, "\"");
+    } else {
+        escape_put(out, name, ESCAPE_LABEL, escaping);
+    }
+}
+
+static void put_label(struct buffer *out, struct smx_str name, struct smx_str value,
+                      enum escaping escaping)
+{
+    struct buffer as = {0};
+    put_label_name(&as, name, escaping);
+    out->failed |= as.failed;
+    if (!as.failed)
+        label_put(out, (struct smx_str){as.at, as.length}, value);
+    buffer_fini(&as);
+}
+
+/* What all series of a segment begin with: app="shop",app_instance="b",zone="x" */
+static void put_common(struct buffer *out, const struct smx_segment_info *s, enum escaping escaping)
+{
     label_put(out, LABEL_STR("app"), s->app);
     if (s->instance.length)
         label_put(out, LABEL_STR("app_instance"), s->instance);
     for (size_t i = 0; i < s->n_labels; i++)
-        label_put(out, s->labels[i].name, s->labels[i].value);
+        put_label(out, s->labels[i].name, s->labels[i].value, escaping);
 }
 
-static void put_series(struct buffer *out, const struct smx_family_info *f, size_t k)
+/* A family in one escaping. */
+struct spelling {
+    const struct smx_segment_info *segment;
+    const struct smx_family_info *family;
+    const struct buffer *common;
+    const struct edges_wishes *wishes; /* only used when the family is new */
+    enum escaping escaping;
+    bool legacy;
+    struct smx_str name;
+    const struct filter *filter;
+};
+
+static void put_series(struct buffer *out, const struct spelling *in, size_t k)
 {
+    const struct smx_family_info *f = in->family;
     const struct smx_series_info *series = &f->series[k];
     if (series->overflow) {
         label_put(out, LABEL_STR("otel_metric_overflow"), LABEL_STR("true"));
         return;
     }
     for (size_t i = 0; i < f->n_labels; i++)
-        label_put(out, f->labels[i], series->values[i]);
+        if (in->legacy)
+            label_put(out, f->labels[i], series->values[i]);
+        else
+            put_label(out, f->labels[i], series->values[i], in->escaping);
+}
+
+/* What stands behind the stem of a name in the texts. */
+static struct smx_str suffix_of(const struct spelling *in)
+{
+    if (in->family->type == SMX_HISTOGRAM)
+        return LABEL_STR("_bucket");
+    bool total = in->family->type == SMX_COUNTER && label_is_total(in->name);
+    return total ? LABEL_STR("_total") : LABEL_STR("");
+}
+
+/* name_bucket{ or, in quotes, {"name_bucket", and the labels that all have. */
+static void put_begin(struct buffer *out, struct rendered *r, const struct spelling *in,
+                      bool quoted)
+{
+    struct smx_str stem = in->name, suffix = suffix_of(in);
+    size_t from = out->length;
+    stem.length -= in->family->type == SMX_COUNTER ? suffix.length : 0;
+    if (quoted) {
+        buffer_puts(out, "{\"");
+        label_escape(out, stem, LABEL_QUOTE_ALL);
+    } else {
+        buffer_put(out, stem.at, stem.length);
+    }
+    r->stem = out->length - from;
+    r->suffix = suffix.length;
+    buffer_put(out, suffix.at, suffix.length);
+    buffer_puts(out, quoted ? "\"," : "{");
+    buffer_put(out, in->common->at, in->common->length);
 }
 
 static bool goes_on(const struct smx_family_info *f)
 {
-    return f->type == SMX_HISTOGRAM || (f->type == SMX_GAUGE && f->mode == SMX_EACH);
+    return f->type == SMX_HISTOGRAM || f->type == SMX_STATESET || f->mode == SMX_EACH;
 }
 
-/* The lines that a series takes. */
+/* The lines that a series takes; or their kept texts, of which there may be one for each escaping,
+ * each longer than that by underscores. */
 static uint64_t lines_of(const struct rendered *out, const struct smx_segment_info *s,
                          const struct smx_family_info *f)
 {
+    uint64_t ways = out->as ? ESCAPING_COUNT : 1;
     if (f->type == SMX_HISTOGRAM)
-        return out->edges.n + 2;
-    return f->type == SMX_GAUGE && f->mode == SMX_EACH ? s->n_live + 1 : 1;
+        return (out->edges.n + 2) * ways;
+    uint64_t states = f->type == SMX_STATESET ? f->n_states : 1;
+    return ways * states * (f->mode == SMX_EACH ? s->n_live + 1 : 1);
 }
 
-/* Whether a filter lets a series through: all its labels as they are exposed. */
-static bool is_shown(const struct filter *filter, const struct smx_segment_info *s,
-                     const struct smx_family_info *f, size_t k)
+/* What the lines of a series end with, by state. */
+static int render_states(struct rendered *out, const struct spelling *in)
 {
-    const struct smx_series_info *series = &f->series[k];
-    if (!filter)
-        return true;
-    bool shown = filter_has_label(filter, LABEL_STR("app"), s->app);
-    if (s->instance.length)
-        shown = shown && filter_has_label(filter, LABEL_STR("app_instance"), s->instance);
-    for (size_t i = 0; i < s->n_labels && shown; i++)
-        shown = filter_has_label(filter, s->labels[i].name, s->labels[i].value);
-    for (size_t i = 0; i < f->n_labels && shown && !series->overflow; i++)
-        shown = filter_has_label(filter, f->labels[i], series->values[i]);
-    return shown;
+    const struct smx_family_info *f = in->family;
+    struct buffer text = {0}, name = {0};
+    put_label_name(&name, f->name, in->escaping);
+    out->states.ends = calloc(f->n_states + 1, sizeof *out->states.ends);
+    for (size_t i = 0; out->states.ends && i < f->n_states; i++) {
+        buffer_puts(&text, ",");
+        buffer_put(&text, name.at, name.length);
+        buffer_puts(&text, "=\"");
+        label_escape(&text, f->states[i], LABEL_QUOTE_ALL);
+        buffer_puts(&text, "\"} ");
+        out->states.ends[i] = text.length;
+    }
+    buffer_reserve(&text, RENDER_SLACK);
+    out->states.at = text.at;
+    text.failed |= name.failed;
+    buffer_fini(&name);
+    return text.failed || !out->states.ends ? -ENOMEM : 0;
 }
 
-static void put_text(struct buffer *text, const struct smx_family_info *f, size_t k,
-                     const struct buffer *common)
+/* The bytes of all lines of a family whose texts have `length` bytes so far. lines: of a series. */
+static uint64_t lines_size(const struct rendered *out, const struct smx_family_info *f,
+                           size_t length, size_t n_series, uint64_t lines)
 {
-    buffer_put(text, f->name.at, f->name.length);
-    if (f->type == SMX_HISTOGRAM)
-        buffer_puts(text, "_bucket");
-    buffer_put(text, common->at, common->length);
-    put_series(text, f, k);
-    if (!goes_on(f))
-        buffer_puts(text, "} ");
+    uint64_t states = f->n_states ? out->states.ends[f->n_states - 1] / f->n_states + 1 : 0;
+    return (length + n_series * states) * lines;
 }
-
-/* What all families of a segment have in common while it is rendered. */
-struct rendering {
-    const struct smx_segment_info *info;
-    const struct filter *filter;
-    struct buffer common;
-    uint64_t left; /* of the bytes that its lines may take */
-};
 
 /* Returns 0, -ENOMEM, -EFBIG when the lines would exceed *left. */
-static int render_series(struct rendered *out, const struct smx_family_info *f, uint64_t lines,
-                         struct rendering *r)
+static int render_series(struct rendered *out, const struct spelling *in, uint64_t lines,
+                         uint64_t *left)
 {
+    const struct smx_family_info *f = in->family;
     struct buffer text = {0};
-    for (size_t k = 0; k < f->n_series && text.length <= r->left / lines; k++) {
-        if (is_shown(r->filter, r->info, f, k))
-            put_text(&text, f, k, &r->common);
+    bool quoted = in->escaping == ESCAPING_UTF8 && !escape_is_legacy(in->name, ESCAPE_METRIC);
+    out->text.ends = calloc(f->n_series + 1, sizeof *out->text.ends);
+    if (!out->text.ends)
+        return -ENOMEM;
+    size_t k = 0;
+    for (; k < f->n_series && lines_size(out, f, text.length, k, lines) <= *left; k++) {
+        if (filter_has_series(in->filter, in->segment, f, k)) {
+            put_begin(&text, out, in, quoted);
+            put_series(&text, in, k);
+            if (!goes_on(f))
+                buffer_puts(&text, "} ");
+        }
         out->text.ends[k] = text.length;
     }
-    if (text.length > r->left / lines) {
+    const uint64_t size = lines_size(out, f, text.length, k, lines);
+    if (size > *left) {
         buffer_fini(&text);
         return -EFBIG;
     }
-    r->left -= text.length * lines;
+    *left -= size;
     buffer_reserve(&text, RENDER_SLACK);
     out->text.at = text.at;
     return text.failed ? -ENOMEM : 0;
@@ -194,26 +365,43 @@ static void drop_bytes(struct kept_bytes *bytes)
 
 static void drop_family(struct rendered *family)
 {
+    for (unsigned i = 0; family->as && i < ESCAPING_COUNT; i++) {
+        drop_bytes(&family->as[i].text);
+        drop_bytes(&family->as[i].message);
+        drop_bytes(&family->as[i].states);
+        drop_bytes(&family->as[i].state_labels);
+    }
+    if (family->as)
+        free((char *)family->as[0].name.at);
+    free(family->as);
+    family->as = NULL;
     drop_bytes(&family->text);
     drop_bytes(&family->message);
+    drop_bytes(&family->states);
+    drop_bytes(&family->state_labels);
     edges_fini(&family->edges);
 }
 
-static int render_family(struct rendered *out, const struct smx_family_info *f, struct rendering *r)
+static int render_family(struct rendered *out, const struct spelling *in, uint64_t *left)
 {
+    const struct smx_family_info *f = in->family;
+    struct spelling one = *in;
     out->n_series = f->n_series;
-    out->hidden = !filter_has_family(r->filter, f->name);
+    out->hidden = !filter_has_family(in->filter, f->name);
     if (out->hidden)
         return 0;
-    out->refusal = judge(r->info, f);
-    if (out->refusal)
-        return 0;
-    out->text.ends = calloc(f->n_series + 1, sizeof *out->text.ends);
-    if (!out->text.ends)
-        return -ENOMEM;
-    if (f->type == SMX_HISTOGRAM && edges_init(&out->edges, f) < 0)
-        return -ENOMEM;
-    int e = render_series(out, f, lines_of(out, r->info, f), r);
+    one.legacy = is_legacy(in->segment, f);
+    int e = one.legacy ? 0 : spell(out, f);
+    if (e == 0)
+        e = judge(in->segment, f, out);
+    if (e == 0 && !out->refusal && f->type == SMX_HISTOGRAM)
+        e = edges_init(&out->edges, f, in->wishes);
+    if (e == 0 && !out->refusal && f->type == SMX_STATESET)
+        e = render_states(out, &one);
+    if (e < 0 || out->refusal)
+        return e;
+    one.name = out->as ? out->as[in->escaping].name : f->name;
+    e = render_series(out, &one, lines_of(out, in->segment, f), left);
     if (e != -EFBIG)
         return e;
     drop_family(out);
@@ -222,10 +410,9 @@ static int render_family(struct rendered *out, const struct smx_family_info *f, 
 }
 
 int render_segment(struct rendered_segment *out, const smx_reader *reader,
-                   const struct filter *filter)
+                   const struct edges_wishes *wishes, const struct filter *filter)
 {
     const struct smx_segment_info *s = smx_reader_info(reader);
-    struct rendering r = {.info = s, .filter = filter, .left = lines_limit(s)};
     *out = (struct rendered_segment){.reader = reader,
                                      .epoch = smx_reader_epoch(reader),
                                      .device = s->device,
@@ -234,44 +421,84 @@ int render_segment(struct rendered_segment *out, const smx_reader *reader,
                                      .n_families = s->n_families,
                                      .filter = filter};
     out->families = calloc(s->n_families + 1, sizeof *out->families);
-    put_common(&r.common, s);
-    int e = out->families && !r.common.failed ? 0 : -ENOMEM;
-    for (size_t i = 0; e == 0 && i < s->n_families; i++)
-        e = render_family(&out->families[i], smx_reader_family(reader, i), &r);
-    buffer_fini(&r.common);
+    struct buffer common = {0};
+    uint64_t left = lines_limit(s);
+    put_common(&common, s, ESCAPING_UNDERSCORES);
+    int e = out->families && !common.failed ? 0 : -ENOMEM;
+    for (size_t i = 0; e == 0 && i < s->n_families; i++) {
+        struct spelling in = {.segment = s,
+                              .family = smx_reader_family(reader, i),
+                              .common = &common,
+                              .wishes = wishes,
+                              .filter = filter};
+        e = render_family(&out->families[i], &in, &left);
+    }
+    buffer_fini(&common);
     if (e < 0)
         render_fini(out);
     return e;
 }
 
-/* The labels of series k: the segment's, then its own. */
-static void put_labels(struct buffer *out, const struct smx_segment_info *s,
-                       const struct smx_family_info *f, size_t k)
+/* A label as a message, its name escaped. */
+static void put_message_label(struct buffer *out, struct smx_str name, struct smx_str value,
+                              const struct spelling *in)
 {
+    struct buffer as = {0};
+    if (in->legacy) {
+        message_label(out, name, value);
+        return;
+    }
+    escape_put(&as, name, ESCAPE_LABEL, in->escaping);
+    out->failed |= as.failed;
+    if (!as.failed)
+        message_label(out, (struct smx_str){as.at, as.length}, value);
+    buffer_fini(&as);
+}
+
+/* The labels of series k: the segment's, then its own. */
+static void put_labels(struct buffer *out, const struct spelling *in, size_t k)
+{
+    const struct smx_segment_info *s = in->segment;
+    const struct smx_family_info *f = in->family;
     const struct smx_series_info *series = &f->series[k];
     message_label(out, LABEL_STR("app"), s->app);
     if (s->instance.length)
         message_label(out, LABEL_STR("app_instance"), s->instance);
     for (size_t i = 0; i < s->n_labels; i++)
-        message_label(out, s->labels[i].name, s->labels[i].value);
+        put_message_label(out, s->labels[i].name, s->labels[i].value, in);
     if (series->overflow)
         message_label(out, LABEL_STR("otel_metric_overflow"), LABEL_STR("true"));
     for (size_t i = 0; i < f->n_labels && !series->overflow; i++)
-        message_label(out, f->labels[i], series->values[i]);
+        put_message_label(out, f->labels[i], series->values[i], in);
 }
 
-static int render_family_messages(struct rendered *out, const struct smx_segment_info *s,
-                                  const struct smx_family_info *f)
+/* The label of each state, as a field of a Metric. */
+static int render_state_labels(struct rendered *out, const struct spelling *in)
 {
+    const struct smx_family_info *f = in->family;
+    struct buffer labels = {0};
+    drop_bytes(&out->state_labels);
+    out->state_labels.ends = calloc(f->n_states + 1, sizeof *out->state_labels.ends);
+    for (size_t i = 0; out->state_labels.ends && i < f->n_states; i++) {
+        message_label(&labels, in->name, f->states[i]);
+        out->state_labels.ends[i] = labels.length;
+    }
+    buffer_reserve(&labels, RENDER_SLACK);
+    out->state_labels.at = labels.at;
+    return labels.failed || !out->state_labels.ends ? -ENOMEM : 0;
+}
+
+static int render_messages(struct rendered *out, const struct spelling *in)
+{
+    const struct smx_family_info *f = in->family;
     struct buffer messages = {0}, labels = {0};
-    drop_bytes(&out->message);
     out->message.ends = calloc(f->n_series + 1, sizeof *out->message.ends);
     for (size_t k = 0; out->message.ends && k < f->n_series; k++) {
         out->message.ends[k] = messages.length;
-        if (out->text.ends[k] == (k ? out->text.ends[k - 1] : 0))
-            continue; /* hidden */
+        if (!filter_has_series(in->filter, in->segment, f, k))
+            continue;
         labels.length = 0;
-        put_labels(&labels, s, f, k);
+        put_labels(&labels, in, k);
         if (goes_on(f))
             buffer_put(&messages, labels.at, labels.length);
         else
@@ -281,17 +508,68 @@ static int render_family_messages(struct rendered *out, const struct smx_segment
     bool failed = labels.failed || buffer_reserve(&messages, RENDER_SLACK) < 0;
     buffer_fini(&labels);
     out->message.at = messages.at;
-    return failed || !out->message.ends ? -ENOMEM : 0;
+    if (failed || !out->message.ends)
+        return -ENOMEM;
+    return f->type == SMX_STATESET ? render_state_labels(out, in) : 0;
 }
 
-int render_messages(struct rendered_segment *out)
+/* What a failed attempt has left is made anew. */
+static int render_spelling(struct rendered *out, const struct spelling *in, bool messages)
+{
+    uint64_t unlimited = UINT64_MAX;
+    int e = 0;
+    if (!out->text.at) {
+        drop_bytes(&out->text);
+        drop_bytes(&out->states);
+        if (in->family->type == SMX_STATESET)
+            e = render_states(out, in);
+        if (e == 0)
+            e = render_series(out, in, 1, &unlimited);
+    }
+    if (e == 0 && messages && !out->message.at) {
+        drop_bytes(&out->message);
+        e = render_messages(out, in);
+    }
+    return e;
+}
+
+/* Every family, or where an escaping makes a difference, in that. */
+static int render_escaping(struct rendered_segment *out, enum escaping escaping, bool messages)
 {
     const struct smx_segment_info *s = smx_reader_info(out->reader);
+    struct buffer common = {0};
+    put_common(&common, s, escaping);
+    int e = common.failed ? -ENOMEM : 0;
+    for (size_t i = 0; e == 0 && i < out->n_families; i++) {
+        struct rendered *r = &out->families[i];
+        const struct smx_family_info *f = smx_reader_family(out->reader, i);
+        struct rendered *as = r->as && escaping ? &r->as[escaping] : r;
+        struct spelling in = {.segment = s,
+                              .family = f,
+                              .common = &common,
+                              .escaping = escaping,
+                              .legacy = !r->as,
+                              .name = r->as ? r->as[escaping].name : f->name,
+                              .filter = out->filter};
+        if (r->refusal || r->hidden || (!r->as && escaping))
+            continue;
+        as->edges = r->edges;
+        e = render_spelling(as, &in, messages);
+    }
+    buffer_fini(&common);
+    return e;
+}
+
+int render_wanted(struct rendered_segment *out, const struct render_wants *wants)
+{
+    bool messages = wants->messages && !out->has.messages;
     int e = 0;
-    for (size_t i = 0; e == 0 && !out->has_messages && i < out->n_families; i++)
-        if (out->families[i].text.at && !out->families[i].message.at)
-            e = render_family_messages(&out->families[i], s, smx_reader_family(out->reader, i));
-    out->has_messages = e == 0;
+    for (unsigned i = 0; e == 0 && i < ESCAPING_COUNT; i++)
+        if ((i == ESCAPING_UNDERSCORES && messages) ||
+            (wants->escapings[i] && (messages || !out->has.escapings[i])))
+            e = render_escaping(out, (enum escaping)i, wants->messages);
+    if (e == 0)
+        out->has = *wants;
     return e;
 }
 

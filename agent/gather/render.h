@@ -7,6 +7,7 @@
 #define SMX_AGENT_RENDER_H
 
 #include "agent/gather/edges.h"
+#include "agent/gather/escape.h"
 #include "agent/gather/filter.h"
 
 #include <smx/reader.h>
@@ -42,16 +43,37 @@ struct kept_bytes {
 /* The texts of one family's series:
  *   counters, gauges           name{app="shop",method="GET"} and a space
  *   histograms                 name_bucket{app="shop",method="GET"
- *   gauges of mode `each`      name{app="shop",method="GET"
- * where the last two go on with le or worker. The messages, if they are wanted: a Metric but for
- * its value, where the last two have the labels alone. Of a series that a filter hides both are
- * empty. */
+ *   statesets, mode `each`     name{app="shop",method="GET"
+ * where the last two go on with le, worker or the state. The messages, if they are wanted: a Metric
+ * but for its value, where the last two have the labels alone. With a name that is not of the old
+ * alphabet the text is {"my.name",app="shop"} where that is asked for. Of a series that a filter
+ * hides all are empty. */
 struct rendered {
     enum refusal refusal; /* if any, there is nothing else */
     bool hidden;          /* by a filter; the same */
     size_t n_series;
+    size_t stem, suffix; /* bytes of a text before its suffix, and of that: _bucket, _total, none */
     struct kept_bytes text, message;
     struct edges edges; /* histograms */
+    /* statesets, by state: ,name="open"} and a space; the same label as a field of a Metric */
+    struct kept_bytes states, state_labels;
+    /* Where a name is not of the old alphabet: the family by escaping, underscores too, and its
+     * name so; the texts and messages of those that were asked for, with the same edges. Those of
+     * underscores are above. NULL: there is no difference. */
+    struct rendered *as;
+    struct smx_str name; /* of such a one */
+};
+
+/* A family as it is in an escaping that was asked for. */
+static inline const struct rendered *rendered_as(const struct rendered *r, enum escaping escaping)
+{
+    return r->as && escaping != ESCAPING_UNDERSCORES ? &r->as[escaping] : r;
+}
+
+/* What is needed besides the texts escaped by underscores. */
+struct render_wants {
+    bool escapings[ESCAPING_COUNT];
+    bool messages; /* in those, and by underscores */
 };
 
 /* All families of one segment, as its reader shows them. */
@@ -63,18 +85,18 @@ struct rendered_segment {
     uint64_t created_ns;
     size_t n_families;
     struct rendered *families;
-    bool has_messages;
+    struct render_wants has;
     const struct filter *filter; /* or NULL */
 };
 
 /* Render the segment that a reader shows now, but for what a filter hides. Returns: 0, -ENOMEM.
  * Owns: the caller ends with render_fini(). */
 int render_segment(struct rendered_segment *out, const smx_reader *reader,
-                   const struct filter *filter);
+                   const struct edges_wishes *wishes, const struct filter *filter);
 void render_fini(struct rendered_segment *segment);
 
-/* Render the messages, too, of a segment that still holds. Returns: 0, -ENOMEM. */
-int render_messages(struct rendered_segment *out);
+/* Render what else is wanted of a segment that still holds. Returns: 0, -ENOMEM. */
+int render_wanted(struct rendered_segment *out, const struct render_wants *wants);
 
 /* Whether what was rendered is still what the reader shows. */
 bool render_holds(const struct rendered_segment *segment, const smx_reader *reader);

@@ -53,7 +53,8 @@ static int add(struct words *words, const char *at, size_t length, const char *s
     return 0;
 }
 
-/* OpenMetrics has a counter's name without _total, and histograms have three kinds of samples. */
+/* OpenMetrics has a counter's name without _total and an info's without _info; histograms have three
+ * kinds of samples. */
 static int add_name(struct words *words, const char *name)
 {
     static const char *const suffixes[] = {"_bucket", "_sum", "_count"};
@@ -61,6 +62,8 @@ static int add_name(struct words *words, const char *name)
     int rc = add(words, name, length, "", ANY_TYPE);
     if (rc == 0)
         rc = add(words, name, length, "_total", SMX_COUNTER);
+    if (rc == 0)
+        rc = add(words, name, length, "_info", SMX_INFO);
     for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0] && rc == 0; i++) {
         size_t n = strlen(suffixes[i]);
         if (length > n && strcmp(name + length - n, suffixes[i]) == 0)

@@ -74,6 +74,7 @@ int view_init(struct view *out, const struct gather *gather, const struct select
     out->parts = calloc(all->n_parts + 1, sizeof *out->parts);
     int rc = out->families && out->parts ? 0 : -ENOMEM;
     out->snapshot.families = out->families;
+    out->snapshot.created = all->created;
     if (rc == 0 && selection_by_app(selection))
         rc = add_usage(out, gather, selection);
     if (rc == 0)

@@ -3,7 +3,11 @@
  * accept.c - content negotiation. For each exposition the most specific entry of the header that
  * matches it gives its quality, and the best quality wins. An entry's own quality does not make it
  * more specific: Prometheus 2.49.0 sends a last entry of any type with q=2, which must not outrank
- * the types it names. Equal qualities: the more specific entry, then the earlier one, then text.
+ * the types it names. Equal qualities: the more specific entry, then the earlier one, then the type
+ * that stands first in the table.
+ * The escaping is that of the entry by which the type was chosen, and underscores if it names none.
+ * Names in quotes only go with the versions that have them; the answer names the escaping where the
+ * entry did, so that scrapers which know nothing of it get what they always got.
  * Codings likewise (RFC 9110, 12.5.3): identity is always acceptable unless it is refused.
  */
 #include "agent/http/accept.h"
@@ -23,7 +27,7 @@ struct token {
 enum specificity { MATCH_NONE, MATCH_ANY, MATCH_TYPE, MATCH_SUBTYPE, MATCH_VERSION };
 
 struct entry {
-    struct token type, subtype, version;
+    struct token type, subtype, version, escaping;
     struct token proto, encoding; /* parameters of protobuf */
     unsigned quality;             /* in thousandths, 0..1000 */
 };
@@ -32,37 +36,51 @@ struct rank {
     enum specificity specificity;
     unsigned quality;
     unsigned position; /* of the entry in the header */
+    int escaping;      /* that it names; UNNAMED */
 };
+
+enum { UNNAMED = -1 };
 
 struct offer {
+    enum exposition format;
     const char *type, *subtype, *version;
     const char *default_version; /* what an entry without a version means */
-    const char *content_type;
-    const char *name;
+    bool named;                  /* only for who names it */
+    bool quotes;                 /* names can be in quotes, or need none */
     /* parameters without which an entry is of something else; NULL: none */
     const char *proto, *encoding;
+    const char *content_type, *content_types[ESCAPING_COUNT];
 };
 
-static const struct offer offers[EXPOSITION_COUNT] = {
-    [EXPOSITION_TEXT] = {"text", "plain", "0.0.4", "0.0.4",
-                         "text/plain; version=0.0.4; charset=utf-8", "text", NULL, NULL},
-    [EXPOSITION_OPENMETRICS] = {"application", "openmetrics-text", "1.0.0", "0.0.1",
-                                "application/openmetrics-text; version=1.0.0; charset=utf-8",
-                                "openmetrics", NULL, NULL},
-    [EXPOSITION_PROTOBUF] = {"application", "vnd.google.protobuf", "", "",
-                             "application/vnd.google.protobuf; "
-                             "proto=io.prometheus.client.MetricFamily; encoding=delimited",
-                             "protobuf", "io.prometheus.client.MetricFamily", "delimited"},
-};
+static const char *const escapings[ESCAPING_COUNT] = {"underscores", "dots", "values",
+                                                      "allow-utf-8"};
 
-const char *exposition_content_type(enum exposition exposition)
-{
-    return offers[exposition].content_type;
-}
+/* A Content-Type, and the same with each escaping. */
+#define CONTENT_TYPES(type)                                                                        \
+    .content_type = type,                                                                          \
+    .content_types = {type "; escaping=underscores", type "; escaping=dots",                       \
+                      type "; escaping=values", type "; escaping=allow-utf-8"}
+
+static const struct offer offers[] = {
+    {EXPOSITION_TEXT, "text", "plain", "0.0.4", "0.0.4",
+     CONTENT_TYPES("text/plain; version=0.0.4; charset=utf-8")},
+    {EXPOSITION_TEXT, "text", "plain", "1.0.0", "0.0.4", .named = true, .quotes = true,
+     CONTENT_TYPES("text/plain; version=1.0.0; charset=utf-8")},
+    {EXPOSITION_OPENMETRICS, "application", "openmetrics-text", "1.0.0", "0.0.1", .quotes = true,
+     CONTENT_TYPES("application/openmetrics-text; version=1.0.0; charset=utf-8")},
+    {EXPOSITION_OPENMETRICS, "application", "openmetrics-text", "0.0.1", "0.0.1", .named = true,
+     CONTENT_TYPES("application/openmetrics-text; version=0.0.1; charset=utf-8")},
+    {EXPOSITION_PROTOBUF, "application", "vnd.google.protobuf", "", "", .named = true,
+     .quotes = true, .proto = "io.prometheus.client.MetricFamily", .encoding = "delimited",
+     CONTENT_TYPES("application/vnd.google.protobuf; "
+                   "proto=io.prometheus.client.MetricFamily; encoding=delimited")},
+};
+enum { OFFERS = sizeof offers / sizeof *offers };
 
 const char *exposition_name(enum exposition exposition)
 {
-    return offers[exposition].name;
+    static const char *const names[EXPOSITION_COUNT] = {"text", "openmetrics", "protobuf"};
+    return names[exposition];
 }
 
 static bool is_space(char c)
@@ -149,6 +167,8 @@ static void parse_parameter(struct token parameter, struct entry *out)
         out->quality = parse_quality(value);
     else if (is(name, "version"))
         out->version = value;
+    else if (is(name, "escaping"))
+        out->escaping = value;
     else if (is(name, "proto"))
         out->proto = value;
     else if (is(name, "encoding"))
@@ -170,8 +190,9 @@ static bool parse_entry(struct token text, struct entry *out)
 
 static enum specificity match(const struct entry *e, const struct offer *offer)
 {
-    /* Who can read messages says which: an entry of any type is for people, too. */
-    if (offer->proto && !is(e->subtype, offer->subtype))
+    /* Who can read messages says so: an entry of any type is for people, too. Nor is it a wish for
+     * the less usual version of a type that the header does name. */
+    if (offer->named && !is(e->subtype, offer->subtype))
         return MATCH_NONE;
     if (is(e->type, "*"))
         return is(e->subtype, "*") ? MATCH_ANY : MATCH_NONE;
@@ -205,26 +226,47 @@ static bool outranks(struct rank a, struct rank b)
     return a.position < b.position;
 }
 
-enum exposition accept_choose(const char *accept)
+static int find_escaping(struct token name)
 {
-    struct rank ranks[EXPOSITION_COUNT] = {{0}};
+    for (int i = 0; i < ESCAPING_COUNT; i++)
+        if (is(name, escapings[i]))
+            return i;
+    return UNNAMED;
+}
+
+static struct accepted accept_offer(const struct offer *offer, int named)
+{
+    struct accepted out = {.format = offer->format, .content_type = offer->content_type};
+    if (named == UNNAMED)
+        return out;
+    out.escaping = (enum escaping)named;
+    if (out.escaping == ESCAPING_UTF8 && !offer->quotes)
+        out.escaping = ESCAPING_UNDERSCORES;
+    out.content_type = offer->content_types[out.escaping];
+    return out;
+}
+
+struct accepted accept_choose(const char *accept)
+{
+    struct rank ranks[OFFERS] = {{.escaping = UNNAMED}};
     struct token rest = {accept, accept ? strlen(accept) : 0};
     struct token piece;
     for (unsigned position = 0; next_piece(&rest, ',', &piece); position++) {
         struct entry e;
         if (!parse_entry(piece, &e))
             continue;
-        for (unsigned i = 0; i < EXPOSITION_COUNT; i++) {
-            struct rank found = {match(&e, &offers[i]), e.quality, position};
+        for (unsigned i = 0; i < OFFERS; i++) {
+            struct rank found = {match(&e, &offers[i]), e.quality, position,
+                                 find_escaping(e.escaping)};
             if (found.specificity && closer(found, ranks[i]))
                 ranks[i] = found;
         }
     }
-    enum exposition best = EXPOSITION_TEXT;
-    for (unsigned i = best + 1; i < EXPOSITION_COUNT; i++)
+    unsigned best = 0;
+    for (unsigned i = 1; i < OFFERS; i++)
         if (ranks[i].quality > 0 && outranks(ranks[i], ranks[best]))
-            best = (enum exposition)i;
-    return best;
+            best = i;
+    return accept_offer(&offers[best], ranks[best].escaping);
 }
 
 /* Qualities of a coding, or UNSAID. */

@@ -6,16 +6,22 @@
 #ifndef SMX_AGENT_ACCEPT_H
 #define SMX_AGENT_ACCEPT_H
 
+#include "agent/gather/escape.h"
+
 #include <stdbool.h>
 
 enum exposition { EXPOSITION_TEXT, EXPOSITION_OPENMETRICS, EXPOSITION_PROTOBUF };
 enum { EXPOSITION_COUNT = EXPOSITION_PROTOBUF + 1 };
 
-/* Choose by the header's value; NULL, an empty or an unintelligible one gives the text format. */
-enum exposition accept_choose(const char *accept_or_null);
+/* What a scraper gets. Versions of a format differ in their Content-Type only. */
+struct accepted {
+    enum exposition format;
+    enum escaping escaping;
+    const char *content_type;
+};
 
-/* The Content-Type to answer with. */
-const char *exposition_content_type(enum exposition exposition);
+/* Choose by the header's value; NULL, an empty or an unintelligible one gives the text format. */
+struct accepted accept_choose(const char *accept_or_null);
 
 /* Content codings by the header Accept-Encoding; NULL: identity. */
 struct codings {

@@ -19,7 +19,8 @@ bool health_ready(const struct status *status, const char **why)
         return false;
     }
     for (size_t i = 0; i < n; i++)
-        if (!status_directory_ok(&directories[i])) {
+        /* Or else any user could make the agent unready, by a directory in /dev/shm. */
+        if (!status_directory_ok(&directories[i]) && !directories[i].foreign) {
             *why = "a directory of segments cannot be read, see /health";
             return false;
         }
@@ -132,6 +133,10 @@ static const char *overall(const struct status *status)
         return "unavailable";
     for (size_t i = 0; i < n; i++)
         if (list[i].state != SEGMENT_SERVED)
+            return "degraded";
+    const struct directory *directories = segments_directories(status->segments, &n);
+    for (size_t i = 0; i < n; i++)
+        if (!status_directory_ok(&directories[i]))
             return "degraded";
     return segments_left_out(status->segments) > 0 ? "degraded" : "ok";
 }

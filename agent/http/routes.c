@@ -41,12 +41,12 @@ static void write_page(const struct routes *routes, struct http_reply *reply,
 static void metrics(const struct routes *routes, const struct http_request *request,
                     struct http_reply *reply)
 {
-    enum exposition format = accept_choose(request->accept);
+    struct accepted accepted = accept_choose(request->accept);
     struct codings codings = accept_codings(request->accept_encoding);
     if (!codings.identity && !codings.gzip)
         write_plain(reply, 406, "the page can be had as it is, or as gzip");
     else
-        routes->scrape(routes->context, format, codings, request, reply);
+        routes->scrape(routes->context, &accepted, codings, request, reply);
 }
 
 static void health(const struct routes *routes, const struct http_request *request,

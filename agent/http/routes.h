@@ -12,7 +12,7 @@
 /* Where the pages get their content. */
 struct routes {
     /* Answer a scrape, at once or deferred; the codings allow one at least. */
-    void (*scrape)(void *context, enum exposition format, struct codings codings,
+    void (*scrape)(void *context, const struct accepted *accepted, struct codings codings,
                    const struct http_request *request, struct http_reply *reply);
     /* The state now. */
     void (*status)(void *context, struct status *out);

@@ -71,15 +71,25 @@ static enum directory_state refuse_code(struct directory *directory, int code)
     return fail(directory, code);
 }
 
-/* A default directory lies where everybody may create it first. */
+/* A default directory lies where everybody may create it first, or something else of its name. */
+static bool is_foreign(struct directory *directory, const struct stat *st)
+{
+    directory->foreign = directory->by_default && st->st_uid != 0 && st->st_uid != geteuid();
+    return directory->foreign;
+}
+
+static enum directory_state refuse_foreign(struct directory *directory)
+{
+    return refuse(directory, "it belongs to another user: give --segments.dir if that is meant");
+}
+
 static enum directory_state check(struct directory *directory, int fd)
 {
     struct stat st;
     if (fstat(fd, &st) < 0)
         return refuse_code(directory, errno);
-    if (directory->by_default && st.st_uid != 0 && st.st_uid != geteuid())
-        return refuse(directory,
-                      "it belongs to another user: give --segments.dir if that is meant");
+    if (is_foreign(directory, &st))
+        return refuse_foreign(directory);
     directory->owner = st.st_uid;
     directory->mode = st.st_mode;
     return DIRECTORY_READ;
@@ -91,8 +101,11 @@ static enum directory_state open_directory(struct directory *directory, DIR **ou
     if (fd < 0) {
         struct stat st;
         int code = errno;
+        bool there = lstat(directory->path, &st) == 0;
+        if (there && is_foreign(directory, &st))
+            return refuse_foreign(directory);
         /* with O_DIRECTORY a link is ENOTDIR */
-        if (code == ENOTDIR && lstat(directory->path, &st) == 0 && S_ISLNK(st.st_mode))
+        if (code == ENOTDIR && there && S_ISLNK(st.st_mode))
             code = ELOOP;
         return refuse_code(directory, code);
     }
@@ -133,6 +146,7 @@ bool directory_scan(struct directory *directory,
     enum directory_state before = directory->state;
     DIR *stream = NULL;
     directory->why[0] = 0;
+    directory->foreign = false;
     directory->unsure = false;
     directory->state = open_directory(directory, &stream);
     if (!stream)

@@ -24,7 +24,8 @@ struct directory {
     char *path;
     bool by_default; /* nobody asked for it: may be absent, must be root's or ours */
     enum directory_state state;
-    bool unsure; /* refused for want of descriptors or memory: what was in it may still be */
+    bool foreign; /* by default, and made by another user: refused, and nobody's fault */
+    bool unsure;  /* refused for want of descriptors or memory: what was in it may still be */
     char why[DIRECTORY_WHY_SIZE];
     uid_t owner; /* of the directory, and its mode, when it was read last */
     mode_t mode;

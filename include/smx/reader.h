@@ -5,8 +5,10 @@
  * A reader never maps, locks or writes the file. smx_reader_update() preads it into private memory,
  * checks every byte that it uses, and combines the rows; everything that the other functions return
  * is that snapshot. The segment is untrusted input: what is unsound is left out and counted by its
- * reason in smx_segment_info.unsound, the rest is served. A file that is truncated under the reader
- * is an error code, never a signal.
+ * reason in smx_segment_info.unsound, the rest is served. No content of a segment can crash or hang
+ * a reader, mislead it beyond the segment's own numbers, or enlarge it past a small multiple of
+ * what smx_reader_bound() allows. A file that is truncated under it is an error code, never a
+ * signal.
  *
  *       smx_reader *r;
  *       if (smx_reader_open("/run/smx/shop.v1.smx", &r, &diag) == 0 &&
@@ -97,7 +99,7 @@ struct smx_segment_info {
     mode_t mode;
 };
 
-/* One process' value of a gauge of mode `each`. */
+/* One process' value of a gauge, an info or a stateset of mode `each`. */
 struct smx_each {
     uint32_t worker;
     union {
@@ -116,14 +118,14 @@ struct smx_series_info {
     const struct smx_str *values; /* n_labels label values; NULL for the overflow series */
     uint64_t id;                  /* stable and unique in its segment */
     bool overflow;
-    bool present; /* gauges: a live process has written it; counters and histograms: always, but
-                     the overflow series only once it was needed */
+    bool present; /* gauges, infos, statesets: a live process has written it; counters and
+                     histograms: always, but the overflow series only once it was needed */
     union {
-        uint64_t count; /* counter: ticks */
-        int64_t integer;
+        uint64_t count;  /* counter: ticks */
+        int64_t integer; /* gauges; infos: 1; statesets: bit i is state i, no other bit is set */
         double real;
         const struct smx_histogram_info *histogram;
-        struct smx_each_list each; /* gauges of mode `each` */
+        struct smx_each_list each; /* of mode `each` */
     };
 };
 
@@ -148,6 +150,9 @@ struct smx_family_info {
     const struct smx_str *labels;
     const struct smx_series_info *series;
     size_t n_series;
+    /* Statesets. */
+    size_t n_states;
+    const struct smx_str *states;
     /* Histograms. Bucket i holds upper_bounds[i - 1] < v <= upper_bounds[i]; the last is +Inf.
      * Exponential: bucket i has the bound 2^((first_index + i - 1) * 2^-schema) and so is bucket
      * first_index + i - 1 of a Prometheus native histogram; but bucket 0 holds all that is not

@@ -36,7 +36,7 @@
  *   Nothing that was refused for want of space, memory or descriptors is refused for good: the same
  *   smx_open(), registration or *_with() succeeds once there is room again, without a restart. But
  *   a handle stays what it was when it was made, all-zero or that of the overflow series: ask anew.
- *   errno is left as it was.
+ *   errno is left as it was. A SIGKILL anywhere loses at most the operation in flight.
  *   The same holds when somebody writes nonsense into the segment while it is in use: updates by
  *   handles do not read it, lookups and registrations check what they read, and a chain of records
  *   that leads nowhere ends. What is then counted may be lost or wrong. One thing is beyond libshm:
@@ -63,13 +63,16 @@ extern "C" {
 
 #define SMX_VERSION "0.1.0"
 
-/* Labels of a family, at most; the length of one label value or name, in bytes. */
+/* Labels of a family, at most; the length of one label value or help, in bytes. */
 #define SMX_LABELS_MAX 16
 #define SMX_STRING_MAX 65535
-/* The name of a family with its prefix, in bytes. */
+/* The name of a family with its prefix, and that of a label, in bytes, not characters. Escaped for
+ * a scraper it may be longer. */
 #define SMX_NAME_MAX 1000
 /* Explicit bounds of a histogram, at most. */
 #define SMX_BOUNDS_MAX 64
+/* States of a stateset, at most. */
+#define SMX_STATES_MAX 64
 
 typedef struct smx_segment smx_segment;
 
@@ -86,9 +89,11 @@ typedef struct smx_family {
     const void *record;
 } smx_family;
 
-enum smx_type { SMX_COUNTER = 1, SMX_GAUGE = 2, SMX_HISTOGRAM = 3 };
+enum smx_type { SMX_COUNTER = 1, SMX_GAUGE = 2, SMX_HISTOGRAM = 3, SMX_INFO = 4, SMX_STATESET = 5 };
 
-/* How the values of the processes that live become one. */
+/* How the values of the processes that live become one. Infos and statesets know three of them: max
+ * (also for 0), where an info is there, and a state on, if one process that lives says so; last, of
+ * nobody, so that it outlives who said it; each. */
 enum smx_mode {
     SMX_SUM = 0,  /* their sum */
     SMX_MIN = 1,  /* the smallest */
@@ -176,15 +181,17 @@ int smx_worker(smx_segment *segment);
 
 /* The description of a family. All but `name` may be left zero. Strings are copied. */
 struct smx_metric {
-    const char *name; /* [a-zA-Z_:][a-zA-Z0-9_:]*, counters should end in _total */
+    const char *name; /* UTF-8, best [a-zA-Z_:][a-zA-Z0-9_:]*: whoever cannot take the rest, gets
+                         it escaped; counters should end in _total */
     const char *help; /* UTF-8, one sentence */
     const char *unit; /* "seconds", "bytes"; the name then ends in _<unit> (or _<unit>_total) */
-    const char *labels[SMX_LABELS_MAX]; /* [a-zA-Z_][a-zA-Z0-9_]*, not starting with __, and not
-                                           one of app app_instance le quantile worker (for each)
-                                           otel_metric_overflow, which readers add */
+    const char *labels[SMX_LABELS_MAX]; /* UTF-8, best [a-zA-Z_][a-zA-Z0-9_]*, not starting with
+                                           __, and not one of app app_instance le quantile worker
+                                           (for each) otel_metric_overflow, which readers add */
     uint32_t max_series;                /* cap; 0 is the segment's default */
     int digits;         /* 0: 9 if the unit is "seconds", else 0; 1..9; SMX_WHOLE: 0 in any case */
-    enum smx_mode mode; /* gauges */
+    enum smx_mode mode; /* gauges, infos, statesets */
+    const char *const *states; /* statesets: 1..SMX_STATES_MAX names, all different, then NULL */
     /* Histograms: explicit bounds, ascending, in the exposed unit; or, if n_bounds is 0, buckets
      * with bounds 2^(i * 2^-schema) over [min, max]. Default: seconds 1e-6..128, else 1..2^32. */
     const double *bounds;
@@ -210,6 +217,12 @@ smx_family smx_fgauge_family(smx_segment *segment, const struct smx_metric *metr
                              struct smx_diag *diag);
 smx_family smx_histogram_family(smx_segment *segment, const struct smx_metric *metric,
                                 struct smx_diag *diag);
+/* An info's name ends in _info, which is added if it does not. A stateset's name is also that of
+ * the label that its states have in an exposition. Neither has a unit. */
+smx_family smx_info_family(smx_segment *segment, const struct smx_metric *metric,
+                           struct smx_diag *diag);
+smx_family smx_stateset_family(smx_segment *segment, const struct smx_metric *metric,
+                               struct smx_diag *diag);
 
 /* An array of label values for the functions below, one for each label, in the family's order. */
 #ifndef __cplusplus
@@ -230,6 +243,7 @@ smx_counter smx_counter_with(smx_family family, const char *const values[]);
 smx_gauge smx_gauge_with(smx_family family, const char *const values[]);
 smx_fgauge smx_fgauge_with(smx_family family, const char *const values[]);
 smx_histogram smx_histogram_with(smx_family family, const char *const values[]);
+smx_stateset smx_stateset_with(smx_family family, const char *const values[]);
 
 /* Register a family without labels and give its only series. As the two functions above. */
 smx_counter smx_counter_new(smx_segment *segment, const struct smx_metric *metric,
@@ -240,6 +254,21 @@ smx_fgauge smx_fgauge_new(smx_segment *segment, const struct smx_metric *metric,
                           struct smx_diag *diag);
 smx_histogram smx_histogram_new(smx_segment *segment, const struct smx_metric *metric,
                                 struct smx_diag *diag);
+smx_stateset smx_stateset_new(smx_segment *segment, const struct smx_metric *metric,
+                              struct smx_diag *diag);
+
+/* Say what does not change: a version, a build, a configuration. Registers the family and gives it
+ * the series of these label values, which is 1 as long as this process lives, or another that says
+ * the same (another mode: see enum smx_mode); so while a new release replaces an old one both are
+ * there. What a parent says is not said again by its children.
+ *
+ *       smx_info(seg, &(struct smx_metric){.name = "build", .labels = {"version"}},
+ *                SMX_VALUES("1.4.2"), NULL);
+ *
+ * Returns: the family, for smx_series_remove(); all-zero when it or the values were refused.
+ * Context: threads=any fork=any signal=no blocks=no (at most a fallocate(2) on tmpfs). */
+smx_family smx_info(smx_segment *segment, const struct smx_metric *metric,
+                    const char *const values[], struct smx_diag *diag);
 
 /* Hide a series from readers until a *_with() asks for it again. Its cells and handles stay valid,
  * its value is kept and continues: counters never go backwards.
@@ -267,6 +296,7 @@ uint64_t smx_histogram_count(smx_histogram histogram);
 uint64_t smx_histogram_sum(smx_histogram histogram);
 int64_t smx_gauge_value(smx_gauge gauge);
 double smx_fgauge_value(smx_fgauge gauge);
+uint64_t smx_stateset_value(smx_stateset set);
 
 /* Why the segment refused something; the index of smx_segment_info.lost in <smx/reader.h>. */
 enum smx_lost {
@@ -297,6 +327,8 @@ void smx_gauge_set_fn(smx_gauge gauge, int64_t value);
 void smx_gauge_add_fn(smx_gauge gauge, int64_t n);
 void smx_fgauge_set_fn(smx_fgauge gauge, double value);
 void smx_fgauge_add_fn(smx_fgauge gauge, double n);
+void smx_stateset_set_fn(smx_stateset set, uint64_t states);
+void smx_stateset_enter_fn(smx_stateset set, unsigned state);
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

@@ -102,6 +102,11 @@ typedef struct smx_fgauge {
     const struct smx_proc *proc;
 } smx_fgauge;
 
+/* A series of a stateset: bit i of its gauge is state i. All-zero is valid: updates go nowhere. */
+typedef struct smx_stateset {
+    smx_gauge bits;
+} smx_stateset;
+
 /* The slow paths and the paths without rseq; call the functions below instead. */
 void smx__add_atomic(uint64_t *base, uint32_t rows, uint32_t mask, uint32_t stride, uint64_t n);
 uint32_t smx__histogram_search(const struct smx_hist *hist, uint64_t ticks);
@@ -251,6 +256,19 @@ static inline void smx_fgauge_add(smx_fgauge g, double n)
 static inline void smx_fgauge_sub(smx_fgauge g, double n)
 {
     smx_fgauge_add(g, -n);
+}
+
+/* Say which states are on: bit i is the i-th of the family's, all others are off. One store: nobody
+ * sees a part of it. Context: as smx_gauge_set. */
+static inline void smx_stateset_set(smx_stateset s, uint64_t states)
+{
+    smx_gauge_set(s.bits, (int64_t)states);
+}
+
+/* Be in one state, by its number from 0 on, and in no other. Context: as smx_gauge_set. */
+static inline void smx_stateset_enter(smx_stateset s, unsigned state)
+{
+    smx_stateset_set(s, state < 64 ? UINT64_C(1) << state : 0);
 }
 
 #pragma GCC visibility pop

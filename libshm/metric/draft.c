@@ -16,24 +16,31 @@
 
 enum { DEFAULT_SCHEMA = 3 };
 
+static bool ends_with(const char *text, size_t length, const char *end, size_t end_length)
+{
+    return length > end_length && memcmp(text + length - end_length, end, end_length) == 0;
+}
+
 static int join_name(const char *prefix, const struct smx_metric *metric, struct smx__draft *d,
                      struct smx_diag *diag)
 {
     const char *name = metric->name ? metric->name : "";
-    int length = snprintf(d->name, sizeof d->name, "%s%s%s", prefix, *prefix ? "_" : "", name);
+    bool info = d->family.type == SMX_INFO && !ends_with(name, strlen(name), "_info", 5);
+    int length = snprintf(d->name, sizeof d->name, "%s%s%s%s", prefix, *prefix ? "_" : "", name,
+                          info ? "_info" : "");
     if (length < 0 || (size_t)length >= sizeof d->name)
         return smx__fail(diag, -EINVAL, "metric %.64s...: the name is longer than %d bytes", name,
                          SMX_NAME_MAX);
     if (!*name || !smx__is_metric_name(d->name, (size_t)length))
-        return smx__fail(diag, -EINVAL, "metric \"%.100s\": names are [a-zA-Z_:][a-zA-Z0-9_:]*",
+        return smx__fail(diag, -EINVAL, "metric \"%.100s\": names are UTF-8, and not empty", name);
+    if (d->family.type == SMX_STATESET &&
+        (!smx__is_label_name(d->name, (size_t)length) || smx__is_reserved_label(d->name)))
+        return smx__fail(diag, -EINVAL,
+                         "metric \"%.100s\": the name of a stateset is also a label's: it does not "
+                         "start with __, and is not reserved",
                          name);
     d->family.name_len = (uint16_t)length;
     return 0;
-}
-
-static bool ends_with(const char *text, size_t length, const char *end, size_t end_length)
-{
-    return length > end_length && memcmp(text + length - end_length, end, end_length) == 0;
 }
 
 static int check_texts(const struct smx_metric *metric, struct smx__draft *d, struct smx_diag *diag)
@@ -45,10 +52,12 @@ static int check_texts(const struct smx_metric *metric, struct smx__draft *d, st
     if (help > SMX_STRING_MAX || !smx__is_utf8(d->help, help))
         return smx__fail(diag, -EINVAL, "metric %.100s: the help is not UTF-8, or over %d bytes",
                          d->name, SMX_STRING_MAX);
-    if (unit && (unit > SMX_NAME_MAX || !smx__is_label_name(d->unit, unit)))
+    if (unit && (unit > SMX_NAME_MAX || !smx__is_unit(d->unit, unit)))
         return smx__fail(diag, -EINVAL,
                          "metric %.100s: unit \"%.32s\": units are [a-zA-Z_][a-zA-Z0-9_]*", d->name,
                          d->unit);
+    if (unit && (d->family.type == SMX_INFO || d->family.type == SMX_STATESET))
+        return smx__fail(diag, -EINVAL, "metric %.100s: infos and statesets have no unit", d->name);
     size_t base = d->family.name_len;
     if (ends_with(d->name, base, "_total", 6))
         base -= 6;
@@ -61,9 +70,11 @@ static int check_texts(const struct smx_metric *metric, struct smx__draft *d, st
     return 0;
 }
 
-static bool is_reserved(const char *label, const struct smx__family *family)
+static bool is_reserved(const char *label, const struct smx__draft *d)
 {
+    const struct smx__family *family = &d->family;
     return smx__is_reserved_label(label) ||
+           (family->type == SMX_STATESET && strcmp(label, d->name) == 0) ||
            (family->type == SMX_HISTOGRAM && strcmp(label, "le") == 0) ||
            (family->mode == SMX_EACH && strcmp(label, "worker") == 0);
 }
@@ -77,10 +88,10 @@ static int check_labels(const struct smx_metric *metric, struct smx__draft *d,
         size_t length = strlen(label);
         if (length > SMX_NAME_MAX || !smx__is_label_name(label, length))
             return smx__fail(diag, -EINVAL,
-                             "metric %.100s: label \"%.64s\": labels are [a-zA-Z_][a-zA-Z0-9_]*, "
+                             "metric %.100s: label \"%.64s\": labels are UTF-8 of 1 to %d bytes, "
                              "not starting with __",
-                             d->name, label);
-        if (is_reserved(label, &d->family))
+                             d->name, label, SMX_NAME_MAX);
+        if (is_reserved(label, d))
             return smx__fail(diag, -EINVAL, "metric %.100s: label \"%s\" is reserved", d->name,
                              label);
         for (unsigned i = 0; i < n; i++)
@@ -89,6 +100,48 @@ static int check_labels(const struct smx_metric *metric, struct smx__draft *d,
                                  label);
     }
     d->family.n_labels = (uint8_t)n;
+    return 0;
+}
+
+/* An info and a stateset hold as long as a process lives that has said so, unless told otherwise:
+ * sums and means of them say nothing. */
+static int choose_mode(const struct smx_metric *metric, struct smx__draft *d, struct smx_diag *diag)
+{
+    enum smx_mode mode = metric->mode;
+    if (mode > SMX_EACH)
+        return smx__fail(diag, -EINVAL, "metric %.100s: unknown mode %d", d->name, (int)mode);
+    if (d->family.type != SMX_GAUGE) {
+        if (mode == SMX_SUM)
+            mode = SMX_MAX;
+        if (mode == SMX_MIN || mode == SMX_AVG)
+            return smx__fail(diag, -EINVAL,
+                             "metric %.100s: the modes of infos and statesets are max, last, each",
+                             d->name);
+    }
+    d->family.mode = (uint8_t)mode;
+    return 0;
+}
+
+static int check_states(const struct smx_metric *metric, struct smx__draft *d,
+                        struct smx_diag *diag)
+{
+    const char *const *states = metric->states;
+    unsigned n = 0;
+    for (; states && n < SMX_STATES_MAX && states[n]; n++) {
+        size_t length = strlen(states[n]);
+        if (length == 0 || length > SMX_NAME_MAX || !smx__is_utf8(states[n], length))
+            return smx__fail(diag, -EINVAL,
+                             "metric %.100s: state %u is empty, not UTF-8, or over %d bytes",
+                             d->name, n, SMX_NAME_MAX);
+        for (unsigned i = 0; i < n; i++)
+            if (strcmp(states[n], states[i]) == 0)
+                return smx__fail(diag, -EINVAL, "metric %.100s: state \"%.64s\" twice", d->name,
+                                 states[n]);
+    }
+    if (n == 0 || states[n])
+        return smx__fail(diag, -EINVAL, "metric %.100s: 1 to %d states are possible", d->name,
+                         SMX_STATES_MAX);
+    d->family.n_states = (uint8_t)n;
     return 0;
 }
 
@@ -103,7 +156,7 @@ static int choose_digits(const struct smx_metric *metric, struct smx__draft *d,
     if (digits < 0 || digits > 9)
         return smx__fail(diag, -EINVAL, "metric %.100s: digits is %d, 0 to 9 are possible", d->name,
                          digits);
-    if (d->family.type != SMX_GAUGE)
+    if (!SMX__HAS_GAUGE_CELLS(d->family.type))
         d->family.digits = (uint8_t)digits;
     return 0;
 }
@@ -182,18 +235,16 @@ int smx__draft(const struct smx_metric *metric, enum smx_type type, bool is_doub
     d->family.is_double = is_double;
     d->family.max_series = metric->max_series;
     int error = join_name(prefix, metric, d, diag);
-    if (!error && type == SMX_GAUGE) {
-        if (metric->mode > SMX_EACH)
-            return smx__fail(diag, -EINVAL, "metric %.100s: unknown mode %d", d->name,
-                             (int)metric->mode);
-        d->family.mode = (uint8_t)metric->mode;
-    }
+    if (!error && SMX__HAS_GAUGE_CELLS(type))
+        error = choose_mode(metric, d, diag);
     if (!error)
         error = check_texts(metric, d, diag);
     if (!error)
         error = check_labels(metric, d, diag);
     if (!error)
         error = choose_digits(metric, d, diag);
+    if (!error && type == SMX_STATESET)
+        error = check_states(metric, d, diag);
     if (!error && type == SMX_HISTOGRAM)
         error = metric->n_bounds ? check_bounds(metric, d, diag) : choose_range(metric, d, diag);
     return error;

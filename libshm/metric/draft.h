@@ -25,6 +25,17 @@ struct smx__draft {
 int smx__draft(const struct smx_metric *metric, enum smx_type type, bool is_double,
                const char *prefix, struct smx__draft *out, struct smx_diag *diag);
 
+/* The strings that follow a family's texts in its record: its labels, then its states. */
+static inline unsigned smx__draft_n_counted(const struct smx__draft *draft)
+{
+    return (unsigned)draft->family.n_labels + draft->family.n_states;
+}
+static inline const char *smx__draft_counted(const struct smx__draft *draft, unsigned i)
+{
+    unsigned n = draft->family.n_labels;
+    return i < n ? draft->metric->labels[i] : draft->metric->states[i - n];
+}
+
 /* The ticks that bucket i of a histogram draft ends with. */
 uint64_t smx__draft_threshold(const struct smx__draft *draft, uint32_t i);
 

@@ -31,6 +31,8 @@ int smx__family_cells(struct smx_segment *segment, const struct smx__family *fam
     case SMX_COUNTER:
         return smx__allocate_cell(segment, SMX__CELLS_COUNTER, at);
     case SMX_GAUGE:
+    case SMX_INFO:
+    case SMX_STATESET:
         return smx__allocate_cell(
             segment, family->mode == SMX_LAST ? SMX__CELLS_LAST : SMX__CELLS_GAUGE, at);
     default:
@@ -46,10 +48,11 @@ static size_t pack(const struct smx__draft *d, char *to)
     PUT(d->name, d->family.name_len);
     PUT(d->unit, d->family.unit_len);
     PUT(d->help, d->family.help_len);
-    for (unsigned i = 0; i < d->family.n_labels; i++) {
-        uint16_t length = (uint16_t)strlen(d->metric->labels[i]);
+    for (unsigned i = 0; i < smx__draft_n_counted(d); i++) {
+        const char *text = smx__draft_counted(d, i);
+        uint16_t length = (uint16_t)strlen(text);
         PUT(&length, sizeof length);
-        PUT(d->metric->labels[i], length);
+        PUT(text, length);
     }
 #undef PUT
     return at;
@@ -80,12 +83,13 @@ static bool takes(struct found *f, const char *wanted, uint64_t n)
     return at && memcmp(at, wanted, n) == 0;
 }
 
-static bool same_labels(struct found *f, const struct smx__draft *d)
+/* Whether the counted strings from the first up to the last are the draft's. */
+static bool same_counted(struct found *f, const struct smx__draft *d, unsigned first, unsigned last)
 {
-    for (unsigned i = 0; i < d->family.n_labels; i++) {
-        uint16_t length = (uint16_t)strlen(d->metric->labels[i]);
-        if (!takes(f, (const char *)&length, sizeof length) ||
-            !takes(f, d->metric->labels[i], length))
+    for (unsigned i = first; i < last; i++) {
+        const char *text = smx__draft_counted(d, i);
+        uint16_t length = (uint16_t)strlen(text);
+        if (!takes(f, (const char *)&length, sizeof length) || !takes(f, text, length))
             return false;
     }
     return true;
@@ -120,8 +124,12 @@ static const char *contradiction(struct smx_segment *segment, struct found *foun
     if (family->unit_len != f->unit_len || !take(found, f->name_len) ||
         !takes(found, d->unit, f->unit_len))
         return "unit";
-    if (family->n_labels != f->n_labels || !take(found, family->help_len) || !same_labels(found, d))
+    if (family->n_labels != f->n_labels || !take(found, family->help_len) ||
+        !same_counted(found, d, 0, f->n_labels))
         return "label names";
+    if (family->n_states != f->n_states ||
+        !same_counted(found, d, f->n_labels, smx__draft_n_counted(d)))
+        return "states";
     if (family->mode != f->mode)
         return "mode";
     if (family->digits != f->digits)
@@ -291,17 +299,21 @@ static int enter(struct smx_segment *segment, struct smx__draft *d, const struct
     return recognise(segment, d, smx__offset(segment, found), out, diag);
 }
 
-/* A label that the segment gives to every series would stand twice in each line. */
+/* A label that the segment gives to every series would stand twice in each line; a stateset's name
+ * is one. */
 static int check_constant(const struct smx_segment *segment, const struct smx__draft *d,
                           struct smx_diag *diag)
 {
     const struct smx__header *h = segment->header;
     size_t length = h->labels_len < sizeof h->labels ? h->labels_len : sizeof h->labels;
-    for (unsigned i = 0; i < d->family.n_labels; i++)
-        if (smx__has_label(h->labels, length, d->metric->labels[i]))
+    unsigned n = d->family.n_labels;
+    for (unsigned i = 0; i < n + (d->family.type == SMX_STATESET); i++) {
+        const char *label = i < n ? d->metric->labels[i] : d->name;
+        if (smx__has_label(h->labels, length, label))
             return smx__fail(diag, -EINVAL,
                              "metric %.100s: label \"%.64s\" is a constant label of the segment",
-                             d->name, d->metric->labels[i]);
+                             d->name, label);
+    }
     return 0;
 }
 
@@ -343,6 +355,18 @@ smx_family smx_fgauge_family(smx_segment *segment, const struct smx_metric *metr
                              struct smx_diag *diag)
 {
     return register_family(segment, metric, SMX_GAUGE, true, diag);
+}
+
+smx_family smx_info_family(smx_segment *segment, const struct smx_metric *metric,
+                           struct smx_diag *diag)
+{
+    return register_family(segment, metric, SMX_INFO, false, diag);
+}
+
+smx_family smx_stateset_family(smx_segment *segment, const struct smx_metric *metric,
+                               struct smx_diag *diag)
+{
+    return register_family(segment, metric, SMX_STATESET, false, diag);
 }
 
 smx_family smx_histogram_family(smx_segment *segment, const struct smx_metric *metric,

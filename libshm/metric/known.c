@@ -20,7 +20,7 @@ static unsigned chain_of(uint64_t at)
 static bool same_shape(const struct smx__family *a, const struct smx__family *b)
 {
     const size_t from = offsetof(struct smx__family, type);
-    const size_t to = offsetof(struct smx__family, reserved0);
+    const size_t to = offsetof(struct smx__family, max_series);
     return memcmp((const char *)a + from, (const char *)b + from, to - from) == 0 &&
            a->first_index == b->first_index && a->n_bounds == b->n_bounds;
 }

@@ -26,7 +26,7 @@ struct smx__known {
 /* log2 of what a cell's offset is a multiple of. */
 static inline unsigned smx__cell_shift(enum smx_type type)
 {
-    return type == SMX_GAUGE ? 4 : 3;
+    return SMX__HAS_GAUGE_CELLS(type) ? 4 : 3;
 }
 
 /* A cell's offset from the header's end, counted in its alignment; huge for what lies in the header

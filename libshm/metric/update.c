@@ -305,6 +305,11 @@ double smx_fgauge_value(smx_fgauge gauge)
     return cell ? double_of(__atomic_load_n(&cell->value, __ATOMIC_RELAXED)) : 0;
 }
 
+uint64_t smx_stateset_value(smx_stateset set)
+{
+    return (uint64_t)smx_gauge_value(set.bits);
+}
+
 void smx_counter_add_fn(smx_counter counter, uint64_t n)
 {
     smx_counter_add(counter, n);
@@ -333,4 +338,14 @@ void smx_fgauge_set_fn(smx_fgauge gauge, double value)
 void smx_fgauge_add_fn(smx_fgauge gauge, double n)
 {
     smx_fgauge_add(gauge, n);
+}
+
+void smx_stateset_set_fn(smx_stateset set, uint64_t states)
+{
+    smx_stateset_set(set, states);
+}
+
+void smx_stateset_enter_fn(smx_stateset set, unsigned state)
+{
+    smx_stateset_enter(set, state);
 }

@@ -131,6 +131,19 @@ smx_histogram smx_histogram_with(smx_family family, const char *const values[])
                                              : histogram_made(family, values);
 }
 
+static smx_stateset stateset_of(smx_family family, void *cell)
+{
+    return (smx_stateset){{cell, proc_of(family)}};
+}
+
+smx_stateset smx_stateset_with(smx_family family, const char *const values[])
+{
+    void *cell = find(family, values, SMX_STATESET, false);
+    if (!cell)
+        cell = smx__series_make(family, values, SMX_STATESET, false);
+    return cell ? stateset_of(family, cell) : (smx_stateset){{NULL, NULL}};
+}
+
 /* A metric without labels: a description that has some is refused. */
 static bool plain(smx_segment *segment, const struct smx_metric *metric, struct smx_diag *diag)
 {
@@ -174,4 +187,28 @@ smx_histogram smx_histogram_new(smx_segment *segment, const struct smx_metric *m
         return (smx_histogram){NULL, NULL};
     return smx_histogram_with(smx_histogram_family(segment, metric, diag),
                               (const char *const[]){NULL});
+}
+
+smx_stateset smx_stateset_new(smx_segment *segment, const struct smx_metric *metric,
+                              struct smx_diag *diag)
+{
+    if (!plain(segment, metric, diag))
+        return (smx_stateset){{NULL, NULL}};
+    return smx_stateset_with(smx_stateset_family(segment, metric, diag),
+                             (const char *const[]){NULL});
+}
+
+smx_family smx_info(smx_segment *segment, const struct smx_metric *metric,
+                    const char *const values[], struct smx_diag *diag)
+{
+    smx_family family = smx_info_family(segment, metric, diag);
+    if (!family.record)
+        return family;
+    void *cell = smx__series_make(family, values, SMX_INFO, false);
+    if (cell) {
+        smx_gauge_set(gauge_of(family, cell), 1);
+        return family;
+    }
+    (void)smx__fail(diag, -EINVAL, "metric %.100s: no series of these label values", metric->name);
+    return (smx_family){NULL, NULL};
 }

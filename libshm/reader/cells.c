@@ -33,7 +33,7 @@ static bool block_of(const struct smx__registry *registry, uint32_t family, uint
                      struct smx__block *out)
 {
     const struct smx__header *h = &registry->header;
-    uint64_t align = registry->families[family].type == SMX_GAUGE ? 16 : 8;
+    uint64_t align = SMX__HAS_GAUGE_CELLS(registry->families[family].type) ? 16 : 8;
     if (cell < SMX__PAGE || cell % align || cell >= h->allocated)
         return false;
     uint64_t rows = (uint64_t)h->rows + h->counter_stripes;
@@ -124,7 +124,7 @@ int smx__cells_group(struct smx__registry *registry)
         last->n++;
         place->word = registry->n_words;
         registry->n_words += words_of(family);
-        registry->n_each += family->type == SMX_GAUGE && family->mode == SMX_EACH;
+        registry->n_each += family->mode == SMX_EACH;
     }
     join_runs(registry);
     return 0;

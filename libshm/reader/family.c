@@ -58,8 +58,10 @@ static int take_text(struct parser *p, size_t length, struct smx_str *out)
 static bool is_reserved_label(const struct parser *p, const char *name, size_t length)
 {
     bool histogram = p->record.type == SMX_HISTOGRAM;
-    bool each = p->record.type == SMX_GAUGE && p->record.mode == SMX_EACH;
-    return (histogram && length == 2 && memcmp(name, "le", 2) == 0) ||
+    bool each = p->out->mode == SMX_EACH;
+    bool state = p->record.type == SMX_STATESET && length == p->out->name.length &&
+                 memcmp(name, p->out->name.at, length) == 0;
+    return state || (histogram && length == 2 && memcmp(name, "le", 2) == 0) ||
            (each && length == 6 && memcmp(name, "worker", 6) == 0);
 }
 
@@ -71,9 +73,18 @@ static bool is_new_label(const struct smx_str *labels, size_t n, const char *nam
     return true;
 }
 
-static int take_labels(struct parser *p)
+enum names { LABELS, STATES };
+
+static bool is_sound(const struct parser *p, enum names names, const char *name, size_t length)
 {
-    size_t n = p->record.n_labels;
+    if (names == STATES)
+        return length > 0 && length <= SMX_NAME_MAX;
+    return smx__is_label_name(name, length) && !is_reserved_label(p, name, length);
+}
+
+/* Take n strings, no two of them the same. Returns 1, 0, -ENOMEM. */
+static int take_names(struct parser *p, enum names names, size_t n, const struct smx_str **out)
+{
     struct smx_str *labels = smx__arena_array(p->arena, n, sizeof *labels);
     if (!labels)
         return -ENOMEM;
@@ -81,31 +92,47 @@ static int take_labels(struct parser *p)
         const char *name;
         size_t length;
         if (!smx__take_string(&p->at, p->end, &name, &length) ||
-            !smx__is_label_name(name, length) || is_reserved_label(p, name, length) ||
-            !is_new_label(labels, i, name, length))
+            !is_sound(p, names, name, length) || !is_new_label(labels, i, name, length))
             return 0;
         if (!smx__arena_string(p->arena, name, length, &labels[i]))
             return -ENOMEM;
     }
-    p->out->labels = labels;
-    p->out->n_labels = n;
+    *out = labels;
     return 1;
+}
+
+/* OpenMetrics 1.0.0 has the names of infos end so, and makes a label of those of statesets. */
+static bool is_sound_name(const struct parser *p)
+{
+    struct smx_str name = p->out->name;
+    static const char info[] = "_info";
+    const size_t n = sizeof info - 1;
+    if (p->record.type == SMX_INFO &&
+        !(name.length > n && memcmp(name.at + name.length - n, info, n) == 0))
+        return false;
+    if (p->record.type == SMX_STATESET && !smx__is_label_name(name.at, name.length))
+        return false;
+    return smx__is_metric_name(name.at, name.length);
 }
 
 static int take_strings(struct parser *p)
 {
     int result = take_text(p, p->record.name_len, &p->out->name);
-    if (result == 1 && !smx__is_metric_name(p->out->name.at, p->out->name.length))
+    if (result == 1 && !is_sound_name(p))
         return 0;
     if (result == 1)
         result = take_text(p, p->record.unit_len, &p->out->unit);
-    /* A unit ends the name, and so has its alphabet. */
-    if (result == 1 && p->out->unit.length &&
-        !smx__is_metric_name(p->out->unit.at, p->out->unit.length))
+    if (result == 1 && p->out->unit.length && !smx__is_unit(p->out->unit.at, p->out->unit.length))
         return 0;
     if (result == 1)
         result = take_text(p, p->record.help_len, &p->out->help);
-    return result == 1 ? take_labels(p) : result;
+    p->out->n_labels = p->record.n_labels;
+    p->out->n_states = p->record.n_states;
+    if (result == 1)
+        result = take_names(p, LABELS, p->out->n_labels, &p->out->labels);
+    if (result == 1)
+        result = take_names(p, STATES, p->out->n_states, &p->out->states);
+    return result;
 }
 
 /* Copy bytes that a family points to. Returns 1, 0 if out of bounds or budget, or a code. */
@@ -184,11 +211,20 @@ static int take_histogram(struct parser *p)
     return 1;
 }
 
+/* Infos and statesets are not all that gauges are. */
+static bool is_narrow(const struct smx__family *f)
+{
+    return (f->mode == SMX_MAX || f->mode == SMX_LAST || f->mode == SMX_EACH) && !f->is_double &&
+           f->unit_len == 0;
+}
+
 static bool has_sound_fields(const struct smx__family *f)
 {
-    return f->type >= SMX_COUNTER && f->type <= SMX_HISTOGRAM && f->mode <= SMX_EACH &&
+    bool narrow = f->type == SMX_INFO || f->type == SMX_STATESET;
+    return f->type >= SMX_COUNTER && f->type <= SMX_STATESET && f->mode <= SMX_EACH &&
            f->digits <= 9 && f->n_labels <= SMX_LABELS_MAX && f->is_double <= 1 &&
-           f->exponential <= 1;
+           f->exponential <= 1 && f->n_states <= SMX_STATES_MAX &&
+           !f->n_states == (f->type != SMX_STATESET) && (!narrow || is_narrow(f));
 }
 
 static int leave_out(const struct parser *p, enum smx_unsound reason)
@@ -213,7 +249,7 @@ int smx__family_parse(const struct smx__raw *raw, struct smx__records *records,
     memcpy(&p.record, raw->bytes, sizeof p.record);
     if (!has_sound_fields(&p.record))
         return leave_out(&p, SMX_UNSOUND_FAMILY);
-    bool gauge = p.record.type == SMX_GAUGE;
+    bool gauge = SMX__HAS_GAUGE_CELLS(p.record.type);
     *shape = (struct smx__origin){.at = raw->at, .overflow = p.record.overflow};
     *out = (struct smx_family_info){
         .type = (enum smx_type)p.record.type,

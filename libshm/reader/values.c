@@ -69,19 +69,29 @@ static int read_histogram(struct smx__pass *p, const struct smx__block *b)
     return 0;
 }
 
+/* The integer in a cell, whatever its writer thinks of infos and states. */
+static uint64_t integer_of(const struct smx_family_info *family, uint64_t value)
+{
+    if (family->type == SMX_INFO)
+        return 1;
+    return family->type == SMX_STATESET ? value & UINT64_MAX >> (64 - family->n_states) : value;
+}
+
 static int read_last(struct smx__pass *p, const struct smx__block *b)
 {
     const struct smx_cell *cell = smx__source_view(p->file, b->at, sizeof *cell, b->run_end);
     if (!cell)
         return -EIO;
-    uint64_t *words = &p->values->words[p->registry->places[b->first].word];
+    const struct smx__place *place = &p->registry->places[b->first];
+    uint64_t *words = &p->values->words[place->word];
     words[0] = cell->owner == SMX__SHARED_WORD;
-    words[1] = cell->value;
+    words[1] = integer_of(&p->registry->families[place->family], cell->value);
     return 0;
 }
 
 /* What the writers of one gauge amount to so far. */
 struct gauge {
+    const struct smx_family_info *family;
     enum smx_mode mode;
     bool is_double; /* the cells are doubles */
     bool mean;      /* of integers, exposed as a double */
@@ -117,7 +127,9 @@ static void combine_double(struct gauge *g, double value)
 static void combine_integer(struct gauge *g, int64_t value)
 {
     int64_t so_far = (int64_t)g->integer;
-    if (g->n && g->mode == SMX_SUM)
+    if (g->family->type == SMX_STATESET)
+        g->integer |= (uint64_t)value;
+    else if (g->n && g->mode == SMX_SUM)
         g->integer += (uint64_t)value;
     else if (g->n == 0 || (g->mode == SMX_MIN ? value < so_far : value > so_far))
         g->integer = (uint64_t)value;
@@ -125,19 +137,20 @@ static void combine_integer(struct gauge *g, int64_t value)
 
 static void combine(struct gauge *g, const struct smx_cell *cell, uint32_t row)
 {
+    uint64_t value = integer_of(g->family, cell->value);
     if (g->mode == SMX_EACH) {
         /* The spill row is of several processes, none of which has a number. */
         if (row == 0)
             return;
         struct smx_each *each = &g->each[g->n];
         each->worker = row - 1;
-        memcpy(&each->value, &cell->value, sizeof each->value);
+        memcpy(&each->value, &value, sizeof each->value);
     } else if (g->is_double) {
-        combine_double(g, to_double(cell->value));
+        combine_double(g, to_double(value));
     } else if (g->mean) {
-        combine_double(g, (double)(int64_t)cell->value);
+        combine_double(g, (double)(int64_t)value);
     } else {
-        combine_integer(g, (int64_t)cell->value);
+        combine_integer(g, (int64_t)value);
     }
     g->n++;
 }
@@ -146,7 +159,10 @@ static struct gauge start_gauge(struct smx__pass *p, const struct smx__place *pl
 {
     const struct smx_family_info *family = &p->registry->families[place->family];
     bool mean = p->registry->shapes[place->family].mean;
-    struct gauge g = {.mode = family->mode, .is_double = family->is_double && !mean, .mean = mean};
+    struct gauge g = {.family = family,
+                      .mode = family->mode,
+                      .is_double = family->is_double && !mean,
+                      .mean = mean};
     /* Where nobody lives there is no list either. */
     if (g.mode == SMX_EACH && p->processes->n_live) {
         g.each = p->values->each + p->n_each;
@@ -289,7 +305,7 @@ void smx__values_show(const struct smx__values *values, struct smx__registry *re
         const struct smx_family_info *family = &registry->families[place->family];
         struct smx_series_info *series = &registry->series[place->series];
         const uint64_t *words = &values->words[place->word];
-        if (family->type == SMX_GAUGE) {
+        if (SMX__HAS_GAUGE_CELLS(family->type)) {
             show_gauge(values, words, family, series);
             continue;
         }

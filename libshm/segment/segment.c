@@ -180,6 +180,15 @@ static int cannot_reserve(const struct opening *o, int error, uint64_t bytes)
                      (unsigned long long)bytes, smx_strerror(error));
 }
 
+/* So many bytes of the file are there, as the kernel says. A fallocate(2) over them does nothing,
+ * and takes three times as long: 0.5 ms for 100,000 series. A file system that knows nothing of
+ * holes says the end of the file. */
+static uint64_t present(int fd, uint64_t capacity)
+{
+    off_t hole = lseek(fd, 0, SEEK_HOLE);
+    return hole > 0 && (uint64_t)hole < capacity ? (uint64_t)hole : 0;
+}
+
 /* Have reserved what the header says is, or with SMX_RESERVE_NOW all; then we know that it is. */
 static int reserve_known(const struct opening *o, int fd, struct smx__header *h)
 {
@@ -188,7 +197,8 @@ static int reserve_known(const struct opening *o, int fd, struct smx__header *h)
         h->reserved_to = h->max_bytes;
     else if (h->reserved_to < h->allocated)
         h->reserved_to = h->allocated;
-    int error = smx__reserve(fd, 0, h->reserved_to);
+    uint64_t have = present(fd, h->capacity);
+    int error = have < h->reserved_to ? smx__reserve(fd, have, h->reserved_to - have) : 0;
     return error ? cannot_reserve(o, error, h->reserved_to) : 0;
 }
 
@@ -335,8 +345,7 @@ static int check_options(const struct smx_options *options, struct smx_diag *dia
     if (prefix && *prefix &&
         (strlen(prefix) >= sizeof((struct smx_segment *)0)->prefix ||
          !smx__is_metric_name(prefix, strlen(prefix))))
-        return smx__fail(diag, -EINVAL,
-                         "name_prefix \"%.64s\": 1 to 63 of [a-zA-Z_:][a-zA-Z0-9_:]* are allowed",
+        return smx__fail(diag, -EINVAL, "name_prefix \"%.64s\": 1 to 63 bytes of UTF-8 are allowed",
                          prefix);
     return 0;
 }
@@ -408,9 +417,7 @@ void smx_set_role(smx_segment *segment, const char *role)
     if (!segment)
         return;
     set_role(segment, role);
-    struct smx__slot *slot = smx__slot_own(segment);
-    if (slot)
-        memcpy(slot->role, segment->role, sizeof slot->role);
+    smx__slot_set_role(segment);
 }
 
 void smx_heartbeat(smx_segment *segment)

@@ -108,8 +108,8 @@ static int pack_labels(const char *const *labels, struct smx__shape *shape, stru
         if (!value || !smx__is_label_name(name, strlen(name)) ||
             !smx__is_utf8(value, strlen(value)))
             return smx__fail(diag, -EINVAL,
-                             "constant label \"%.64s\": names are [a-zA-Z_][a-zA-Z0-9_]* without "
-                             "a leading __, values are UTF-8",
+                             "constant label \"%.64s\": names and values are UTF-8, names not "
+                             "empty and without a leading __",
                              name);
         /* It stands in every line, beside the labels that the exposition itself adds. */
         if (smx__is_reserved_label(name) || strcmp(name, "le") == 0 ||

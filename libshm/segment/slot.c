@@ -327,6 +327,15 @@ struct smx__slot *smx__slot_own(const struct smx_segment *segment)
     return (uint32_t)word ? &slot_table(segment)[(uint32_t)word - 1] : NULL;
 }
 
+void smx__slot_set_role(const struct smx_segment *segment)
+{
+    uint64_t word = __atomic_load_n(&segment->proc->word, __ATOMIC_RELAXED);
+    struct smx__slot *slot = smx__slot_own(segment);
+    /* Relaxed: the generation alone tells whether another has taken it meanwhile. */
+    if (slot && __atomic_load_n(&slot->state, __ATOMIC_RELAXED) >> 32 == word >> 32)
+        memcpy(slot->role, segment->role, sizeof slot->role);
+}
+
 void smx__slot_keep(struct smx_segment *segment)
 {
     if (!smx__fd_check(segment))

@@ -17,6 +17,10 @@ void smx__slot_claim(struct smx_segment *segment);
  * Async-signal-safe. */
 void smx__slot_keep(struct smx_segment *segment);
 
+/* Enter the segment's role into this process' slot; a slot that another process has taken since the
+ * host closed our descriptor is left alone, and the role goes into the next one claimed. */
+void smx__slot_set_role(const struct smx_segment *segment);
+
 /* Give the slot back. */
 void smx__slot_release(struct smx_segment *segment);
 

@@ -45,16 +45,17 @@ static struct server {
     bool drained;
 } server;
 
-static void scrape(void *context, enum exposition format, struct codings codings,
+static void scrape(void *context, const struct accepted *accepted, struct codings codings,
                    const struct http_request *request, struct http_reply *reply)
 {
     struct server *s = context;
-    require(format < EXPOSITION_COUNT, "no format");
+    require(accepted->format < EXPOSITION_COUNT && accepted->escaping < ESCAPING_COUNT,
+            "no format");
     require(codings.identity || codings.gzip, "no coding");
     for (size_t i = 0; i < request->n_parameters; i++)
         require(request->parameters[i].name, "a parameter without a name");
     *reply = (struct http_reply){.status = 200,
-                                 .content_type = exposition_content_type(format),
+                                 .content_type = accepted->content_type,
                                  .encoding = codings.gzip ? "gzip" : NULL,
                                  .body = body_ref(s->body)};
 }

@@ -8,6 +8,7 @@
 #include "agent/encode/openmetrics.h"
 #include "agent/encode/proto.h"
 #include "agent/encode/text.h"
+#include "agent/gather/snapshot.h"
 #include "agent/gather/gather.h"
 #include "fuzz/look.h"
 #include "fuzz/require.h"
@@ -132,14 +133,17 @@ static void check_text(const struct buffer *text)
     buffer_fini(&lines);
 }
 
-/* The formats that have the same samples. */
-static void check_others(struct gather *gather, smx_reader *stranger)
+/* The formats that have the same samples, names escaped in one way. */
+static void check_others(struct gather *gather, smx_reader *stranger, enum escaping escaping)
 {
     struct buffer openmetrics = {0}, proto = {0};
     size_t at;
     gather_messages(gather);
-    const struct snapshot *snapshot = scrape(gather, stranger);
-    require(openmetrics_encode(snapshot, &openmetrics) == 0 && proto_encode(snapshot, &proto) == 0,
+    gather_escaping(gather, escaping);
+    struct snapshot snapshot = *scrape(gather, stranger);
+    snapshot.escaping = escaping;
+    require(openmetrics_encode(&snapshot, &openmetrics) == 0 &&
+                proto_encode(&snapshot, &proto) == 0,
             "an encoder failed");
     check_format(&openmetrics, true);
     const char *fault = messages_fault(proto.at, proto.length, &at);
@@ -197,7 +201,8 @@ static void compare(const struct steps *steps, struct gather *gather, smx_reader
     if (seen) {
         encode(gather, *reader, &kept);
         check_text(&kept);
-        check_others(gather, *reader);
+        for (unsigned i = 0; i < ESCAPING_COUNT; i++)
+            check_others(gather, *reader, (enum escaping)i);
         encode(another, newcomer, &anew);
         check_same(&kept, &anew, "a reader that comes anew sees another segment");
         require(look(steps, reader), "what could be read once cannot be read again");

@@ -3,10 +3,13 @@
 #
 # compare.py - whether a scrape says the same in every format: each is read by somebody else's
 # parser, prometheus_client's for the text formats, protobuf's for the messages, and the samples are
-# compared one by one. Usage: compare.py MODULES TEXT OPENMETRICS PROTOBUF, where MODULES is the
-# directory with protoc's metrics_pb2.py. Prints how many samples there were; exit status 0 if all
-# agree. What the agent says of itself moves between scrapes and is left out.
+# compared one by one. Usage: compare.py MODULES SCHEME TEXT OPENMETRICS PROTOBUF RAW, where MODULES
+# is the directory with protoc's metrics_pb2.py, SCHEME how names are escaped, and RAW the messages
+# with names as they are, which have to become the others by that scheme. Prints how many samples
+# there were; exit status 0 if all agree. What the agent says of itself moves between scrapes and is
+# left out.
 import math
+import re
 import struct
 import sys
 
@@ -16,6 +19,62 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as text
 
 OWN = ("smx_agent_", "smx_segment_", "process_")
+
+
+STRING = r'"((?:[^"\\\n]|\\.)*)"'
+METRIC, LABEL = "[a-zA-Z_:][a-zA-Z0-9_:]*", "[a-zA-Z_][a-zA-Z0-9_]*"
+
+
+def escape(name, alphabet, scheme):
+    """A name by the rules of Prometheus' escaping_schemes.md."""
+    if scheme == "allow-utf-8" or re.fullmatch(alphabet, name):
+        return name
+    out = "U__" if scheme == "values" else ""
+    for i, c in enumerate(name):
+        if re.fullmatch(alphabet, "_" + c if i else c) and (c != "_" or scheme == "underscores"):
+            out += c
+        elif scheme == "underscores":
+            out += "_"
+        elif scheme == "dots":
+            out += "_dot_" if c == "." else "__"
+        else:
+            out += "__" if c == "_" else "_%x_" % ord(c)
+    return out
+
+
+def hide(quoted, alphabet):
+    """A name that is in quotes, for a parser that knows none: readable again by show()."""
+    name = re.sub(r"\\(.)", lambda m: "\n" if m[1] == "n" else m[1], quoted)
+    assert not re.fullmatch(alphabet, name), "needlessly in quotes: " + name
+    return mask(name)
+
+
+def mask(name):
+    """Colons, too: a stateset's name is also that of a label."""
+    return re.sub("[^a-zA-Y_0-9]|^[0-9]", lambda m: "Z%xZ" % ord(m[0]), name)
+
+
+def show(name):
+    return re.sub("Z([0-9a-f]+)Z", lambda m: chr(int(m[1], 16)), name)
+
+
+def without_quotes(line):
+    """A line whose names are not in quotes any more."""
+    header = re.match("(# [A-Z]+ )(?:" + STRING + "|(" + METRIC + "))(.*)", line, re.S)
+    if header:
+        name = hide(header[2], METRIC) if header[2] is not None else mask(header[3])
+        return header[1] + name + header[4]
+    begin = re.match("(?:{" + STRING + ",|(" + METRIC + "){)", line)
+    if line.startswith("#") or not begin:
+        return line
+    out = (hide(begin[1], METRIC) if begin[1] is not None else mask(begin[2])) + "{"
+    at, label = begin.end(), re.compile("(?:" + STRING + "|(" + LABEL + "))(=" + STRING + "[,}])")
+    while line[at] != " ":
+        found = label.match(line, at)
+        name = hide(found[1], LABEL) if found[1] is not None else found[2]
+        out += name + found[3]
+        at = found.end()
+    return out + line[at:]
 
 
 def bits(value):
@@ -37,9 +96,11 @@ def put(samples, name, labels, value):
 def read_text(path, parse):
     samples = {}
     with open(path, encoding="utf-8", newline="\n") as page:
-        for family in parse(page.read()):
-            for sample in family.samples:
-                put(samples, sample.name, sample.labels, sample.value)
+        lines = [without_quotes(line) for line in page.read().split("\n")]
+    for family in parse("\n".join(lines)):
+        for sample in family.samples:
+            labels = {show(k): v for k, v in sample.labels.items()}
+            put(samples, show(sample.name), labels, sample.value)
     return samples
 
 
@@ -99,7 +160,7 @@ def put_histogram(samples, name, labels, h):
         check_native(name, h)
 
 
-def read_protobuf(path):
+def read_protobuf(path, scheme):
     samples = {}
     names = set()
     with open(path, "rb") as page:
@@ -107,15 +168,18 @@ def read_protobuf(path):
             assert family.name not in names, "twice: " + family.name
             names.add(family.name)
             assert family.metric, "empty: " + family.name
+            # A stateset's name is a label's, too.
+            stateset = any(pair.name == family.name for pair in family.metric[0].label)
+            name = escape(family.name, LABEL if stateset else METRIC, scheme)
             for metric in family.metric:
-                labels = {pair.name: pair.value for pair in metric.label}
+                labels = {escape(pair.name, LABEL, scheme): pair.value for pair in metric.label}
                 assert len(labels) == len(metric.label), family.name
                 if metric.HasField("histogram"):
-                    put_histogram(samples, family.name, labels, metric.histogram)
+                    put_histogram(samples, name, labels, metric.histogram)
                 elif metric.HasField("counter"):
-                    put(samples, family.name, labels, metric.counter.value)
+                    put(samples, name, labels, metric.counter.value)
                 else:
-                    put(samples, family.name, labels, metric.gauge.value)
+                    put(samples, name, labels, metric.gauge.value)
     return samples
 
 
@@ -126,8 +190,11 @@ def differ(a, b, what):
     return a != b
 
 
-expected = read_text(sys.argv[2], text)
-wrong = differ(expected, read_text(sys.argv[3], openmetrics), "text, openmetrics")
-wrong |= differ(expected, read_protobuf(sys.argv[4]), "text, protobuf")
-print(len(expected), "samples")
-sys.exit(wrong or not expected)
+if __name__ == "__main__":
+    scheme = sys.argv[2]
+    expected = read_text(sys.argv[3], text)
+    wrong = differ(expected, read_text(sys.argv[4], openmetrics), "text, openmetrics")
+    wrong |= differ(expected, read_protobuf(sys.argv[5], "allow-utf-8"), "text, protobuf")
+    wrong |= differ(expected, read_protobuf(sys.argv[6], scheme), "text, protobuf escaped here")
+    print(len(expected), "samples,", scheme)
+    sys.exit(wrong or not expected)

@@ -2,11 +2,12 @@
  *
  * segment-random.c - writes a segment of random families, labels and values, for scripts:
  * segment-random DIRECTORY SEED prints the path. The same seed gives the same segment; libshm has
- * no part in it. Values are those that formats stumble over.
+ * no part in it. Names and values are those that formats stumble over.
  */
 #include "support/segwriter.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,14 +94,28 @@ static void describe(struct segwriter_family *f, uint32_t i, char name[32],
                      char help[LONG_LABEL + 64])
 {
     static const double bounds[] = {0, 0.1, 0.25, 1, 1e9};
-    *f = (struct segwriter_family){.name = name, .type = (uint8_t)(1 + pick(3))};
-    snprintf(name, 32, "family_%u%s", i, f->type == SEGWRITER_COUNTER && pick(4) ? "_total" : "");
+    static const char *const states[] = {"off", "\"on\"", "a\\b\n", "\xc3\xa4", NULL};
+    /* What a name may go on with: it stays another than those before, however it is escaped. */
+    static const char *const pieces[] = {
+        "",  "",  "_x", ".x", " ", "\xc3\xa4", "\"", "\\", "\n", "\xf0\x9f\x90\x9f",
+        "{", ",", "}",  "=",  "#", ":x"};
+    static const char *const labels[LABELS][4] = {{"one", "one", "o.n", "1"},
+                                                  {"two", "two", "t\"w", "two:"},
+                                                  {"six", "six", "s\xc3\xa4\n", ",}="}};
+    *f = (struct segwriter_family){.name = name, .type = (uint8_t)(1 + pick(5))};
+    bool gauge = f->type == SEGWRITER_GAUGE;
+    bool count = f->type == SEGWRITER_COUNTER || f->type == SEGWRITER_HISTOGRAM;
+    snprintf(name, 32, "family_%u%s%s", i, pieces[pick(sizeof pieces / sizeof pieces[0])],
+             f->type == SEGWRITER_INFO                 ? "_info"
+             : f->type == SEGWRITER_COUNTER && pick(4) ? "_total"
+                                                       : "");
+    f->states = f->type == SEGWRITER_STATESET ? states + pick(4) : NULL;
     f->help = pick_value(help);
-    f->digits = f->type == SEGWRITER_GAUGE ? 0 : (uint8_t)pick(10);
-    f->is_double = f->type == SEGWRITER_GAUGE && pick(2);
-    f->mode = f->type == SEGWRITER_GAUGE ? SEGWRITER_LAST : SEGWRITER_SUM;
+    f->digits = count ? (uint8_t)pick(10) : 0;
+    f->is_double = gauge && pick(2);
+    f->mode = count ? SEGWRITER_SUM : SEGWRITER_LAST;
     for (uint32_t k = 0, n = pick(LABELS + 1); k < n; k++)
-        f->labels[k] = &"one\0two\0six"[k * 4];
+        f->labels[k] = labels[k][pick(4)];
     if (f->type == SEGWRITER_HISTOGRAM && pick(2)) {
         f->bounds = bounds;
         f->n_bounds = 1 + pick(sizeof bounds / sizeof bounds[0]);

@@ -110,6 +110,26 @@ static void fill_hostile(struct segwriter *w)
     segwriter_count(w, segwriter_series(w, family, values), 0, 1);
 }
 
+/* Names past the old alphabet; the last would forge a line. */
+static void fill_names(struct segwriter *w)
+{
+    static const char *const values[] = {"/a", NULL};
+    uint64_t family = segwriter_family(w, &(struct segwriter_family){
+                                              .name = "http.requests_total",
+                                              .help = "Requests served.",
+                                              .labels = {"http.p\xc3\xa4th"},
+                                              .type = SEGWRITER_COUNTER,
+                                          });
+    segwriter_count(w, segwriter_series(w, family, values), 0, 3);
+    uint64_t evil = segwriter_family(w, &(struct segwriter_family){
+                                            .name = "\x1b[2J\nforged 1\"",
+                                            .help = "Evil.",
+                                            .type = SEGWRITER_GAUGE,
+                                            .mode = SEGWRITER_LAST,
+                                        });
+    segwriter_gauge(w, segwriter_series(w, evil, NULL), 0, SEGWRITER_SHARED_WORD, 5);
+}
+
 /* Names that break every convention. */
 static void fill_lint(struct segwriter *w)
 {
@@ -147,6 +167,34 @@ static void fill_corrupt(struct segwriter *w)
     segwriter_put(w, bad + 16, 1, 99);
 }
 
+/* An info and two statesets; one of them a circuit that is open and slow, with a value of a process
+ * that is dead beside it. */
+static void fill_states(struct segwriter *w)
+{
+    static const char *const states[] = {"open", "slow", "shut", NULL};
+    static const char *const versions[] = {"1.4.2", NULL};
+    uint64_t build = segwriter_family(w, &(struct segwriter_family){
+                                             .name = "build_info",
+                                             .help = "What runs.",
+                                             .labels = {"version"},
+                                             .type = SEGWRITER_INFO,
+                                             .mode = SEGWRITER_LAST,
+                                         });
+    segwriter_gauge(w, segwriter_series(w, build, versions), 0, SEGWRITER_SHARED_WORD, 1);
+    struct segwriter_family f = {.name = "circuit",
+                                 .help = "The circuit breaker.",
+                                 .type = SEGWRITER_STATESET,
+                                 .mode = SEGWRITER_LAST,
+                                 .states = states};
+    segwriter_gauge(w, segwriter_series(w, segwriter_family(w, &f), NULL), 0, SEGWRITER_SHARED_WORD,
+                    3);
+    f.name = "lamp";
+    segwriter_gauge(w, segwriter_series(w, segwriter_family(w, &f), NULL), 0, SEGWRITER_SHARED_WORD,
+                    0);
+    f.name = "door";
+    segwriter_series(w, segwriter_family(w, &f), NULL);
+}
+
 /* What a newer minor version may leave: the same, among what is unknown. */
 static void fill_minor(struct segwriter *w)
 {
@@ -172,7 +220,7 @@ int main(int argc, char **argv)
     } variants[] = {
         {"plain", fill_plain},       {"hostile", fill_hostile}, {"lint", fill_lint},
         {"overflow", fill_overflow}, {"corrupt", fill_corrupt}, {"minor", fill_minor},
-        {"major", fill_major},
+        {"major", fill_major},       {"names", fill_names},     {"states", fill_states},
     };
     static const char *const labels[] = {"env", "test", NULL};
     for (size_t i = 0; argc == 3 && i < sizeof variants / sizeof *variants; i++) {

@@ -11,7 +11,7 @@
 #include <string.h>
 
 enum { LABELS_MAX = 512 };
-enum kind { NO_KIND, COUNTER, GAUGE, HISTOGRAM, UNKNOWN };
+enum kind { NO_KIND, COUNTER, GAUGE, HISTOGRAM, UNKNOWN, INFO, STATESET };
 enum { SEEN_TYPE = 1, SEEN_HELP = 2, SEEN_UNIT = 4 };
 enum stage { BETWEEN, BUCKETS, INFINITE, SUMMED };
 
@@ -29,8 +29,8 @@ struct set {
 /* A sample line in parts. */
 struct sample {
     struct text name, le, value;
-    uint64_t labels; /* a hash of all but le, whatever their order */
-    bool has_le;
+    uint64_t labels;        /* a hash of all but le, whatever their order */
+    bool has_le, has_state; /* a label that is named as the family is */
 };
 
 struct parser {
@@ -216,23 +216,42 @@ static double to_double(struct text text)
     return strtod(copy, NULL);
 }
 
-/* Take `name="value"`. */
-static const char *take_label(struct text *rest, struct text *name, struct text *value)
+/* Take what stands behind a quote, and the quote that ends it. */
+static bool take_quoted(struct text *rest, struct text *out)
 {
-    *name = take_name(rest, false);
-    if (name->length == 0 || !take(rest, "=\""))
-        return "a label has no name or no value";
     size_t n = 0;
     while (n < rest->length && rest->at[n] != '"')
         n += rest->at[n] == '\\' ? 2 : 1;
     if (n >= rest->length)
-        return "a label's value has no end";
-    *value = (struct text){rest->at, n};
+        return false;
+    *out = (struct text){rest->at, n};
     *rest = (struct text){rest->at + n + 1, rest->length - n - 1};
-    return is_escaped(*value, true) ? NULL : "a label's value is not escaped";
+    return is_escaped(*out, true);
 }
 
-static const char *take_labels(struct text *rest, struct sample *out)
+/* Take a name, which may be in quotes if it could not stand without; empty if there is none. */
+static struct text take_any_name(struct text *rest, bool colons)
+{
+    if (!take(rest, "\""))
+        return take_name(rest, colons);
+    struct text name = {0};
+    if (!take_quoted(rest, &name))
+        return (struct text){0};
+    struct text all = name;
+    (void)take_name(&all, colons);
+    return all.length ? name : (struct text){0};
+}
+
+/* Take `name="value"`. */
+static const char *take_label(struct text *rest, struct text *name, struct text *value)
+{
+    *name = take_any_name(rest, false);
+    if (name->length == 0 || !take(rest, "=\""))
+        return "a label has no name or no value";
+    return take_quoted(rest, value) ? NULL : "a label's value is not escaped, or has no end";
+}
+
+static const char *take_labels(struct text *rest, struct text family, struct sample *out)
 {
     uint64_t names[LABELS_MAX];
     size_t n = 0;
@@ -244,6 +263,7 @@ static const char *take_labels(struct text *rest, struct sample *out)
         if (n == LABELS_MAX)
             return "more labels than a segment has room for";
         names[n] = hash_of(name);
+        out->has_state |= same(name, family);
         for (size_t i = 0; i < n; i++)
             if (names[i] == names[n])
                 return "a label twice in one line";
@@ -258,12 +278,18 @@ static const char *take_labels(struct text *rest, struct sample *out)
     return take(rest, "}") ? NULL : "labels without an end";
 }
 
-static const char *parse_sample(struct text rest, struct sample *out)
+static const char *parse_sample(struct text rest, struct text family, struct sample *out)
 {
-    *out = (struct sample){.name = take_name(&rest, true)};
+    bool inside = take(&rest, "{");
+    if (inside && (rest.length == 0 || rest.at[0] != '"'))
+        return "a line without a name";
+    *out = (struct sample){.name = take_any_name(&rest, true)};
     if (out->name.length == 0)
         return "a line without a name";
-    const char *fault = take(&rest, "{") ? take_labels(&rest, out) : NULL;
+    bool more = take(&rest, inside ? "," : "{");
+    if (inside && !more && !take(&rest, "}"))
+        return "labels without an end";
+    const char *fault = more ? take_labels(&rest, family, out) : NULL;
     if (fault)
         return fault;
     if (!take(&rest, " ") || !is_number(rest))
@@ -320,13 +346,15 @@ static bool fits(const struct parser *p, struct text name)
     suffix.length -= p->family.length;
     if (p->kind == HISTOGRAM)
         return is(suffix, "_bucket") || is(suffix, "_sum") || is(suffix, "_count");
+    if (p->kind == INFO)
+        return is(suffix, "_info");
     return is(suffix, p->kind == COUNTER && p->openmetrics ? "_total" : "");
 }
 
 static const char *check_sample(struct parser *p, struct text line)
 {
     struct sample s;
-    const char *fault = parse_sample(line, &s);
+    const char *fault = parse_sample(line, p->family, &s);
     if (fault)
         return fault;
     if (!(p->seen & SEEN_TYPE) || !fits(p, s.name))
@@ -336,6 +364,10 @@ static const char *check_sample(struct parser *p, struct text line)
         return "a bound where there are no buckets";
     if (p->kind == COUNTER && (s.value.at[0] == '-' || is(s.value, "NaN")))
         return "a counter that is negative or no number";
+    if (p->kind == INFO && !is(s.value, "1"))
+        return "an info that is not 1";
+    if (p->kind == STATESET && !(s.has_state && (is(s.value, "0") || is(s.value, "1"))))
+        return "a state without a name, or that is neither on nor off";
     if (!add(&p->series, hash(s.labels + (s.has_le ? hash_of(s.le) : 0), s.name)))
         return "a series twice";
     return p->kind == HISTOGRAM ? check_histogram(p, &s) : NULL;
@@ -355,11 +387,12 @@ static const char *begin_family(struct parser *p, struct text name)
 static const char *check_type(struct parser *p, struct text rest)
 {
     static const char *const words[] = {
-        [COUNTER] = "counter", [GAUGE] = "gauge", [HISTOGRAM] = "histogram", [UNKNOWN] = "unknown"};
-    for (enum kind k = COUNTER; k <= UNKNOWN; k++)
+        [COUNTER] = "counter", [GAUGE] = "gauge", [HISTOGRAM] = "histogram",
+        [UNKNOWN] = "unknown", [INFO] = "info",   [STATESET] = "stateset"};
+    for (enum kind k = COUNTER; k <= STATESET; k++)
         if (is(rest, words[k]))
             p->kind = k;
-    if (p->kind == NO_KIND || (p->kind == UNKNOWN && !p->openmetrics))
+    if (p->kind == NO_KIND || (p->kind >= UNKNOWN && !p->openmetrics))
         return "a type that there is not";
     return NULL;
 }
@@ -382,7 +415,7 @@ static const char *check_header(struct parser *p, struct text rest)
                        : take(&rest, "HELP ") ? SEEN_HELP
                        : take(&rest, "UNIT ") ? SEEN_UNIT
                                               : 0;
-    struct text name = take_name(&rest, true);
+    struct text name = take_any_name(&rest, true);
     if (!keyword || !name.length || !take(&rest, " "))
         return "a comment that says nothing";
     const char *fault = same(name, p->family) ? NULL : begin_family(p, name);

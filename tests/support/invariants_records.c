@@ -256,13 +256,14 @@ static bool check_family(struct invariants *v, const struct item *item)
     struct smx__family f = *family_of(item);
     const unsigned char *text = item->bytes + sizeof f;
     size_t texts = (size_t)f.name_len + f.unit_len + f.help_len;
-    if (f.type < SMX_COUNTER || f.type > SMX_HISTOGRAM || f.mode > SMX_EACH || f.digits > 9 ||
+    if (f.type < SMX_COUNTER || f.type > SMX_STATESET || f.n_states > SMX_STATES_MAX ||
+        !f.n_states != (f.type != SMX_STATESET) || f.mode > SMX_EACH || f.digits > 9 ||
         f.n_labels > SMX_LABELS_MAX || f.max_series == 0 || !f.hist != (f.type != SMX_HISTOGRAM) ||
         !f.n_bounds != (f.type != SMX_HISTOGRAM || f.exponential) || !f.n_bounds != !f.hist_bounds)
         return invariants_say(v, 2, item->at, "a family's fields are not complete");
     if (f.name_len == 0 || texts > f.record.size - sizeof f || !is_text(text, texts))
         return invariants_say(v, 2, item->at, "a family's texts are not complete");
-    size_t end = counted_strings(item, sizeof f + texts, f.n_labels);
+    size_t end = counted_strings(item, sizeof f + texts, (unsigned)f.n_labels + f.n_states);
     if (!end || ((end + 7) & ~(size_t)7) != f.record.size)
         return invariants_say(v, 2, item->at, "a family's labels are not complete");
     uint64_t h = mix(v->header.hash_seed, text, f.name_len);

@@ -145,6 +145,13 @@ static int find_families(struct life *life)
         s, &(struct smx_metric){.name = "atomic_sizes", .bounds = bounds, .n_bounds = 3}, NULL);
     life->who = smx_gauge_new(s, &(struct smx_metric){.name = "who", .mode = SMX_EACH}, NULL);
     life->last = smx_gauge_new(s, &(struct smx_metric){.name = "last", .mode = SMX_LAST}, NULL);
+    static const char *const phases[] = {"young", "old", NULL};
+    life->phase = smx_stateset_new(
+        s, &(struct smx_metric){.name = "phase", .mode = SMX_EACH, .states = phases}, NULL);
+    CHECK(life->phase.bits.base);
+    CHECK(smx_info(s, &(struct smx_metric){.name = "release", .labels = {"version"}},
+                   SMX_VALUES("1"), NULL)
+              .record);
     life->races = smx_counter_family(
         s, &(struct smx_metric){.name = "races_total", .labels = {"turn"}}, NULL);
     CHECK(life->ops.base && life->atomic_ops.base && life->sizes.base && life->atomic_sizes.base);
@@ -236,6 +243,8 @@ static int gauges(struct life *life)
     CHECK(smx_gauge_value(life->who) == getpid());
     CHECK(smx_gauge_value(life->level) == before + 2);
     smx_gauge_set(life->last, getpid());
+    smx_stateset_enter(life->phase, 1);
+    CHECK(smx_stateset_value(life->phase) == 2);
     return 0;
 }
 

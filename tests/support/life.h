@@ -58,6 +58,7 @@ struct life {
     smx_counter ops, atomic_ops, own;
     smx_histogram sizes, atomic_sizes;
     smx_gauge who, level, last;
+    smx_stateset phase;
     smx_family races, levels, shapes;
 };
 

@@ -6,6 +6,7 @@
 
 #include "agent/encode/openmetrics.h"
 #include "agent/encode/text.h"
+#include "agent/gather/snapshot.h"
 #include "support/tap.h"
 
 #include <string.h>
@@ -64,11 +65,16 @@ void scrape_run(struct scrape *s)
     for (size_t i = 0; i < s->n; i++)
         if (smx_reader_update(s->sources[i].reader, &diag) < 0)
             fail_msg("%s", diag.text);
+    gather_escaping(s->gather, s->escaping);
     assert_int_equal(gather_run(s->gather, s->sources, s->n, &s->self, &snapshot), 0);
+    struct snapshot escaped = *snapshot;
+    escaped.escaping = s->escaping;
     s->text.length = 0;
     s->openmetrics.length = 0;
-    assert_int_equal(text_encode(snapshot, &s->text), 0);
-    assert_int_equal(openmetrics_encode(snapshot, &s->openmetrics), 0);
+    escaped.created = false;
+    assert_int_equal(text_encode(&escaped, &s->text), 0);
+    escaped.created = snapshot->created;
+    assert_int_equal(openmetrics_encode(&escaped, &s->openmetrics), 0);
 }
 
 static int starts(const char *text, const char *prefix)
@@ -164,6 +170,30 @@ static void fill_histograms(smx_segment *segment)
     smx_histogram_record(sizes, 1000);
 }
 
+static void fill_states(smx_segment *segment)
+{
+    static const char *const states[] = {"open", "half\nopen", "closed", NULL};
+    (void)smx_info(segment,
+                   &(struct smx_metric){
+                       .name = "build", .help = "What runs.", .labels = {"version", "commit"}},
+                   SMX_VALUES("1.4.2", "a\"b"), NULL);
+    smx_stateset_enter(smx_stateset_new(segment,
+                                        &(struct smx_metric){.name = "circuit",
+                                                             .help = "The circuit breaker.",
+                                                             .states = states},
+                                        NULL),
+                       1);
+    smx_family lamps = smx_stateset_family(segment,
+                                           &(struct smx_metric){.name = "lamp",
+                                                                .help = "Lamps.",
+                                                                .labels = {"room"},
+                                                                .mode = SMX_EACH,
+                                                                .states = states + 1},
+                                           NULL);
+    smx_stateset_set(smx_stateset_with(lamps, SMX_VALUES("a")), 3);
+    (void)smx_stateset_with(lamps, SMX_VALUES("dark"));
+}
+
 void scrape_shop(struct scrape *s)
 {
     static const char *const labels[] = {"zone", "eu", NULL};
@@ -171,6 +201,7 @@ void scrape_shop(struct scrape *s)
     fill_requests(a);
     fill_gauges(a);
     fill_histograms(a);
+    fill_states(a);
     smx_segment *b = scrape_open(
         s, &(struct smx_options){.app = "shop", .instance = "b", .constant_labels = labels});
     smx_counter busy = smx_counter_new(b,

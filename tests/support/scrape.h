@@ -21,6 +21,7 @@ struct scrape {
     struct gather_source sources[SCRAPE_SOURCES];
     size_t n;
     struct self_stats self;
+    enum escaping escaping;
     struct buffer text, openmetrics;
     struct buffer part; /* what scrape_only() returned last */
 };
@@ -34,7 +35,7 @@ smx_segment *scrape_open(struct scrape *s, const struct smx_options *options);
 /* Save a segment of the writer, free it, and open a reader of it. */
 void scrape_save(struct scrape *s, struct segwriter *w);
 
-/* Scrape: update the readers, gather, encode in both formats. */
+/* Scrape: update the readers, gather, encode in both formats, names escaped as s->escaping says. */
 void scrape_run(struct scrape *s);
 
 /* The part of a body whose families do not start with smx_ or process_; with a prefix, the part

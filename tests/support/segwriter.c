@@ -165,6 +165,8 @@ static size_t family_size(const struct segwriter_family *f)
     size_t size = 72 + strlen(f->name) + strlen(text(f->unit)) + strlen(text(f->help));
     for (const char *const *label = f->labels; *label; label++)
         size += 2 + strlen(*label);
+    for (const char *const *state = f->states; state && *state; state++)
+        size += 2 + strlen(*state);
     return size;
 }
 
@@ -179,7 +181,11 @@ static void put_family_strings(struct segwriter *w, uint64_t at, const struct se
     uint64_t n_labels = 0;
     for (const char *const *label = f->labels; *label; label++, n_labels++)
         to = put_counted(w, to, *label);
+    uint64_t n_states = 0;
+    for (const char *const *state = f->states; state && *state; state++, n_states++)
+        to = put_counted(w, to, *state);
     segwriter_put(w, at + 20, 1, n_labels);
+    segwriter_put(w, at + 23, 1, n_states);
 }
 
 uint64_t segwriter_family(struct segwriter *w, const struct segwriter_family *family)

@@ -21,7 +21,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SEGWRITER_COUNTER = 1, SEGWRITER_GAUGE = 2, SEGWRITER_HISTOGRAM = 3 };
+enum {
+    SEGWRITER_COUNTER = 1,
+    SEGWRITER_GAUGE = 2,
+    SEGWRITER_HISTOGRAM = 3,
+    SEGWRITER_INFO = 4,
+    SEGWRITER_STATESET = 5
+};
 enum { SEGWRITER_SUM, SEGWRITER_MIN, SEGWRITER_MAX, SEGWRITER_AVG, SEGWRITER_LAST, SEGWRITER_EACH };
 enum { SEGWRITER_FREE = 0, SEGWRITER_CLAIMING = 1, SEGWRITER_LIVE = 2 };
 enum { SEGWRITER_PATH_SIZE = 256, SEGWRITER_LABELS_MAX = 16 };
@@ -54,6 +60,7 @@ struct segwriter_family {
     uint8_t mode;
     uint8_t is_double;
     uint8_t digits;
+    const char *const *states; /* statesets: up to a NULL */
     /* histograms: explicit bounds in the exposed unit, or, if n_bounds is 0, exponential ones:
      * a zero bucket, n_exponential buckets from first_index on, and the last one */
     const double *bounds;

@@ -28,6 +28,13 @@ static const char *histogram_fault(const struct smx_family_info *f,
     return NULL;
 }
 
+static bool is_integer_of(const struct smx_family_info *f, int64_t value)
+{
+    if (f->type == SMX_INFO)
+        return value == 1;
+    return f->type != SMX_STATESET || f->n_states == 64 || (uint64_t)value >> f->n_states == 0;
+}
+
 static const char *series_fault(const struct smx_family_info *f, const struct smx_series_info *s)
 {
     uint64_t sum = 0;
@@ -38,8 +45,13 @@ static const char *series_fault(const struct smx_family_info *f, const struct sm
         return "a series without an id";
     if (f->type == SMX_HISTOGRAM)
         return histogram_fault(f, s->histogram);
-    for (size_t i = 0; f->type == SMX_GAUGE && f->mode == SMX_EACH && i < s->each.n; i++)
+    for (size_t i = 0; f->mode == SMX_EACH && i < s->each.n; i++) {
         sum += s->each.at[i].worker;
+        if (!is_integer_of(f, s->each.at[i].value.integer))
+            return "a state that its family does not have, or an info that is not 1";
+    }
+    if (f->mode != SMX_EACH && s->present && !is_integer_of(f, s->integer))
+        return "a state that its family does not have, or an info that is not 1";
     return sum > UINT64_C(65536) * 65536 ? "worker numbers out of range" : NULL;
 }
 
@@ -47,11 +59,16 @@ static const char *family_fault(const struct smx_family_info *f)
 {
     if (!is_text(f->name) || f->name.length == 0 || !is_text(f->help) || !is_text(f->unit))
         return "a family's name, help or unit is no text";
-    if (f->n_labels > SMX_LABELS_MAX || f->type < SMX_COUNTER || f->type > SMX_HISTOGRAM)
+    if (f->n_labels > SMX_LABELS_MAX || f->type < SMX_COUNTER || f->type > SMX_STATESET ||
+        f->n_states > SMX_STATES_MAX || !f->n_states != (f->type != SMX_STATESET) ||
+        (f->type > SMX_HISTOGRAM && f->unit.length))
         return "a family's fields are out of range";
     for (size_t i = 0; i < f->n_labels; i++)
         if (!is_text(f->labels[i]) || f->labels[i].length == 0)
             return "a label's name is no text";
+    for (size_t i = 0; i < f->n_states; i++)
+        if (!is_text(f->states[i]) || f->states[i].length == 0)
+            return "a state is no text";
     for (size_t i = 1; i < f->n_buckets; i++)
         if (!(f->upper_bounds[i] > f->upper_bounds[i - 1]))
             return "bounds do not ascend";

@@ -64,6 +64,25 @@ static void add_series(struct victim *v, uint64_t family, uint8_t type, uint64_t
     }
 }
 
+/* An info and statesets, in the modes that they have. */
+static void fill_states(struct victim *v, uint64_t word)
+{
+    static const char *const states[] = {"up", "down", "\xc3\xa4", NULL};
+    struct segwriter_family f = {.labels = {"code"}, .help = "What it is.", .states = states};
+    f.name = "s_max";
+    f.type = SEGWRITER_STATESET;
+    f.mode = SEGWRITER_MAX;
+    add_series(v, add_family(v, &f), f.type, word);
+    f.name = "s_each";
+    f.mode = SEGWRITER_EACH;
+    add_series(v, add_family(v, &f), f.type, word);
+    f.name = "i_info";
+    f.type = SEGWRITER_INFO;
+    f.mode = SEGWRITER_LAST;
+    f.states = NULL;
+    add_series(v, add_family(v, &f), f.type, word);
+}
+
 static void fill(struct victim *v, uint64_t word)
 {
     static const double bounds[] = {0.5, 1, 2};
@@ -81,6 +100,7 @@ static void fill(struct victim *v, uint64_t word)
         f.mode = mode;
         add_series(v, add_family(v, &f), f.type, word);
     }
+    fill_states(v, word);
     f = (struct segwriter_family){.name = "h_seconds",
                                   .unit = "seconds",
                                   .labels = {"code"},

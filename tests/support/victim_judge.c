@@ -78,6 +78,16 @@ static size_t gauge_values(const struct victim *v, uint64_t cell, uint64_t mode,
     return n;
 }
 
+/* What counts of a value in an info or a stateset. */
+static int64_t narrowed(const struct victim *v, const struct smx_family_info *f, uint64_t family,
+                        int64_t value)
+{
+    uint64_t n = get(v, family + 23, 1);
+    if (f->type == SMX_INFO)
+        return 1;
+    return f->type == SMX_STATESET && n < 64 ? value & (int64_t)((UINT64_C(1) << n) - 1) : value;
+}
+
 static int64_t combined(uint64_t mode, const int64_t values[2], size_t n)
 {
     if (n == 0)
@@ -103,7 +113,10 @@ static const char *gauge_fault(const struct victim *v, const struct smx_family_i
     static const char wrong[] = "a gauge's value is not in the file";
     int64_t values[2];
     size_t n = gauge_values(v, get(v, s->id + 24, 8), (uint64_t)f->mode, values);
-    bool real = get(v, get(v, s->id + 16, 4) * 8 + 17, 1) != 0;
+    uint64_t family = get(v, s->id + 16, 4) * 8;
+    bool real = get(v, family + 17, 1) != 0;
+    for (size_t i = 0; i < n; i++)
+        values[i] = narrowed(v, f, family, values[i]);
     if (f->mode == SMX_EACH)
         return s->each.n == n && (n == 0 || s->each.at[0].value.integer == values[0]) ? NULL
                                                                                       : wrong;
@@ -115,6 +128,8 @@ static const char *gauge_fault(const struct victim *v, const struct smx_family_i
         double sum = (double)values[0] + (n > 1 ? (double)values[1] : 0);
         return s->real == sum / (double)n ? NULL : wrong;
     }
+    if (f->type == SMX_STATESET)
+        return s->integer == (values[0] | (n > 1 ? values[1] : 0)) ? NULL : wrong;
     if (!real)
         return s->integer == combined((uint64_t)f->mode, values, n) ? NULL : wrong;
     /* -5 is no number as a double, and 3 is next to nothing: one of them is all there is to see. */
@@ -137,7 +152,7 @@ static const char *series_fault(const struct victim *v, const struct smx_family_
         return "a counter's value is not in the file";
     if (f->type == SMX_HISTOGRAM)
         return histogram_fault(v, s);
-    return f->type == SMX_GAUGE ? gauge_fault(v, f, s) : NULL;
+    return f->type != SMX_COUNTER ? gauge_fault(v, f, s) : NULL;
 }
 
 const char *victim_fault(const struct victim *v, const smx_reader *reader)

@@ -17,6 +17,10 @@ const char *series_type_name(enum smx_type type)
         return "gauge";
     case SMX_HISTOGRAM:
         return "histogram";
+    case SMX_INFO:
+        return "info";
+    case SMX_STATESET:
+        return "stateset";
     }
     return "unknown";
 }
@@ -32,7 +36,7 @@ const char *series_mode_name(enum smx_mode mode)
 
 bool series_is_each(const struct smx_family_info *family)
 {
-    return family->type == SMX_GAUGE && family->mode == SMX_EACH;
+    return family->mode == SMX_EACH; /* which only gauges, infos and statesets have */
 }
 
 bool series_is_used(const struct smx_series_info *series)
@@ -71,16 +75,33 @@ static void write_gauge(FILE *out, bool is_double, int64_t integer, double real)
         fprintf(out, "%" PRId64, integer);
 }
 
+/* Those that are on: open,slow. */
+static void write_states(FILE *out, const struct smx_family_info *family, uint64_t bits)
+{
+    const char *separator = bits ? "" : "none";
+    for (size_t i = 0; i < family->n_states; i++) {
+        if (!(bits >> i & 1))
+            continue;
+        fputs(separator, out);
+        plain_write(out, family->states[i].at, family->states[i].length);
+        separator = ",";
+    }
+    if (!bits)
+        fputs(separator, out);
+}
+
 void series_write_value(FILE *out, const struct smx_family_info *family,
                         const struct smx_series_info *series, const struct smx_each *each)
 {
     char text[NUMBER_SIZE];
     if (family->type == SMX_COUNTER)
         fputs(number_ticks(text, series->count, family->digits), out);
+    else if (!each && !series->present)
+        putc('-', out);
+    else if (family->type == SMX_STATESET)
+        write_states(out, family, (uint64_t)(each ? each->value.integer : series->integer));
     else if (each)
         write_gauge(out, family->is_double, each->value.integer, each->value.real);
-    else if (!series->present)
-        putc('-', out);
     else
         write_gauge(out, family->is_double, series->integer, series->real);
 }

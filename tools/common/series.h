@@ -15,7 +15,7 @@
 const char *series_type_name(enum smx_type type);
 const char *series_mode_name(enum smx_mode mode);
 
-/* True for a gauge that has a value for each process. */
+/* True for a gauge, an info or a stateset that has a value for each process. */
 bool series_is_each(const struct smx_family_info *family);
 
 /* False for an overflow series that nothing has gone to: every family with labels has one. */
@@ -26,8 +26,8 @@ bool series_is_used(const struct smx_series_info *series);
 void series_write_labels(FILE *out, const struct smx_family_info *family,
                          const struct smx_series_info *series, const struct smx_each *each);
 
-/* Write a counter's or a gauge's value, exactly; "-" for a gauge that no live process has written.
- * each must be given for gauges that have a value for each process. */
+/* Write a value, exactly, but a histogram's: of a stateset the states that are on, or "none". "-"
+ * if no live process has written it. each must be given where there is a value for each process. */
 void series_write_value(FILE *out, const struct smx_family_info *family,
                         const struct smx_series_info *series, const struct smx_each *each);
 

@@ -103,6 +103,22 @@ static void put_histogram(struct json *json, json_t *object, const struct smx_hi
     json_put(json, object, "buckets", buckets);
 }
 
+/* {"open": true, "closed": false}, every state of a stateset. */
+static json_t *states_object(struct json *json, const struct smx_family_info *family, uint64_t bits)
+{
+    json_t *states = json_object();
+    for (size_t i = 0; i < family->n_states; i++)
+        json_put_str(json, states, family->states[i], json_boolean(bits >> i & 1));
+    return states;
+}
+
+static json_t *integer_value(struct json *json, const struct smx_family_info *family, int64_t value)
+{
+    if (family->type == SMX_STATESET)
+        return states_object(json, family, (uint64_t)value);
+    return json_integer(value);
+}
+
 static json_t *each_array(struct json *json, const struct smx_family_info *family,
                           const struct smx_series_info *series)
 {
@@ -113,18 +129,19 @@ static json_t *each_array(struct json *json, const struct smx_family_info *famil
         json_put(json, item, "worker", json_integer(each->worker));
         json_put(json, item, "value",
                  family->is_double ? json_from_double(each->value.real)
-                                   : json_integer(each->value.integer));
+                                   : integer_value(json, family, each->value.integer));
         json_push(json, array, item);
     }
     return array;
 }
 
-static json_t *gauge_value(const struct smx_family_info *family,
+static json_t *gauge_value(struct json *json, const struct smx_family_info *family,
                            const struct smx_series_info *series)
 {
     if (!series->present)
         return json_null();
-    return family->is_double ? json_from_double(series->real) : json_integer(series->integer);
+    return family->is_double ? json_from_double(series->real)
+                             : integer_value(json, family, series->integer);
 }
 
 static json_t *series_object(struct json *json, const struct smx_family_info *family,
@@ -142,7 +159,7 @@ static json_t *series_object(struct json *json, const struct smx_family_info *fa
     } else if (series_is_each(family)) {
         json_put(json, object, "each", each_array(json, family, series));
     } else {
-        json_put(json, object, "value", gauge_value(family, series));
+        json_put(json, object, "value", gauge_value(json, family, series));
     }
     return object;
 }
@@ -150,9 +167,10 @@ static json_t *series_object(struct json *json, const struct smx_family_info *fa
 static void put_type(struct json *json, json_t *object, const struct smx_family_info *family)
 {
     json_put(json, object, "type", json_string(series_type_name(family->type)));
-    if (family->type == SMX_GAUGE) {
+    if (family->type != SMX_COUNTER && family->type != SMX_HISTOGRAM) {
         json_put(json, object, "mode", json_string(series_mode_name(family->mode)));
-        json_put(json, object, "double", json_boolean(family->is_double));
+        if (family->type == SMX_GAUGE)
+            json_put(json, object, "double", json_boolean(family->is_double));
         return;
     }
     json_put(json, object, "digits", json_integer(family->digits));

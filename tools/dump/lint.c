@@ -84,13 +84,24 @@ static const char *const reserved_suffixes[] = {"_bucket", "_count", "_sum", "_c
 static void add_finding(struct lint *lint, const char *rule, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* What was cut off may have left half a character, which JSON cannot have: take away the last. */
+static void cut_character(char *text)
+{
+    size_t length = strlen(text);
+    while (length > 0 && ((unsigned char)text[length - 1] & 0xc0) == 0x80)
+        length--;
+    text[length > 0 ? length - 1 : 0] = '\0';
+}
+
 static void add_finding(struct lint *lint, const char *rule, const char *format, ...)
 {
     char text[256];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    int length = vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    if (length >= (int)sizeof text)
+        cut_character(text);
     lint->found++;
     if (!lint->json) {
         plain_write(lint->out, lint->family->name.at, lint->family->name.length);
@@ -179,6 +190,30 @@ static void check_unit(struct lint *lint)
             add_finding(lint, "unit", "the name ends in _%s, but no unit is given", base_units[i]);
 }
 
+/* The alphabet that every scraper knows. */
+static bool is_legacy(struct smx_str name, bool colons)
+{
+    for (size_t i = 0; i < name.length; i++) {
+        unsigned char c = (unsigned char)name.at[i];
+        bool letter = c < 0x80 && (isalpha(c) || c == '_' || (colons && c == ':'));
+        if (!letter && !(i > 0 && isdigit(c)))
+            return false;
+    }
+    return true;
+}
+
+static void check_alphabet(struct lint *lint)
+{
+    const struct smx_family_info *family = lint->family;
+    if (!is_legacy(family->name, true))
+        add_finding(lint, "alphabet", "scrapers that do not ask for UTF-8 see the name escaped");
+    for (size_t i = 0; i < family->n_labels; i++)
+        if (!is_legacy(family->labels[i], false))
+            add_finding(lint, "alphabet",
+                        "scrapers that do not ask for UTF-8 see the label %s escaped",
+                        family->labels[i].at);
+}
+
 static void check_names(struct lint *lint)
 {
     const struct smx_family_info *family = lint->family;
@@ -222,6 +257,7 @@ int lint_write(FILE *out, smx_reader *reader, const struct dump_options *options
         check_type(&lint);
         check_unit(&lint);
         check_names(&lint);
+        check_alphabet(&lint);
         check_cardinality(&lint);
     }
     *found += lint.found;

@@ -120,7 +120,7 @@ static void write_heading(FILE *out, const struct smx_family_info *family)
         plain_write(out, family->labels[i].at, family->labels[i].length);
     }
     fprintf(out, "%s  %s", family->n_labels ? "}" : "", series_type_name(family->type));
-    if (family->type == SMX_GAUGE)
+    if (family->type != SMX_COUNTER && family->type != SMX_HISTOGRAM)
         fprintf(out, ", %s%s", series_mode_name(family->mode),
                 family->is_double ? " of doubles" : "");
     if (family->unit.length) {
