@@ -434,45 +434,6 @@ static void expect_well(int fd, const char *body)
     assert_string_equal(strstr(text, "\r\n\r\n") + 4, body);
 }
 
-static void a_deferred_answer_holds_up_nobody(void **state)
-{
-    (void)state;
-    struct fixture f;
-    start(&f, LOOP_AUTO, &patient);
-    int first = client(&f, 1), second = client(&f, 2);
-    for (int i = 0; i < 2; i++) {
-        say(first, GET("/later"));
-        turn_until(&f, asked_for_later, -1);
-        ask(&f, second);
-        assert_false(has_answer(first));
-        body_unref(answer_later(&f));
-        turn_until(&f, has_answer, first);
-        expect_well(first, "well");
-    }
-    close_all((int[]){first, second}, 2);
-    finish(&f);
-}
-
-static void a_client_that_does_not_wait_leaves_nothing_behind(void **state)
-{
-    (void)state;
-    struct fixture f;
-    start(&f, LOOP_AUTO, &patient);
-    int fd = client(&f, 1), other = client(&f, 2);
-    say(fd, GET("/later"));
-    turn_until(&f, asked_for_later, -1);
-    close(fd);
-    settle(&f);
-    struct body *body = answer_later(&f);
-    settle(&f);
-    assert_int_equal(body->references, 1);
-    assert_int_equal(http_connections(f.http).now, 1);
-    ask(&f, other);
-    body_unref(body);
-    close(other);
-    finish(&f);
-}
-
 static void who_waits_for_an_answer_is_not_one_who_idles(void **state)
 {
     (void)state;
@@ -494,22 +455,6 @@ static void who_waits_for_an_answer_is_not_one_who_idles(void **state)
     close(first);
     close_all(fds, MOST);
     finish(&f);
-}
-
-/* As an agent does that is told twice to stop. */
-static void an_end_with_deferred_answers_is_clean(void **state)
-{
-    (void)state;
-    struct fixture f;
-    start(&f, LOOP_AUTO, &patient);
-    int fd = client(&f, 1);
-    say(fd, GET("/later"));
-    turn_until(&f, asked_for_later, -1);
-    struct body *body = answer_later(&f);
-    finish(&f);
-    assert_int_equal(body->references, 1);
-    body_unref(body);
-    close(fd);
 }
 
 static void a_query_is_told_in_parts(void **state)
@@ -629,10 +574,7 @@ int main(void)
         cmocka_unit_test(slow_readers_hold_four_answers_at_most),
         cmocka_unit_test(an_answer_that_all_share_counts_once),
         cmocka_unit_test(a_small_answer_takes_nothing_from_a_large_one),
-        cmocka_unit_test(a_deferred_answer_holds_up_nobody),
-        cmocka_unit_test(a_client_that_does_not_wait_leaves_nothing_behind),
         cmocka_unit_test(who_waits_for_an_answer_is_not_one_who_idles),
-        cmocka_unit_test(an_end_with_deferred_answers_is_clean),
         cmocka_unit_test(a_query_is_told_in_parts),
         cmocka_unit_test(without_descriptors_the_loop_rests_and_recovers),
         cmocka_unit_test(without_descriptors_one_that_waits_yields),
