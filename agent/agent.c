@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * agent.c - the wiring: directories, segments and signals, the HTTP server and what makes its pages.
+ * agent.c - the wiring: directories, segments and signals, the HTTP server and what makes its
+ * pages.
  */
 #include "agent/agent.h"
 #include "agent/descriptors.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * source.c - update, then gather: the readers have two sets of numbers, so that the next snapshot is
- * read, which for a million series takes tens of milliseconds, while this one stands.
+ * source.c - update, then gather: the readers have two sets of numbers, so that the next snapshot
+ * is read, which for a million series takes tens of milliseconds, while this one stands.
  */
 #include "agent/source.h"
 

@@ -324,7 +324,8 @@ static char *put_header(const struct exposed *family, struct smx_str name, char 
     return to;
 }
 
-/* A family is one delimited message, whose length stands before it: room for the longest is left. */
+/* A family is one delimited message, whose length stands before it: room for the longest is
+ * left. */
 static void begin_family(const struct exposed *family, enum escaping escaping, struct progress *at,
                          struct buffer *out)
 {

@@ -53,8 +53,8 @@ static int add(struct words *words, const char *at, size_t length, const char *s
     return 0;
 }
 
-/* OpenMetrics has a counter's name without _total and an info's without _info; histograms have three
- * kinds of samples. */
+/* OpenMetrics has a counter's name without _total and an info's without _info; histograms have
+ * three kinds of samples. */
 static int add_name(struct words *words, const char *name)
 {
     static const char *const suffixes[] = {"_bucket", "_sum", "_count"};
