@@ -64,7 +64,7 @@ static void names_units_modes_and_states_follow_their_rules(void **state)
     static const char *const twice[] = {"a", "b", "a", NULL};
     static const char *const bytes[] = {"\xff", NULL};
     static const char *many[SMX_STATES_MAX + 2];
-    static char texts[SMX_STATES_MAX + 1][4], long_state[SMX_NAME_MAX + 2];
+    static char texts[SMX_STATES_MAX + 1][16], long_state[SMX_NAME_MAX + 2];
     for (int i = 0; i <= SMX_STATES_MAX; i++) {
         snprintf(texts[i], sizeof texts[i], "s%d", i);
         many[i] = texts[i];

@@ -231,6 +231,29 @@ SCRAPERS
     agent_get /metrics | promtool check metrics
 }
 
+@test "what is broken is left out alone, counted, and named on the page for people" {
+    local page format
+    "$build/tests/segment-sample" "$SMX_DIR" broken
+    "$build/tests/segment-sample" "$SMX_DIR" names
+    start_agent
+    for format in text/plain 'application/openmetrics-text;version=1.0.0'; do
+        [ "$(status -H "Accept: $format" http://agent/metrics)" -eq 200 ]
+        curl -s --unix-socket "$scratch/agent.sock" -H "Accept: $format" http://agent/metrics \
+            >"$scratch/body"
+        grep -q '^fine_total{app="broken",.*} 1$' "$scratch/body"
+        [ "$(grep -c '^twice_total{.*} 2$' "$scratch/body")" -eq 1 ]
+        [ "$(grep -c '^twice_total{' "$scratch/body")" -eq 1 ]
+        grep -q '^http_requests_total{app="names"' "$scratch/body"
+        grep -q '^smx_segment_unsound_records{app="broken",app_instance="one"} 4$' "$scratch/body"
+    done
+    agent_get /metrics | promtool check metrics
+    page=$(agent_get /)
+    [[ $page == *'<td>caf?</td><td>broken</td><td>a record of it is unsound: text</td>'* ]]
+    [[ $page == *'<td>fine_total</td><td>broken</td><td>a record of it is unsound: duplicate<'* ]]
+    [[ $page == *'<td>twice_total</td><td>broken</td><td>a record of it is unsound: duplicate<'* ]]
+    [[ $page == *'<td>h&lt;b&gt;</td><td>broken</td><td>a record of it is unsound: buckets<'* ]]
+}
+
 @test "a scrape is compressed for who asks for that, and only then" {
     local format
     start_puppet app shop

@@ -301,6 +301,35 @@ static void labels_that_become_one_or_the_agents_own_leave_their_family_out(void
     scrape_end(&s);
 }
 
+/* 17,600 names of a kilobyte, each of which takes 11 in all schemes: more than 256 MiB. */
+static void names_that_would_be_too_long_escaped_are_left_out(void **state)
+{
+    (void)state;
+    enum { FAMILIES = 17600, LENGTH = 1000 };
+    static char name[LENGTH + 1];
+    struct scrape s;
+    size_t n, size = 0;
+    scrape_start(&s);
+    struct segwriter *w = segwriter_new(
+        &(struct segwriter_options){.app = "a", .capacity = 64 << 20, .n_buckets = 16384});
+    for (size_t i = 0; i < FAMILIES; i++) {
+        memset(name, '.', LENGTH);
+        name[snprintf(name, sizeof name, "n%zu", i)] = '.';
+        segwriter_series(w,
+                         segwriter_family(w, &(struct segwriter_family){.name = name,
+                                                                        .type = SEGWRITER_COUNTER}),
+                         NULL);
+    }
+    scrape_save(&s, w);
+    scrape_run(&s);
+    const struct gather_conflict *list = gather_conflicts(s.gather, &n);
+    assert_true(n > 0 && n < FAMILIES);
+    for (size_t i = 0; i < n; i++)
+        size += strcmp(list[i].reason, "size") == 0;
+    assert_int_equal(size, n);
+    scrape_end(&s);
+}
+
 static void a_constant_label_is_escaped_in_every_line(void **state)
 {
     (void)state;
@@ -349,6 +378,7 @@ int main(void)
         cmocka_unit_test(messages_have_them_too),
         cmocka_unit_test(names_that_become_one_leave_the_later_one_out),
         cmocka_unit_test(labels_that_become_one_or_the_agents_own_leave_their_family_out),
+        cmocka_unit_test(names_that_would_be_too_long_escaped_are_left_out),
         cmocka_unit_test(a_constant_label_is_escaped_in_every_line),
         cmocka_unit_test(a_counter_that_is_called_total_is_of_type_unknown),
     };

@@ -114,7 +114,7 @@ static void a_wish_is_read_or_refused(void **state)
     assert_true(wish.family.length == 5 && wish.n == 1 && wish.bounds[0] == 5);
     char many[2 * EDGES_WISH_MAX * 4] = "1";
     for (int i = 2; i <= EDGES_WISH_MAX; i++)
-        snprintf(many + strlen(many), 8, ",%d", i);
+        snprintf(many + strlen(many), 16, ",%d", i);
     assert_int_equal(edges_wish_parse(many, &wish), 0);
     strcat(many, ",65");
     assert_int_equal(edges_wish_parse(many, &wish), -EINVAL);

@@ -84,7 +84,7 @@ served() {
     get_all
     [ "$(grep -c '_created{' "$scratch/text")" -eq 0 ]
     ns=$("$bin/smx-dump" --json "$(<"$scratch/path")" | jq -r .segment.created_ns)
-    [[ $(sed -n 's/^[a-z0-9_]*_created{.* //p' "$scratch/openmetrics" | sort -u) == \
+    [[ $(sed -n 's/^[a-z0-9_:]*_created{.* //p' "$scratch/openmetrics" | sort -u) == \
         $(sed -E 's/(.{9})$/.\1/; s/0+$//; s/\.$/.0/' <<<"$ns") ]]
     /usr/bin/python3 - "$scratch/openmetrics" <<'JUDGE'
 import sys

@@ -5,7 +5,6 @@
 #include "agent/gather/escape.h"
 
 #include <stdint.h>
-#include <stdio.h>
 
 static bool is_legal(unsigned char c, bool first, enum escape_kind kind)
 {
@@ -34,10 +33,23 @@ static uint32_t decode(const char *at, size_t left, size_t *size)
     return point;
 }
 
+/* _2e_ */
+static void put_hex(struct buffer *out, uint32_t point)
+{
+    static const char digits[] = "0123456789abcdef";
+    char hex[10];
+    size_t at = sizeof hex;
+    hex[--at] = '_';
+    do
+        hex[--at] = digits[point & 0xf];
+    while (point >>= 4);
+    hex[--at] = '_';
+    buffer_put(out, hex + at, sizeof hex - at);
+}
+
 /* What stands for a character that is not legal, or is an underscore. */
 static void put_other(struct buffer *out, uint32_t point, enum escaping escaping)
 {
-    char hex[16];
     if (escaping == ESCAPING_UNDERSCORES) {
         buffer_puts(out, "_");
     } else if (escaping == ESCAPING_DOTS) {
@@ -45,8 +57,7 @@ static void put_other(struct buffer *out, uint32_t point, enum escaping escaping
     } else if (point == '_') {
         buffer_puts(out, "__");
     } else {
-        snprintf(hex, sizeof hex, "_%x_", (unsigned)point);
-        buffer_puts(out, hex);
+        put_hex(out, point);
     }
 }
 

@@ -165,8 +165,9 @@ static bool is_legacy(const struct smx_segment_info *s, const struct smx_family_
 }
 
 /* The family in each escaping, as yet its name only. All names lie behind one another. A stateset's
- * is also a label's. */
-static int spell(struct rendered *out, const struct smx_family_info *f)
+ * is also a label's. Returns 0, -ENOMEM, -EFBIG when they would exceed *left: they are as cheap for
+ * their writer as lines are. */
+static int spell(struct rendered *out, const struct smx_family_info *f, uint64_t *left)
 {
     enum escape_kind kind = f->type == SMX_STATESET ? ESCAPE_LABEL : ESCAPE_METRIC;
     struct buffer bytes = {0};
@@ -182,6 +183,13 @@ static int spell(struct rendered *out, const struct smx_family_info *f)
         buffer_fini(&bytes);
         return -ENOMEM;
     }
+    uint64_t size = bytes.length + ESCAPING_COUNT * sizeof *as;
+    if (size > *left) {
+        free(as);
+        buffer_fini(&bytes);
+        return -EFBIG;
+    }
+    *left -= size;
     const char *at = bytes.at;
     for (unsigned i = 0; i < ESCAPING_COUNT; at += as[i++].name.length)
         as[i].name.at = at;
@@ -321,7 +329,8 @@ static int render_states(struct rendered *out, const struct spelling *in)
 static uint64_t lines_size(const struct rendered *out, const struct smx_family_info *f,
                            size_t length, size_t n_series, uint64_t lines)
 {
-    uint64_t states = f->n_states ? out->states.ends[f->n_states - 1] / f->n_states + 1 : 0;
+    const size_t *ends = out->states.ends; /* NULL without states */
+    uint64_t states = ends && f->n_states ? ends[f->n_states - 1] / f->n_states + 1 : 0;
     return (length + n_series * states) * lines;
 }
 
@@ -382,7 +391,7 @@ static void drop_family(struct rendered *family)
     edges_fini(&family->edges);
 }
 
-static int render_family(struct rendered *out, const struct spelling *in, uint64_t *left)
+static int render_new(struct rendered *out, const struct spelling *in, uint64_t *left)
 {
     const struct smx_family_info *f = in->family;
     struct spelling one = *in;
@@ -391,7 +400,7 @@ static int render_family(struct rendered *out, const struct spelling *in, uint64
     if (out->hidden)
         return 0;
     one.legacy = is_legacy(in->segment, f);
-    int e = one.legacy ? 0 : spell(out, f);
+    int e = one.legacy ? 0 : spell(out, f, left);
     if (e == 0)
         e = judge(in->segment, f, out);
     if (e == 0 && !out->refusal && f->type == SMX_HISTOGRAM)
@@ -401,7 +410,12 @@ static int render_family(struct rendered *out, const struct spelling *in, uint64
     if (e < 0 || out->refusal)
         return e;
     one.name = out->as ? out->as[in->escaping].name : f->name;
-    e = render_series(out, &one, lines_of(out, in->segment, f), left);
+    return render_series(out, &one, lines_of(out, in->segment, f), left);
+}
+
+static int render_family(struct rendered *out, const struct spelling *in, uint64_t *left)
+{
+    int e = render_new(out, in, left);
     if (e != -EFBIG)
         return e;
     drop_family(out);

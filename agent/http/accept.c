@@ -42,14 +42,14 @@ struct rank {
 enum { UNNAMED = -1 };
 
 struct offer {
-    enum exposition format;
     const char *type, *subtype, *version;
     const char *default_version; /* what an entry without a version means */
-    bool named;                  /* only for who names it */
-    bool quotes;                 /* names can be in quotes, or need none */
     /* parameters without which an entry is of something else; NULL: none */
     const char *proto, *encoding;
     const char *content_type, *content_types[ESCAPING_COUNT];
+    enum exposition format;
+    bool named;  /* only for who names it */
+    bool quotes; /* names can be in quotes, or need none */
 };
 
 static const char *const escapings[ESCAPING_COUNT] = {"underscores", "dots", "values",
@@ -62,15 +62,15 @@ static const char *const escapings[ESCAPING_COUNT] = {"underscores", "dots", "va
                       type "; escaping=values", type "; escaping=allow-utf-8"}
 
 static const struct offer offers[] = {
-    {EXPOSITION_TEXT, "text", "plain", "0.0.4", "0.0.4",
+    {"text", "plain", "0.0.4", "0.0.4", .format = EXPOSITION_TEXT,
      CONTENT_TYPES("text/plain; version=0.0.4; charset=utf-8")},
-    {EXPOSITION_TEXT, "text", "plain", "1.0.0", "0.0.4", .named = true, .quotes = true,
+    {"text", "plain", "1.0.0", "0.0.4", .format = EXPOSITION_TEXT, .named = true, .quotes = true,
      CONTENT_TYPES("text/plain; version=1.0.0; charset=utf-8")},
-    {EXPOSITION_OPENMETRICS, "application", "openmetrics-text", "1.0.0", "0.0.1", .quotes = true,
-     CONTENT_TYPES("application/openmetrics-text; version=1.0.0; charset=utf-8")},
-    {EXPOSITION_OPENMETRICS, "application", "openmetrics-text", "0.0.1", "0.0.1", .named = true,
-     CONTENT_TYPES("application/openmetrics-text; version=0.0.1; charset=utf-8")},
-    {EXPOSITION_PROTOBUF, "application", "vnd.google.protobuf", "", "", .named = true,
+    {"application", "openmetrics-text", "1.0.0", "0.0.1", .format = EXPOSITION_OPENMETRICS,
+     .quotes = true, CONTENT_TYPES("application/openmetrics-text; version=1.0.0; charset=utf-8")},
+    {"application", "openmetrics-text", "0.0.1", "0.0.1", .format = EXPOSITION_OPENMETRICS,
+     .named = true, CONTENT_TYPES("application/openmetrics-text; version=0.0.1; charset=utf-8")},
+    {"application", "vnd.google.protobuf", "", "", .format = EXPOSITION_PROTOBUF, .named = true,
      .quotes = true, .proto = "io.prometheus.client.MetricFamily", .encoding = "delimited",
      CONTENT_TYPES("application/vnd.google.protobuf; "
                    "proto=io.prometheus.client.MetricFamily; encoding=delimited")},

@@ -132,19 +132,45 @@ static void put_directories(struct buffer *out, const struct status *status)
     buffer_puts(out, "</table>\n");
 }
 
+static void conflict_row(struct buffer *out, const char *family, const char *app, const char *why)
+{
+    buffer_puts(out, "<tr>");
+    cell(out, family);
+    cell(out, app);
+    cell(out, why);
+    buffer_puts(out, "</tr>\n");
+}
+
+/* Of a family that is unsound, or one of whose series is. */
+static size_t put_unsound(struct buffer *out, const struct segment *list, size_t n)
+{
+    size_t rows = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct smx_segment_info *info =
+            list[i].reader ? smx_reader_info(list[i].reader) : NULL;
+        for (size_t k = 0; info && k < info->n_unsound_named; k++, rows++) {
+            char why[64];
+            snprintf(why, sizeof why, "a record of it is unsound: %s",
+                     smx_unsound_name(info->unsound_named[k].reason));
+            if (out)
+                conflict_row(out, info->unsound_named[k].family, info->app.at, why);
+        }
+    }
+    return rows;
+}
+
 static void put_conflicts(struct buffer *out, const struct status *status)
 {
-    if (status->n_conflicts == 0)
+    size_t n;
+    const struct segment *list = segments_list(status->segments, &n);
+    if (status->n_conflicts == 0 && put_unsound(NULL, list, n) == 0)
         return;
-    buffer_puts(out, "<h2>Families left out</h2>\n"
+    buffer_puts(out, "<h2>Families left out, or series of them</h2>\n"
                      "<table><tr><th>family</th><th>application</th><th>because</th></tr>\n");
-    for (size_t i = 0; i < status->n_conflicts; i++) {
-        buffer_puts(out, "<tr>");
-        cell(out, status->conflicts[i].name);
-        cell(out, status->conflicts[i].app);
-        cell(out, status->conflicts[i].why);
-        buffer_puts(out, "</tr>\n");
-    }
+    for (size_t i = 0; i < status->n_conflicts; i++)
+        conflict_row(out, status->conflicts[i].name, status->conflicts[i].app,
+                     status->conflicts[i].why);
+    put_unsound(out, list, n);
     buffer_puts(out, "</table>\n");
 }
 

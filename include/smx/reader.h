@@ -69,6 +69,14 @@ enum smx_unsound {
 /* The name of a reason as in the agent's label `reason` ("chain"); NULL past the last. */
 const char *smx_unsound_name(unsigned reason);
 
+/* A record that was left out, by the name of its family: one line of UTF-8, cut off where it is
+ * longer, question marks for what is none. */
+struct smx_unsound_info {
+    enum smx_unsound reason;
+    char family[64];
+};
+enum { SMX_UNSOUND_NAMED_MAX = 16 };
+
 /* The segment as a whole. */
 struct smx_segment_info {
     const char *path;
@@ -90,6 +98,9 @@ struct smx_segment_info {
     uint64_t lost[SMX_LOST_COUNT];
     uint64_t errors; /* records left out of this snapshot because they are unsound: the sum of */
     uint64_t unsound[SMX_UNSOUND_COUNT];
+    /* some of them, whose family has a name; of one family and reason one */
+    const struct smx_unsound_info *unsound_named;
+    size_t n_unsound_named;
     size_t n_families;
     size_t n_series;
     size_t n_live; /* processes */

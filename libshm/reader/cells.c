@@ -62,7 +62,6 @@ static bool block_of(const struct smx__registry *registry, uint32_t family, uint
 
 void smx__cells_check(const struct smx__build *build)
 {
-    uint64_t *unsound = build->registry->unsound;
     struct smx__block last = {0};
     uint64_t last_cell = 0;
     for (size_t i = 0; i < build->n_by_cell; i++) {
@@ -73,7 +72,9 @@ void smx__cells_check(const struct smx__build *build)
                     block.kind != SMX__BLOCK_HISTOGRAM && c->cell != last_cell;
         if (!sound || (block.at < last.end && !same)) {
             c->dropped = true;
-            unsound[sound ? SMX_UNSOUND_OVERLAP : SMX_UNSOUND_CELL]++;
+            enum smx_unsound reason = sound ? SMX_UNSOUND_OVERLAP : SMX_UNSOUND_CELL;
+            build->registry->unsound[reason]++;
+            smx__series_name_unsound(build->registry, reason, c);
             continue;
         }
         last = block;

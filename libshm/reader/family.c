@@ -230,6 +230,7 @@ static bool has_sound_fields(const struct smx__family *f)
 static int leave_out(const struct parser *p, enum smx_unsound reason)
 {
     p->records->unsound[reason]++;
+    p->shape->unsound = reason;
     return 0;
 }
 

@@ -161,6 +161,8 @@ static void fill_info(struct smx_reader *reader, const struct smx__header *h, co
         .reserved_bytes = (uint64_t)st->st_blocks * 512,
         .created_ns = h->created_ns,
         .errors = errors_of(registry) + unasked,
+        .unsound_named = registry->named,
+        .n_unsound_named = registry->n_named,
         .n_families = registry->n_families,
         .n_series = registry->n_series,
         .n_live = reader->side[reader->shown].processes.n_live,

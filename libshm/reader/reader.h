@@ -132,10 +132,11 @@ void smx__records_free(struct smx__records *records);
 
 /* What a family's record says beyond its public description. */
 struct smx__origin {
-    uint64_t at;       /* of the record */
-    uint64_t overflow; /* of the overflow series' record, or 0 */
-    uint64_t stride;   /* histograms: from row to row */
-    bool mean;         /* gauges of integers that become their mean, a double */
+    uint64_t at;              /* of the record */
+    uint64_t overflow;        /* of the overflow series' record, or 0 */
+    uint64_t stride;          /* histograms: from row to row */
+    bool mean;                /* gauges of integers that become their mean, a double */
+    enum smx_unsound unsound; /* if the family is left out */
 };
 
 /* Turn a record into a family. Returns 1, 0 if it is unsound (it is counted), -EIO, -ENOMEM. */
@@ -195,7 +196,13 @@ struct smx__registry {
     uint64_t n_words; /* of one snapshot's values */
     size_t n_each;    /* gauges of mode `each` */
     uint64_t unsound[SMX_UNSOUND_COUNT];
+    struct smx_unsound_info named[SMX_UNSOUND_NAMED_MAX];
+    size_t n_named;
 };
+
+/* Remember the family of an unsound record that was counted. */
+void smx__registry_name_unsound(struct smx__registry *registry, enum smx_unsound reason,
+                                const char *family, size_t length);
 
 /* Read the registry. Returns 0, -EIO, -ENOMEM. */
 int smx__registry_read(struct smx__registry **out, struct smx__source *file,
@@ -233,6 +240,10 @@ struct smx__build {
     size_t n;
     size_t n_by_cell;
 };
+
+/* Remember the family of a series that was counted as unsound. */
+void smx__series_name_unsound(struct smx__registry *registry, enum smx_unsound reason,
+                              const struct smx__candidate *series);
 
 /* Make candidates of the records and mark those that must not be served; then put the rest into the
  * registry, with their places but not yet their words. Return 0 or -ENOMEM. */

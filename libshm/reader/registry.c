@@ -56,6 +56,34 @@ static int take_header(struct smx__registry *r)
     return take_constant_labels(r);
 }
 
+void smx__registry_name_unsound(struct smx__registry *registry, enum smx_unsound reason,
+                                const char *family, size_t length)
+{
+    struct smx_unsound_info info = {.reason = reason};
+    if (length == 0 || registry->n_named == SMX_UNSOUND_NAMED_MAX)
+        return;
+    const char *nul = memchr(family, 0, length);
+    length = nul ? (size_t)(nul - family) : length;
+    memcpy(info.family, family, length < sizeof info.family ? length : sizeof info.family - 1);
+    smx__make_line(info.family);
+    for (size_t i = 0; i < registry->n_named; i++)
+        if (registry->named[i].reason == reason &&
+            strcmp(registry->named[i].family, info.family) == 0)
+            return;
+    registry->named[registry->n_named++] = info;
+}
+
+/* A family's record that is unsound may have a name all the same. */
+static void name_family(struct smx__registry *r, enum smx_unsound reason,
+                        const struct smx__raw *raw)
+{
+    struct smx__family record;
+    memcpy(&record, raw->bytes, sizeof record);
+    size_t room = raw->size - sizeof record;
+    smx__registry_name_unsound(r, reason, (const char *)raw->bytes + sizeof record,
+                               record.name_len < room ? record.name_len : room);
+}
+
 static size_t count_kind(const struct smx__records *records, uint16_t kind)
 {
     size_t n = 0;
@@ -89,6 +117,8 @@ static int drop_duplicate_families(struct smx__registry *r)
     for (size_t i = 0; i < n; i++) {
         if (twice[i]) {
             r->unsound[SMX_UNSOUND_DUPLICATE]++;
+            smx__registry_name_unsound(r, SMX_UNSOUND_DUPLICATE, r->families[i].name.at,
+                                       r->families[i].name.length);
             continue;
         }
         r->families[kept] = r->families[i];
@@ -117,6 +147,8 @@ static int take_families(struct smx__build *b)
                                        &r->families[r->n_families], &r->shapes[r->n_families]);
         if (result < 0)
             return result;
+        if (result == 0)
+            name_family(r, r->shapes[r->n_families].unsound, raw);
         r->n_families += result == 1;
     }
     return drop_duplicate_families(r);

@@ -70,6 +70,13 @@ static bool hash_values(const struct smx__raw *raw, size_t n, uint64_t *key)
     return true;
 }
 
+void smx__series_name_unsound(struct smx__registry *r, enum smx_unsound reason,
+                              const struct smx__candidate *series)
+{
+    struct smx_str family = r->families[series->family].name;
+    smx__registry_name_unsound(r, reason, family.at, family.length);
+}
+
 /* Check one record of a series. Returns 1, 0 when it is hidden, or unsound and counted. */
 static int check_series(struct smx__registry *r, const struct smx__raw *raw,
                         struct smx__candidate *out)
@@ -90,6 +97,7 @@ static int check_series(struct smx__registry *r, const struct smx__raw *raw,
     if (out->overflow || hash_values(raw, r->families[family].n_labels, &out->key))
         return 1;
     r->unsound[SMX_UNSOUND_TEXT]++;
+    smx__series_name_unsound(r, SMX_UNSOUND_TEXT, out);
     return 0;
 }
 
@@ -141,6 +149,8 @@ static void drop_duplicate_series(struct smx__build *b, struct smx__order *order
         if (order[i].number == order[i - 1].number && order[i].tie == order[i - 1].tie) {
             b->candidates[order[i].candidate].dropped = true;
             b->registry->unsound[SMX_UNSOUND_DUPLICATE]++;
+            smx__series_name_unsound(b->registry, SMX_UNSOUND_DUPLICATE,
+                                     &b->candidates[order[i].candidate]);
         }
     }
 }

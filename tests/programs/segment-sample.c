@@ -130,6 +130,27 @@ static void fill_names(struct segwriter *w)
     segwriter_gauge(w, segwriter_series(w, evil, NULL), 0, SEGWRITER_SHARED_WORD, 5);
 }
 
+/* Two families that are fine, but for a second series of the same labels, among broken ones. */
+static void fill_broken(struct segwriter *w)
+{
+    static const double falling[] = {2, 1};
+    uint64_t fine =
+        segwriter_family(w, &(struct segwriter_family){
+                                .name = "fine_total", .help = "Fine.", .type = SEGWRITER_COUNTER});
+    segwriter_count(w, segwriter_series(w, fine, NULL), 0, 1);
+    segwriter_family(w, &(struct segwriter_family){.name = "caf\xff", .type = SEGWRITER_GAUGE});
+    segwriter_family(w, &(struct segwriter_family){.name = "fine_total", .type = SEGWRITER_GAUGE});
+    segwriter_family(
+        w, &(struct segwriter_family){
+               .name = "h<b>", .type = SEGWRITER_HISTOGRAM, .bounds = falling, .n_bounds = 2});
+    uint64_t twice = segwriter_family(w, &(struct segwriter_family){.name = "twice_total",
+                                                                    .help = "Twice.",
+                                                                    .labels = {"method"},
+                                                                    .type = SEGWRITER_COUNTER});
+    segwriter_count(w, segwriter_series(w, twice, one_label), 0, 2);
+    segwriter_count(w, segwriter_series(w, twice, one_label), 0, 3);
+}
+
 /* Names that break every convention. */
 static void fill_lint(struct segwriter *w)
 {
@@ -221,6 +242,7 @@ int main(int argc, char **argv)
         {"plain", fill_plain},       {"hostile", fill_hostile}, {"lint", fill_lint},
         {"overflow", fill_overflow}, {"corrupt", fill_corrupt}, {"minor", fill_minor},
         {"major", fill_major},       {"names", fill_names},     {"states", fill_states},
+        {"broken", fill_broken},
     };
     static const char *const labels[] = {"env", "test", NULL};
     for (size_t i = 0; argc == 3 && i < sizeof variants / sizeof *variants; i++) {
