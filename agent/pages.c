@@ -400,9 +400,10 @@ static struct entry *find(struct pages *p, const struct accepted *accepted,
 static void leave(struct entry *e, const struct waiter *w)
 {
     struct waiter **link = &e->waiters;
-    while (*link != w)
+    while (*link && *link != w)
         link = &(*link)->next;
-    *link = w->next;
+    if (*link)
+        *link = w->next;
 }
 
 static void wait_for(struct pages *p, struct entry *e, const struct pages_scrape *scrape,
