@@ -1,34 +1,26 @@
 /* SPDX-License-Identifier: MIT
  *
- * agent.c - the wiring: directories and requests make a scrape, a scrape is update, gather, encode.
- *
- * The segments are read at most once a turn of the loop, and so is each format encoded: requests
- * that the loop found together share the bytes. No snapshot outlives its turn. Where scrapers take
- * their answers so slowly that these hold much memory, the next ones share the last for a second.
+ * agent.c - the wiring: directories, segments and signals, the HTTP server and what makes its
+ * pages.
  */
 #include "agent/agent.h"
 #include "agent/descriptors.h"
 #include "agent/segments/dirwatch.h"
-#include "agent/gather/gather.h"
 #include "agent/http/http.h"
-#include "agent/http/listen.h"
-#include "agent/once.h"
-#include "agent/page.h"
+#include "agent/pages.h"
 #include "agent/http/routes.h"
 #include "agent/sandbox.h"
 #include "agent/segments/segments.h"
+#include "agent/sockets.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#define NEVER     UINT64_MAX
 #define SETTLE_NS UINT64_C(20000000)   /* let a burst of changes in a directory pass */
 #define DRAIN_NS  UINT64_C(5000000000) /* what a request in flight gets after SIGTERM */
-#define SHARE_NS  UINT64_C(1000000000) /* how old a shared scrape may be */
 
 /* Of a connection, and of all of them. */
 #define REQUEST_NS UINT64_C(30000000000)
@@ -44,19 +36,10 @@ struct agent {
     struct loop_timer settle_timer;
     bool unwatched; /* said that a watch was refused */
 
-    struct gather *gather;
-    struct gather_source *sources;
-    const struct snapshot *snapshot;
-    struct page pages[EXPOSITION_COUNT][ESCAPING_COUNT];
-    bool messages, escapings[ESCAPING_COUNT]; /* gathered, too */
-    uint64_t read_turn, gathered_turn;        /* or NEVER */
-    struct self_stats self;
-    struct once conflicts;
-
+    struct pages *pages;
     struct routes routes;
     struct http *http;
-    struct listen_socket sockets[HTTP_LISTEN_MAX];
-    size_t n_sockets;
+    struct sockets sockets;
     struct sandbox sandbox;
     uint64_t started_ns; /* CLOCK_MONOTONIC */
     bool draining;
@@ -65,20 +48,12 @@ struct agent {
 static void forget_reader(void *context, smx_reader *reader)
 {
     struct agent *agent = context;
-    gather_forget(agent->gather, reader);
+    pages_forget(agent->pages, reader);
 }
 
-static void expire(struct agent *agent)
+static void arm_watches(void *context)
 {
-    agent->read_turn = NEVER;
-    agent->gathered_turn = NEVER;
-    for (size_t i = 0; i < EXPOSITION_COUNT; i++)
-        for (size_t k = 0; k < ESCAPING_COUNT; k++)
-            agent->pages[i][k].made_ns = 0;
-}
-
-static void arm_watches(struct agent *agent)
-{
+    struct agent *agent = context;
     int rc = agent->dirwatch ? dirwatch_arm(agent->dirwatch) : 0;
     if (rc == 0 || agent->unwatched)
         return;
@@ -89,167 +64,26 @@ static void arm_watches(struct agent *agent)
                            : "give the agent read permission");
 }
 
-/* Update the readers, unless that has happened in this turn. What was gathered from them is then
- * no longer valid. */
-static void read_segments(struct agent *agent)
-{
-    if (agent->read_turn == loop_turns(agent->loop))
-        return;
-    expire(agent);
-    arm_watches(agent);
-    uint64_t begin = loop_now_ns();
-    segments_update(agent->segments);
-    agent->self.phase_ns[SELF_UPDATE] = loop_now_ns() - begin;
-    agent->read_turn = loop_turns(agent->loop);
-}
-
-static void log_conflicts(struct agent *agent)
-{
-    size_t n;
-    const struct gather_conflict *list = gather_conflicts(agent->gather, &n);
-    for (size_t i = 0; i < n; i++) {
-        char key[512];
-        snprintf(key, sizeof key, "%s %s %s %s", list[i].name, list[i].app, list[i].instance,
-                 list[i].reason);
-        if (once_is_new(&agent->conflicts, key))
-            LOG_WARN(agent->log, "family left out", "family", list[i].name, "app", list[i].app,
-                     "instance", list[i].instance[0] ? list[i].instance : NULL, "reason",
-                     list[i].why, "do", "rename it in one of the applications, or make it smaller");
-    }
-}
-
-static int collect_sources(struct agent *agent, size_t *n)
-{
-    size_t n_segments;
-    const struct segment *list = segments_list(agent->segments, &n_segments);
-    struct gather_source *sources =
-        realloc(agent->sources, (n_segments + 1) * sizeof *agent->sources);
-    if (!sources)
-        return -ENOMEM;
-    agent->sources = sources;
-    *n = 0;
-    for (size_t i = 0; i < n_segments; i++)
-        if (list[i].state == SEGMENT_SERVED)
-            sources[(*n)++].reader = list[i].reader;
-    return 0;
-}
-
-static int gather(struct agent *agent)
-{
-    size_t n;
-    read_segments(agent);
-    if (agent->gathered_turn == agent->read_turn)
-        return 0;
-    int rc = collect_sources(agent, &n);
-    if (rc < 0)
-        return rc;
-    uint64_t begin = loop_now_ns();
-    agent->self.segments = segments_by_state(agent->segments, &agent->self.n_segments);
-    agent->self.errors = segments_errors(agent->segments, &agent->self.n_errors);
-    agent->self.segments_left_out = segments_left_out(agent->segments);
-    if (agent->http)
-        agent->self.connections = http_connections(agent->http);
-    self_measure(&agent->self.process);
-    rc = gather_run(agent->gather, agent->sources, n, &agent->self, &agent->snapshot);
-    if (rc < 0)
-        return rc;
-    agent->self.phase_ns[SELF_GATHER] = loop_now_ns() - begin;
-    agent->gathered_turn = agent->read_turn;
-    log_conflicts(agent);
-    return 0;
-}
-
-static struct page *page_of(struct agent *agent, const struct accepted *accepted)
-{
-    return &agent->pages[accepted->format][accepted->escaping];
-}
-
-static int encode(struct agent *agent, const struct accepted *accepted)
-{
-    struct page *page = page_of(agent, accepted);
-    uint64_t begin = loop_now_ns();
-    int rc = page_encode(page, accepted, agent->snapshot);
-    if (rc < 0)
-        return rc;
-    agent->self.phase_ns[SELF_ENCODE] = loop_now_ns() - begin;
-    page->turn = agent->gathered_turn;
-    page->made_ns = begin;
-    return 0;
-}
-
-static bool may_share(const struct agent *agent, const struct page *page)
-{
-    return page->made_ns > 0 && agent->http && http_strained(agent->http) &&
-           loop_now_ns() - page->made_ns < SHARE_NS;
-}
-
-/* What has not been asked for before is not in what was gathered in this turn. */
-static void want(struct agent *agent, const struct accepted *accepted)
-{
-    if (accepted->format == EXPOSITION_PROTOBUF && !agent->messages) {
-        gather_messages(agent->gather);
-        agent->messages = true;
-        agent->gathered_turn = NEVER;
-    }
-    if (accepted->escaping != ESCAPING_UNDERSCORES && !agent->escapings[accepted->escaping]) {
-        gather_escaping(agent->gather, accepted->escaping);
-        agent->escapings[accepted->escaping] = true;
-        agent->gathered_turn = NEVER;
-    }
-}
-
-static int prepare(struct agent *agent, const struct accepted *accepted)
-{
-    const struct page *page = page_of(agent, accepted);
-    if (may_share(agent, page))
-        return 0;
-    want(agent, accepted);
-    int rc = gather(agent);
-    if (rc == 0 && (page->made_ns == 0 || page->turn != agent->gathered_turn))
-        rc = encode(agent, accepted);
-    return rc;
-}
-
-static int pack(struct agent *agent, struct page *page)
-{
-    uint64_t begin = loop_now_ns();
-    if (page->packed)
-        return 0;
-    int rc = page_pack(page);
-    agent->self.phase_ns[SELF_COMPRESS] = loop_now_ns() - begin;
-    return rc;
-}
-
-static struct body *scrape(void *context, const struct accepted *accepted, struct codings codings,
-                           bool *gzip)
+static void scrape(void *context, const struct accepted *accepted, struct codings codings,
+                   const struct http_request *request, struct http_reply *reply)
 {
     struct agent *agent = context;
-    struct page *page = page_of(agent, accepted);
-    int rc = prepare(agent, accepted);
-    *gzip = rc == 0 && page_wants_gzip(page, codings);
-    if (*gzip)
-        rc = pack(agent, page);
-    if (rc < 0) {
-        LOG_ERROR(agent->log, "scrape failed", "reason", strerror(-rc));
-        return NULL;
-    }
-    agent->self.scrapes[accepted->format]++;
-    return body_ref(*gzip ? page->gzip : page->plain);
+    pages_answer(agent->pages, &(struct pages_scrape){.accepted = *accepted, .codings = codings},
+                 request, reply);
 }
 
 static void describe(void *context, struct status *out)
 {
     struct agent *agent = context;
-    read_segments(agent);
+    pages_refresh(agent->pages);
     *out = (struct status){.loop = loop_name(agent->loop),
                            .sandbox = &agent->sandbox,
                            .uptime_ns = loop_now_ns() - agent->started_ns,
                            .draining = agent->draining,
-                           .sockets = agent->sockets,
-                           .n_sockets = agent->n_sockets,
+                           .sockets = agent->sockets.at,
+                           .n_sockets = agent->sockets.n,
                            .segments = agent->segments};
-    if (agent->gathered_turn == agent->read_turn || gather(agent) == 0)
-        out->conflicts = gather_conflicts(agent->gather, &out->n_conflicts);
+    out->conflicts = pages_conflicts(agent->pages, &out->n_conflicts);
 }
 
 static void directories_changed(void *context)
@@ -261,7 +95,9 @@ static void directories_changed(void *context)
 
 static void look_again(void *context)
 {
-    read_segments(context);
+    struct agent *agent = context;
+    if (!pages_look(agent->pages))
+        directories_changed(agent);
 }
 
 static int watch_directories(struct agent *agent)
@@ -292,13 +128,6 @@ static int check_directories(const struct agent *agent)
     return 0;
 }
 
-static uint64_t wall_clock_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
 static int make_loop(struct agent *agent)
 {
     int rc = loop_new(agent->options->loop, &agent->loop);
@@ -318,14 +147,19 @@ static int make_parts(struct agent *agent)
                                        .log = agent->log,
                                        .closing = forget_reader,
                                        .context = agent};
-    int rc = gather_new(&agent->gather);
+    struct pages_options pages = {.loop = agent->loop,
+                                  .log = agent->log,
+                                  .max_age_ns = agent->options->max_age_ns,
+                                  .wishes = {agent->options->bounds, agent->options->n_bounds},
+                                  .created = agent->options->created_samples,
+                                  .rules = agent->options->rules,
+                                  .n_rules = agent->options->n_rules,
+                                  .looking = arm_watches,
+                                  .context = agent};
+    int rc = segments_new(&options, &agent->segments);
+    pages.segments = agent->segments;
     if (rc == 0)
-        gather_bounds(agent->gather,
-                      (struct edges_wishes){agent->options->bounds, agent->options->n_bounds});
-    if (rc == 0 && agent->options->created_samples)
-        gather_created(agent->gather);
-    if (rc == 0)
-        rc = segments_new(&options, &agent->segments);
+        rc = pages_new(&pages, &agent->pages);
     if (rc == 0)
         rc = watch_directories(agent);
     if (rc < 0)
@@ -343,10 +177,7 @@ int agent_new(const struct options *options, const struct log *log, struct agent
     agent->options = options;
     agent->log = log;
     agent->started_ns = loop_now_ns();
-    agent->self = (struct self_stats){
-        .version = SMX_VERSION, .revision = SMX_REVISION, .started_ns = wall_clock_ns()};
     agent->sandbox = (struct sandbox){.seccomp = "off", .landlock = "off"};
-    expire(agent);
     int rc = make_loop(agent);
     if (rc == 0)
         rc = make_parts(agent);
@@ -362,57 +193,21 @@ int agent_new(const struct options *options, const struct log *log, struct agent
     return 0;
 }
 
-/* The sockets are closed after http, which forgets them first. */
+/* Those who wait for pages are answered before http goes; the sockets are closed after it, which
+ * forgets them first. */
 void agent_free(struct agent *agent)
 {
     if (!agent)
         return;
+    if (agent->pages)
+        pages_stop(agent->pages);
     http_free(agent->http);
-    for (size_t i = 0; i < agent->n_sockets; i++)
-        listen_close(&agent->sockets[i]);
+    sockets_close(&agent->sockets);
     dirwatch_free(agent->dirwatch);
     segments_free(agent->segments);
-    gather_free(agent->gather);
-    for (size_t i = 0; i < EXPOSITION_COUNT; i++)
-        for (size_t k = 0; k < ESCAPING_COUNT; k++)
-            page_fini(&agent->pages[i][k]);
-    once_fini(&agent->conflicts);
-    free(agent->sources);
+    pages_free(agent->pages);
     loop_free(agent->loop);
     free(agent);
-}
-
-/* An agent that was killed may still be seen for some milliseconds: its io_uring, which the kernel
- * takes down behind the process' end, has hold of the sockets. */
-static int open_patiently(const char *address, struct listen_socket *out, char why[LISTEN_WHY_SIZE])
-{
-    enum { TRIES = 100 };
-    const struct timespec pause = {.tv_nsec = 20000000};
-    int rc = listen_open(address, out, why);
-    for (int i = 0; rc == -EADDRINUSE && i < TRIES; i++) {
-        nanosleep(&pause, NULL);
-        rc = listen_open(address, out, why);
-    }
-    return rc;
-}
-
-static int listen_at(struct agent *agent, const char *address)
-{
-    char why[LISTEN_WHY_SIZE];
-    struct listen_socket *socket = &agent->sockets[agent->n_sockets];
-    int rc = open_patiently(address, socket, why);
-    if (rc < 0) {
-        LOG_ERROR(agent->log, "cannot listen", "address", address, "reason", why);
-        return rc;
-    }
-    agent->n_sockets++;
-    rc = http_listen(agent->http, socket->fd);
-    if (rc < 0) {
-        LOG_ERROR(agent->log, "cannot serve", "address", address, "reason", strerror(-rc));
-        return rc;
-    }
-    LOG_INFO(agent->log, "listening", "address", socket->name, "loop", loop_name(agent->loop));
-    return 0;
 }
 
 static void stop_loop(void *context)
@@ -437,9 +232,7 @@ static void signal_caught(void *context, int signal)
     LOG_INFO(agent->log, "stopping: finishing what is in flight", "signal", sigabbrev_np(signal));
     agent->draining = true;
     http_drain(agent->http, DRAIN_NS, stop_loop, agent);
-    for (size_t i = 0; i < agent->n_sockets; i++)
-        listen_close(&agent->sockets[i]);
-    agent->n_sockets = 0;
+    sockets_close(&agent->sockets);
 }
 
 int agent_listen(struct agent *agent)
@@ -465,8 +258,10 @@ int agent_listen(struct agent *agent)
         LOG_ERROR(agent->log, "cannot start", "reason", strerror(-rc));
         return rc;
     }
+    pages_serve(agent->pages, agent->http);
     for (size_t i = 0; i < agent->options->n_listen && rc == 0; i++)
-        rc = listen_at(agent, agent->options->listen[i]);
+        rc = sockets_open(&agent->sockets, agent->options->listen[i], agent->http, agent->log,
+                          loop_name(agent->loop));
     return rc;
 }
 
@@ -489,8 +284,8 @@ void agent_enter_sandbox(struct agent *agent)
         directories[needs.n_directories] = list[needs.n_directories].path;
         needs.n_directories++;
     }
-    for (size_t i = 0; i < agent->n_sockets; i++) {
-        const char *path = listen_path(&agent->sockets[i]);
+    for (size_t i = 0; i < agent->sockets.n; i++) {
+        const char *path = listen_path(&agent->sockets.at[i]);
         if (path)
             sockets[needs.n_sockets++] = path;
     }
@@ -500,7 +295,7 @@ void agent_enter_sandbox(struct agent *agent)
 
 int agent_serve(struct agent *agent)
 {
-    read_segments(agent);
+    pages_look(agent->pages);
     int rc = loop_run(agent->loop);
     if (rc < 0)
         LOG_ERROR(agent->log, "the event loop failed", "loop", loop_name(agent->loop), "reason",
@@ -510,9 +305,8 @@ int agent_serve(struct agent *agent)
 
 int agent_print(struct agent *agent, int fd)
 {
-    bool gzip;
     struct accepted text = accept_choose(NULL);
-    struct body *body = scrape(agent, &text, accept_codings(NULL), &gzip);
+    struct body *body = pages_make(agent->pages, &text);
     if (!body)
         return -ENOMEM;
     int rc = 0;

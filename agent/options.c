@@ -25,6 +25,11 @@ enum {
     FORMAT,
     LOOP,
     SANDBOX,
+    MAX_AGE,
+    METRICS_ALLOW,
+    METRICS_DENY,
+    LABELS_ALLOW,
+    LABELS_DENY,
     CHECK_CONFIG,
     ONCE,
 };
@@ -41,6 +46,11 @@ static const struct option long_options[] = {
     {"log.format", required_argument, NULL, FORMAT},
     {"loop", required_argument, NULL, LOOP},
     {"sandbox", required_argument, NULL, SANDBOX},
+    {"scrape.max-age", required_argument, NULL, MAX_AGE},
+    {"metrics.allow", required_argument, NULL, METRICS_ALLOW},
+    {"metrics.deny", required_argument, NULL, METRICS_DENY},
+    {"labels.allow", required_argument, NULL, LABELS_ALLOW},
+    {"labels.deny", required_argument, NULL, LABELS_DENY},
     {"check-config", no_argument, NULL, CHECK_CONFIG},
     {"once", no_argument, NULL, ONCE},
     {"help", no_argument, NULL, 'h'},
@@ -59,6 +69,13 @@ const char *options_help(void)
            "  --segments.dir=DIR         where the segments are; repeatable\n"
            "                             (default: $SMX_DIR if set, else /run/smx and\n"
            "                             /dev/shm/smx-<uid>)\n"
+           "  --scrape.max-age=DURATION  how old what scrapes share may be, as 100ms or 2s; 0:\n"
+           "                             only those at the same moment share (default 100ms)\n"
+           "  --metrics.allow=REGEX      expose only families of such names; repeatable\n"
+           "  --metrics.deny=REGEX       expose none of such names; repeatable\n"
+           "  --labels.allow=LABEL=REGEX of the series with this label expose only those with\n"
+           "                             such values; repeatable\n"
+           "  --labels.deny=LABEL=REGEX  expose none with such values; repeatable\n"
            "  --segments.max-bytes=SIZE  read no more than that of one user's segments; K, M or G\n"
            "                             may follow (default 1G)\n"
            "  --histogram.bounds=[NAME=]LIST\n"
@@ -155,6 +172,44 @@ static int set_loop(struct options *options, const char *value)
     return 0;
 }
 
+static int add_rule(struct options *options, int option, const char *value)
+{
+    static const char *const names[FILTER_KINDS] = {"metrics.allow", "metrics.deny", "labels.allow",
+                                                    "labels.deny"};
+    char why[FILTER_WHY_SIZE];
+    unsigned kind = (unsigned)(option - METRICS_ALLOW);
+    struct filter_rule rule = {(enum filter_kind)kind, value};
+    if (options->n_rules == OPTIONS_RULES_MAX)
+        return refuse(names[kind], value, "too many rules, 64 are the most");
+    if (filter_check(&rule, why) < 0)
+        return refuse(names[kind], value, why);
+    options->rules[options->n_rules++] = rule;
+    return 0;
+}
+
+/* As Prometheus writes durations, of the units that make sense here. */
+static int set_max_age(struct options *options, const char *value)
+{
+    static const char why[] = "must be a duration up to 1m, as 100ms or 2s, or 0";
+    static const struct {
+        const char *name;
+        uint64_t ns;
+    } units[] = {{"ms", 1000000}, {"s", 1000000000}, {"m", UINT64_C(60000000000)}};
+    char *unit;
+    errno = 0;
+    unsigned long long n = strtoull(value, &unit, 10);
+    if (value[0] < '0' || value[0] > '9' || errno || n > 60000)
+        return refuse("scrape.max-age", value, why);
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (strcmp(unit, units[i].name) != 0 || n * units[i].ns > units[2].ns)
+            continue;
+        options->max_age_ns = n * units[i].ns;
+        return 0;
+    }
+    options->max_age_ns = 0;
+    return n == 0 && !*unit ? 0 : refuse("scrape.max-age", value, why);
+}
+
 static int set_sandbox(struct options *options, const char *value)
 {
     if (strcmp(value, "auto") != 0 && strcmp(value, "off") != 0)
@@ -193,6 +248,13 @@ static int apply(struct options *options, int option, const char *value)
         return set_loop(options, value);
     case SANDBOX:
         return set_sandbox(options, value);
+    case MAX_AGE:
+        return set_max_age(options, value);
+    case METRICS_ALLOW:
+    case METRICS_DENY:
+    case LABELS_ALLOW:
+    case LABELS_DENY:
+        return add_rule(options, option, value);
     case CHECK_CONFIG:
         options->action = OPTIONS_CHECK;
         return 0;
@@ -212,7 +274,8 @@ static int apply(struct options *options, int option, const char *value)
 
 int options_parse(int argc, char *argv[], struct options *out)
 {
-    struct options options = {.log_level = LOG_LEVEL_INFO};
+    struct options options = {.log_level = LOG_LEVEL_INFO,
+                              .max_age_ns = OPTIONS_DEFAULT_MAX_AGE_NS};
     int option;
     optind = 0; /* glibc: start afresh, so that a program may parse twice */
     while ((option = getopt_long(argc, argv, "hV", long_options, NULL)) != -1) {

@@ -6,6 +6,7 @@
 #define SMX_AGENT_OPTIONS_H
 
 #include "agent/gather/edges.h"
+#include "agent/gather/filter.h"
 #include "agent/log.h"
 #include "agent/loop/loop.h"
 
@@ -13,9 +14,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { OPTIONS_LISTEN_MAX = 16, OPTIONS_DIRECTORIES_MAX = 32, OPTIONS_BOUNDS_MAX = 64 };
+enum { OPTIONS_LISTEN_MAX = 16, OPTIONS_DIRECTORIES_MAX = 32 };
+enum { OPTIONS_BOUNDS_MAX = 64, OPTIONS_RULES_MAX = 64 };
 
-#define OPTIONS_DEFAULT_LISTEN "127.0.0.1:9745"
+#define OPTIONS_DEFAULT_LISTEN     "127.0.0.1:9745"
+#define OPTIONS_DEFAULT_MAX_AGE_NS UINT64_C(100000000)
 
 /* What the command line asks the program to do. */
 enum options_action {
@@ -41,6 +44,9 @@ struct options {
     enum log_format log_format;
     enum loop_kind loop;
     bool no_sandbox;
+    struct filter_rule rules[OPTIONS_RULES_MAX]; /* of what is exposed */
+    size_t n_rules;
+    uint64_t max_age_ns; /* of what concurrent scrapes share */
 };
 
 /* Parse. Returns: 0, or -EINVAL after having written one line to stderr that names the argument. */

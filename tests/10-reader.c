@@ -164,6 +164,72 @@ static void test_values_move(void **state)
     assert_int_equal(smx_reader_epoch(reader), epoch);
 }
 
+/* A page of counters, 512, is the least that a step reads. */
+static void test_steps(void **state)
+{
+    enum { SERIES = 1500 };
+    (void)state;
+    uint64_t family = counter_family("a_total"), first = 0;
+    for (unsigned i = 0; i < SERIES; i++) {
+        char code[16];
+        snprintf(code, sizeof code, "%u", i);
+        uint64_t series = counter(family, code);
+        first = first ? first : series;
+        segwriter_count(writer, series, 0, i);
+    }
+    take();
+    assert_int_equal(smx_reader_step(reader, 1, &diag), 0);
+    const struct smx_family_info *f = smx_reader_family(reader, 0);
+    for (unsigned round = 0; round < 2; round++) {
+        unsigned steps = 1;
+        segwriter_count(writer, first, 1, (round + 1) * 5);
+        assert_int_equal(segwriter_rewrite(writer, path), 0);
+        assert_int_equal(smx_reader_begin(reader, &diag), 0);
+        for (; smx_reader_step(reader, 1, &diag) > 0; steps++)
+            assert_int_equal(f->series[0].count, round * 5);
+        assert_true(steps >= SERIES / 512);
+        /* What is read is read. */
+        segwriter_count(writer, first, 2, 1000);
+        assert_int_equal(segwriter_rewrite(writer, path), 0);
+        assert_int_equal(smx_reader_update(reader, &diag), 0);
+        segwriter_count(writer, first, 2, 0);
+        f = smx_reader_family(reader, 0);
+        assert_int_equal(f->series[0].count, (round + 1) * 5);
+        assert_int_equal(f->series[SERIES - 1].count, SERIES - 1);
+    }
+}
+
+/* Also where it is half done, and the names have moved: leaks are ASan's affair. */
+static void test_steps_given_up(void **state)
+{
+    (void)state;
+    uint64_t family = counter_family("a_total");
+    uint64_t series = counter(family, "x");
+    take();
+    for (unsigned i = 0; i < 2; i++) {
+        char code[16];
+        snprintf(code, sizeof code, "%u", i);
+        segwriter_count(writer, counter(family, code), 0, 7);
+        segwriter_count(writer, series, 0, i + 1);
+        assert_int_equal(segwriter_rewrite(writer, path), 0);
+        assert_int_equal(smx_reader_begin(reader, &diag), 0);
+    }
+    assert_int_equal(smx_reader_info(reader)->n_series, 1);
+    assert_int_equal(smx_reader_update(reader, &diag), 0);
+    assert_int_equal(smx_reader_info(reader)->n_series, 3);
+    assert_int_equal(smx_reader_family(reader, 0)->series[0].count, 2);
+    segwriter_count(writer, counter(family, "y"), 0, 7);
+    assert_int_equal(segwriter_rewrite(writer, path), 0);
+    assert_int_equal(smx_reader_begin(reader, &diag), 0);
+    assert_int_equal(truncate(path, 4096), 0);
+    assert_true(smx_reader_step(reader, UINT64_MAX, &diag) < 0);
+    assert_true(smx_reader_update(reader, &diag) < 0);
+    assert_int_equal(smx_reader_info(reader)->n_series, 3);
+    retake();
+    assert_int_equal(smx_reader_info(reader)->n_series, 4);
+    assert_int_equal(smx_reader_begin(reader, &diag), 0);
+}
+
 static void test_names_appear(void **state)
 {
     (void)state;
@@ -388,6 +454,8 @@ int main(void)
         TEST(test_counters, "a counter is the sum of its rows, the atomic ones too"),
         TEST(test_many_counters, "1500 counters of two families keep their order and values"),
         TEST(test_values_move, "values move without the epoch"),
+        TEST(test_steps, "what is read in steps is shown by the update, and not before"),
+        TEST(test_steps_given_up, "an update that has begun is given up for another, or an error"),
         TEST(test_names_appear, "new families and series appear and move the epoch"),
         TEST(test_hidden, "a hidden series is left out until it is shown again"),
         TEST(test_overflow, "the overflow series is present once it holds anything"),

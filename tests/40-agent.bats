@@ -18,7 +18,8 @@ teardown() {
 start_tcp() {
     local name=$1
     shift
-    start "$name" "$bin/smx-agent" --segments.dir="$SMX_DIR" --web.listen-address=127.0.0.1:0 "$@"
+    start "$name" "$bin/smx-agent" --segments.dir="$SMX_DIR" --scrape.max-age=0 \
+        --web.listen-address=127.0.0.1:0 "$@"
     eventually file_says "$scratch/$name.err" listening
     port=$(sed -n 's/.*address=127\.0\.0\.1:\([0-9]*\).*/\1/p' "$scratch/$name.err" | head -n 1)
 }
@@ -73,6 +74,14 @@ status() {
 --web.listen-address=:65536 web.listen-address
 --web.listen-address=unix:relative web.listen-address
 --config.file=/x config.file
+--scrape.max-age=1h scrape.max-age
+--scrape.max-age=61s scrape.max-age
+--scrape.max-age=5 scrape.max-age
+--scrape.max-age=-1s scrape.max-age
+--metrics.allow=a( regular
+--metrics.deny=[ metrics.deny
+--labels.allow=code LABEL=REGEX
+--labels.deny==x labels.deny
 --web.config.file=/x web.config.file
 surplus surplus
 OPTIONS
@@ -312,6 +321,7 @@ SCRAPERS
     [ "$status" -eq 1 ]
     [[ $output == *"io_uring is refused here"* ]]
     start denied "$build/tests/deny-uring" "$bin/smx-agent" --segments.dir="$SMX_DIR" \
+        --scrape.max-age=0 \
         --web.listen-address="unix:$scratch/agent.sock"
     eventually agent_get /-/ready
     agent_get /health | jq -e '.components.agent.loop == "epoll"'
@@ -384,7 +394,7 @@ SCRAPERS
     stop agent KILL
     [ "$ended" -ne 0 ]
     tell app "counter orders_total 1"
-    start agent "$bin/smx-agent" --segments.dir="$SMX_DIR" \
+    start agent "$bin/smx-agent" --segments.dir="$SMX_DIR" --scrape.max-age=0 \
         --web.listen-address="unix:$scratch/agent.sock"
     eventually agent_get /-/ready
     scraped_is orders_total 42

@@ -182,7 +182,8 @@ static int set_up(void **state)
     snprintf(listen, sizeof listen, "--web.listen-address=unix:%s", address);
     write_sound("bank", 41);
     write_sound("till", 5);
-    const char *const argv[] = {"smx-agent", directories, listen, "--log.level=error", NULL};
+    const char *const argv[] = {"smx-agent",         directories,          listen,
+                                "--log.level=error", "--scrape.max-age=0", NULL};
     agent = process_start(argv, NULL);
     return agent > 0 && eventually(is_listening, NULL) ? 0 : -1;
 }

@@ -28,8 +28,12 @@ struct fixture {
     struct loop *loop;
     struct http *http;
     struct listen_socket socket;
-    struct body *big; /* what /big gives; NULL: a new one each time */
+    struct body *big;               /* what /big gives; NULL: a new one each time */
+    struct http_deferred *deferred; /* the last /later */
 };
+
+/* For what turn_until() asks of no descriptor. */
+static struct fixture *the_fixture;
 
 static struct body *big_body(struct fixture *f)
 {
@@ -51,14 +55,39 @@ static void answer(void *context, const struct http_request *request, struct htt
         reply->body = big_body(context);
         return;
     }
+    if (strcmp(request->path, "/later") == 0) {
+        struct fixture *f = context;
+        f->deferred = http_defer(request);
+        assert_non_null(f->deferred);
+        return;
+    }
     reply->body = body_new();
+    for (size_t i = 0; i < request->n_parameters; i++) {
+        const struct http_parameter *p = &request->parameters[i];
+        buffer_puts(&reply->body->bytes, p->name);
+        buffer_puts(&reply->body->bytes, p->value ? "=" : "!");
+        buffer_puts(&reply->body->bytes, p->value ? p->value : "");
+        buffer_puts(&reply->body->bytes, "\n");
+    }
     buffer_puts(&reply->body->bytes, "well");
+}
+
+/* What /later was waiting for. */
+static struct body *answer_later(struct fixture *f)
+{
+    struct http_reply reply = {.status = 200, .content_type = "text/plain", .body = body_new()};
+    struct body *body = body_ref(reply.body);
+    buffer_puts(&body->bytes, "well");
+    http_answer(f->deferred, &reply);
+    f->deferred = NULL;
+    return body;
 }
 
 static void start(struct fixture *f, enum loop_kind kind, const struct connections_limits *limits)
 {
     char why[LISTEN_WHY_SIZE];
     *f = (struct fixture){.log_fd = memfd_create("log", MFD_CLOEXEC)};
+    the_fixture = f;
     f->log = (struct log){.fd = f->log_fd};
     assert_int_equal(loop_new(kind, &f->loop), 0);
     struct http_options options = {
@@ -375,6 +404,72 @@ static void an_answer_that_all_share_counts_once(void **state)
     finish(&f);
 }
 
+/* The second is answered before the first has taken all of its own. */
+static void a_small_answer_takes_nothing_from_a_large_one(void **state)
+{
+    (void)state;
+    struct fixture f;
+    start(&f, LOOP_AUTO, &patient);
+    int large = client(&f, 1), small = client(&f, 2);
+    say(large, GET("/big"));
+    turn_until(&f, has_answer, large);
+    ask(&f, small);
+    settle(&f);
+    assert_int_equal(dropped(&f, CONNECTIONS_MEMORY), 0);
+    close_all((int[]){large, small}, 2);
+    finish(&f);
+}
+
+static bool asked_for_later(int fd)
+{
+    (void)fd;
+    return the_fixture->deferred != NULL;
+}
+
+static void expect_well(int fd, const char *body)
+{
+    char text[512] = "";
+    assert_true(recv(fd, text, sizeof text - 1, 0) > 0);
+    assert_memory_equal(text, "HTTP/1.1 200 ", 13);
+    assert_string_equal(strstr(text, "\r\n\r\n") + 4, body);
+}
+
+static void who_waits_for_an_answer_is_not_one_who_idles(void **state)
+{
+    (void)state;
+    struct fixture f;
+    int fds[MOST];
+    start(&f, LOOP_AUTO, &patient);
+    int first = client(&f, 1);
+    say(first, GET("/later"));
+    turn_until(&f, asked_for_later, -1);
+    for (unsigned i = 0; i < MOST; i++) {
+        fds[i] = client(&f, i + 2);
+        settle(&f);
+    }
+    assert_int_equal(dropped(&f, CONNECTIONS_FULL), 1);
+    assert_true(is_ended(fds[0]));
+    body_unref(answer_later(&f));
+    turn_until(&f, has_answer, first);
+    expect_well(first, "well");
+    close(first);
+    close_all(fds, MOST);
+    finish(&f);
+}
+
+static void a_query_is_told_in_parts(void **state)
+{
+    (void)state;
+    struct fixture f;
+    start(&f, LOOP_AUTO, &patient);
+    int fd = client(&f, 1);
+    say(fd, GET("/?name%5B%5D=a+b&name[]=%26&app=&x&=y"));
+    turn_until(&f, has_answer, fd);
+    expect_well(fd, "name[]=a b\nname[]=&\napp=\nx!\n=y\nwell");
+    close(fd);
+    finish(&f);
+}
+
 /* Let this process open no descriptor more. Returns what the limit was. */
 static rlim_t allow_no_more(void)
 {
@@ -478,6 +573,9 @@ int main(void)
         cmocka_unit_test(an_answer_must_be_taken_in_time),
         cmocka_unit_test(slow_readers_hold_four_answers_at_most),
         cmocka_unit_test(an_answer_that_all_share_counts_once),
+        cmocka_unit_test(a_small_answer_takes_nothing_from_a_large_one),
+        cmocka_unit_test(who_waits_for_an_answer_is_not_one_who_idles),
+        cmocka_unit_test(a_query_is_told_in_parts),
         cmocka_unit_test(without_descriptors_the_loop_rests_and_recovers),
         cmocka_unit_test(without_descriptors_one_that_waits_yields),
         cmocka_unit_test(descriptors_are_divided),

@@ -294,6 +294,40 @@ static void exemplars_are_those_of_openmetrics_and_no_other_formats(void **state
     scrape_end(&s);
 }
 
+/* So many that they are put in slices. */
+static void every_exemplar_goes_with_its_own_series(void **state)
+{
+    enum { SERIES = 5000 };
+    (void)state;
+    struct scrape s;
+    scrape_start(&s);
+    smx_segment *segment = scrape_open(&s, &(struct smx_options){.app = "x"});
+    smx_family family = smx_counter_family(
+        segment, &(struct smx_metric){.name = "c_total", .labels = {"n"}, .max_series = SERIES},
+        NULL);
+    for (int i = 0; i < SERIES; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "%d", i);
+        smx_counter c = smx_counter_with(family, SMX_VALUES(text));
+        if (i % 3 == 0)
+            smx_counter_add_exemplar(c, 1, SMX_VALUES("n", text));
+        else
+            smx_counter_inc(c);
+    }
+    scrape_run(&s);
+    const char *body = scrape_only(&s, &s.openmetrics, NULL);
+    for (int i = 0; i < SERIES; i++) {
+        char line[128];
+        snprintf(line, sizeof line, "\nc_total{app=\"x\",n=\"%d\"} 1%s", i,
+                 i % 3 ? "\n" : " # {n=");
+        const char *at = strstr(body, line);
+        assert_non_null(at);
+        snprintf(line, sizeof line, "{n=\"%d\"} 1 ", i);
+        assert_true(i % 3 || strncmp(strchr(at + 1, '#') + 2, line, strlen(line)) == 0);
+    }
+    scrape_end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -303,6 +337,7 @@ int main(void)
             a_counter_without_total_is_unknown_and_a_unit_that_is_no_suffix_is_left_out),
         cmocka_unit_test(since_when_they_count_is_said_of_counters_and_histograms_when_asked),
         cmocka_unit_test(sample_lines_are_the_same_bytes_in_both_formats),
+        cmocka_unit_test(every_exemplar_goes_with_its_own_series),
         cmocka_unit_test(exemplars_are_those_of_openmetrics_and_no_other_formats),
     };
     return RUN_TESTS(tests);

@@ -21,7 +21,7 @@ teardown() {
 
 # start_stressed [COMMAND...]: an agent, started by a command, at $tcp and $scratch/agent.sock.
 start_stressed() {
-    start agent "$@" "$bin/smx-agent" --segments.dir="$SMX_DIR" \
+    start agent "$@" "$bin/smx-agent" --segments.dir="$SMX_DIR" --scrape.max-age=0 \
         --web.listen-address="${tcp:-127.0.0.1:0}" \
         --web.listen-address="unix:$scratch/agent.sock"
     eventually agent_get /-/ready

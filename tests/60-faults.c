@@ -119,9 +119,9 @@ static void start(const char *loop)
     snprintf(segments, sizeof segments, "--segments.dir=%s", directory);
     snprintf(listen, sizeof listen, "--web.listen-address=%s", address);
     snprintf(option, sizeof option, "--loop=%s", loop);
-    agent = process_start(
-        (const char *const[]){"smx-agent", segments, listen, option, "--log.level=error", NULL},
-        NULL);
+    agent = process_start((const char *const[]){"smx-agent", segments, listen, option,
+                                                "--log.level=error", "--scrape.max-age=0", NULL},
+                          NULL);
     assert_true(agent > 0 && eventually(is_up, NULL));
 }
 

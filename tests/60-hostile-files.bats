@@ -132,7 +132,8 @@ poke() {
     chmod 644 "$SMX_DIR"/*
     chmod 777 "$scratch"
     start agent setpriv --reuid=65534 --regid=65534 --clear-groups "$bin/smx-agent" \
-        --segments.dir="$SMX_DIR" --web.listen-address="unix:$scratch/agent.sock"
+        --segments.dir="$SMX_DIR" --scrape.max-age=0 \
+        --web.listen-address="unix:$scratch/agent.sock"
     eventually agent_get /-/healthy >/dev/null
     serves
     chown 12345 "$SMX_DIR/overflow@one.v1.smx"

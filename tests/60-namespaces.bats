@@ -35,7 +35,7 @@ start_app() {
 }
 
 start_agent_in() {
-    start agent "$@" "$bin/smx-agent" --segments.dir="$SMX_DIR" \
+    start agent "$@" "$bin/smx-agent" --segments.dir="$SMX_DIR" --scrape.max-age=0 \
         --web.listen-address="unix:$scratch/agent.sock"
     eventually agent_get /-/healthy >/dev/null
 }

@@ -16,7 +16,8 @@ setup() {
     [ "$(tell shop 'exponential latency_seconds 0.5 0.7 3 15 100000')" = ok ]
     [ "$(tell shop 'histogram size_bytes 3 1 2.5 4')" = ok ]
     [ "$(tell shop 'labelled orders_total "a,b}\\ 9007199254740991')" = ok ]
-    start agent "$bin/smx-agent" --segments.dir="$SMX_DIR" --web.listen-address=127.0.0.1:0
+    start agent "$bin/smx-agent" --segments.dir="$SMX_DIR" --scrape.max-age=0 \
+        --web.listen-address=127.0.0.1:0
     eventually file_says "$scratch/agent.err" address=127.0.0.1:
     agent=$(grep -o '127\.0\.0\.1:[0-9]*' "$scratch/agent.err" | head -n 1)
 }

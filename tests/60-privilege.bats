@@ -36,7 +36,7 @@ start_agent_as() {
     mkdir -p "$scratch/socket"
     chown "$1" "$scratch/socket"
     start agent setpriv --reuid="$1" --regid=$group --clear-groups --pdeathsig TERM \
-        "$bin/smx-agent" --segments.dir="$SMX_DIR" --log.level=debug \
+        "$bin/smx-agent" --segments.dir="$SMX_DIR" --scrape.max-age=0 --log.level=debug \
         --web.listen-address="unix:$scratch/socket/agent.sock" "${@:2}"
     ln -sf socket/agent.sock "$scratch/agent.sock"
     eventually agent_get /-/ready >/dev/null

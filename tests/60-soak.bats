@@ -36,7 +36,7 @@ teardown() {
 
 # wrk has no unix: sockets.
 start_soaked_agent() {
-    start agent "$@" "$bin/smx-agent" --segments.dir="$SMX_DIR" \
+    start agent "$@" "$bin/smx-agent" --segments.dir="$SMX_DIR" --scrape.max-age=0 \
         --web.listen-address=127.0.0.1:0 --web.listen-address="$address" \
         --sandbox="${sandbox-auto}"
     eventually agent_get /-/ready

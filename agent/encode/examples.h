@@ -6,16 +6,20 @@
 #ifndef SMX_AGENT_EXAMPLES_H
 #define SMX_AGENT_EXAMPLES_H
 
+#include "agent/gather/snapshot.h"
+
 #include <smx/reader.h>
 
 /* Those that were not taken yet. */
 struct examples {
     const struct smx_exemplar *at, *end;
+    size_t first; /* series of the family: what an encoder counts from */
 };
 
-static inline struct examples examples_of(const struct smx_family_info *f)
+static inline struct examples examples_of(const struct part *p)
 {
-    return (struct examples){f->exemplars, f->exemplars + f->n_exemplars};
+    const struct smx_family_info *f = p->family;
+    return (struct examples){f->exemplars, f->exemplars + f->n_exemplars, p->first};
 }
 
 /* Take those of a series up to a bucket, and pass over those of series before it. Gives the latest,
@@ -24,6 +28,7 @@ static inline const struct smx_exemplar *examples_take(struct examples *e, size_
                                                        size_t bucket)
 {
     const struct smx_exemplar *latest = NULL;
+    series += e->first;
     for (; e->at < e->end &&
            (e->at->series < series || (e->at->series == series && e->at->bucket <= bucket));
          e->at++)

@@ -12,51 +12,66 @@
 /* The stream's counters are of 32 bits; a page may be longer. */
 enum { STEP = 1 << 30, ROOM = 1 << 16 };
 
-struct state {
+struct gzip {
     struct isal_zstream stream;
+    size_t taken; /* of the input */
     uint8_t level[ISAL_DEF_LVL1_DEFAULT];
 };
 
-static void start(struct state *s)
+struct gzip *gzip_new(void)
 {
-    isal_deflate_init(&s->stream);
-    s->stream.gzip_flag = IGZIP_GZIP;
-    s->stream.level = 1;
-    s->stream.level_buf = s->level;
-    s->stream.level_buf_size = sizeof s->level;
+    struct gzip *g = malloc(sizeof *g);
+    if (!g)
+        return NULL;
+    isal_deflate_init(&g->stream);
+    g->taken = 0;
+    g->stream.gzip_flag = IGZIP_GZIP;
+    g->stream.level = 1;
+    g->stream.level_buf = g->level;
+    g->stream.level_buf_size = sizeof g->level;
+    return g;
 }
 
-/* Compress what is left of the input into the room that there is. False without memory. */
-static bool advance(struct isal_zstream *stream, const struct buffer *in, size_t *taken,
-                    struct buffer *out)
+void gzip_free(struct gzip *gzip)
 {
-    size_t left = in->length - *taken;
-    uint32_t step = left < STEP ? (uint32_t)left : STEP;
+    free(gzip);
+}
+
+/* Compress up to `most` of what is left of the input into the room that there is. False without
+ * memory. */
+static bool advance(struct gzip *g, const struct buffer *in, size_t most, struct buffer *out)
+{
+    struct isal_zstream *stream = &g->stream;
+    size_t left = in->length - g->taken;
+    uint32_t step = (uint32_t)(left < most ? left : most);
     if (buffer_reserve(out, ROOM) < 0)
         return false;
     size_t room = out->size - out->length;
-    uint32_t most = room < STEP ? (uint32_t)room : STEP;
-    stream->next_in = (uint8_t *)in->at + *taken;
+    uint32_t space = room < STEP ? (uint32_t)room : STEP;
+    stream->next_in = (uint8_t *)in->at + g->taken;
     stream->avail_in = step;
     stream->end_of_stream = step == left;
     stream->next_out = (uint8_t *)out->at + out->length;
-    stream->avail_out = most;
+    stream->avail_out = space;
     int rc = isal_deflate(stream);
-    *taken += step - stream->avail_in;
-    out->length += most - stream->avail_out;
+    g->taken += step - stream->avail_in;
+    out->length += space - stream->avail_out;
     return rc == COMP_OK;
+}
+
+int gzip_step(struct gzip *gzip, const struct buffer *in, size_t most, struct buffer *out)
+{
+    if (!advance(gzip, in, most < STEP ? most : STEP, out))
+        return -ENOMEM;
+    return gzip->stream.internal_state.state != ZSTATE_END;
 }
 
 int gzip_encode(const struct buffer *in, struct buffer *out)
 {
-    size_t taken = 0;
-    struct state *s = malloc(sizeof *s);
-    if (!s)
-        return -ENOMEM;
-    start(s);
-    bool going = true;
-    while (going && s->stream.internal_state.state != ZSTATE_END)
-        going = advance(&s->stream, in, &taken, out);
-    free(s);
-    return going ? 0 : -ENOMEM;
+    struct gzip *g = gzip_new();
+    int more = g ? 1 : -ENOMEM;
+    while (more > 0)
+        more = gzip_step(g, in, STEP, out);
+    gzip_free(g);
+    return more;
 }

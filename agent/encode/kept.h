@@ -11,14 +11,14 @@
 
 static inline struct smx_str kept_of(const struct kept_bytes *kept, size_t k)
 {
-    size_t from = k ? kept->ends[k - 1] : 0;
+    size_t from = k ? kept->ends[k - 1] : kept->begin;
     return (struct smx_str){kept->at + from, kept->ends[k] - from};
 }
 
 /* The bytes of all n series. */
 static inline size_t kept_size(const struct kept_bytes *kept, size_t n)
 {
-    return n ? kept->ends[n - 1] : 0;
+    return n ? kept->ends[n - 1] - kept->begin : 0;
 }
 
 /* Copy in steps of a fixed size that need no call; a memcpy() of unknown length is half of the time

@@ -67,9 +67,18 @@ static void put_header(const struct exposed *family, enum escaping escaping, str
     buffer_puts(out, "\n");
 }
 
+bool openmetrics_step(const struct snapshot *snapshot, struct progress *at, struct buffer *out)
+{
+    if (families_put(snapshot, at, put_header, true, out))
+        return true;
+    buffer_puts(out, "# EOF\n");
+    return false;
+}
+
 int openmetrics_encode(const struct snapshot *snapshot, struct buffer *out)
 {
-    families_put(snapshot, put_header, true, out);
-    buffer_puts(out, "# EOF\n");
+    struct progress at = {0};
+    while (openmetrics_step(snapshot, &at, out))
+        continue;
     return out->failed ? -ENOMEM : 0;
 }

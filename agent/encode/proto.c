@@ -15,6 +15,7 @@
 #include "agent/encode/kept.h"
 #include "agent/encode/examples.h"
 #include "agent/encode/number.h"
+#include "agent/encode/slice.h"
 #include "agent/encode/wire.h"
 #include "agent/gather/message.h"
 #include "agent/gather/snapshot.h"
@@ -102,12 +103,14 @@ static char *put_example(struct smx_str message, const struct smx_family_info *f
 static char *put_counters(const struct part *p, char *to)
 {
     const struct smx_family_info *f = p->family;
-    struct examples examples = examples_of(f);
+    struct examples examples = examples_of(p);
     for (size_t k = 0; k < f->n_series; k++) {
         const struct smx_series_info *s = &f->series[k];
         if (s->overflow && s->count == 0)
             continue;
         struct smx_str message = kept_message(p, k);
+        if (!message.length)
+            continue;
         const struct smx_exemplar *e = examples_take(&examples, k, 0);
         if (e) {
             to = put_example(message, f, s->count, e, to);
@@ -132,6 +135,8 @@ static char *put_gauges(const struct part *p, char *to)
         if (!s->present || (s->overflow && gauge_value(f, s) == 0))
             continue;
         struct smx_str message = kept_message(p, k);
+        if (!message.length)
+            continue;
         to = kept_put(to, message.at, message.length);
         to = wire_fixed64(to, gauge_value(f, s));
     }
@@ -185,6 +190,8 @@ static char *put_statesets(const struct part *p, char *to)
     for (size_t k = 0; k < f->n_series; k++) {
         const struct smx_series_info *s = &f->series[k];
         const size_t n = f->mode == SMX_EACH ? s->each.n : 0;
+        if (!kept_message(p, k).length)
+            continue;
         for (size_t i = 0; s->present && i < n; i++)
             to = put_states(p, k, &s->each.at[i], (uint64_t)s->each.at[i].value.integer, to);
         if (s->present && f->mode != SMX_EACH)
@@ -197,7 +204,7 @@ static char *put_each(const struct part *p, char *to)
 {
     const struct smx_family_info *f = p->family;
     for (size_t k = 0; k < f->n_series; k++)
-        if (f->series[k].present)
+        if (f->series[k].present && kept_message(p, k).length)
             to = put_workers(kept_message(p, k), &f->series[k].each, f->is_double, to);
     return to;
 }
@@ -301,10 +308,10 @@ static uint64_t count_of(const struct smx_family_info *f, const uint64_t *bucket
 /* Take those of one series. */
 static struct examples examples_of_series(struct examples *e, size_t series)
 {
-    while (e->at < e->end && e->at->series < series)
+    while (e->at < e->end && e->at->series < e->first + series)
         e->at++;
     struct examples mine = *e;
-    while (e->at < e->end && e->at->series == series)
+    while (e->at < e->end && e->at->series == e->first + series)
         e->at++;
     mine.end = e->at;
     return mine;
@@ -322,6 +329,8 @@ static char *put_histogram(const struct part *p, size_t k, struct examples *exam
     const struct smx_histogram_info *h = f->series[k].histogram;
     struct smx_str labels = kept_message(p, k);
     const struct examples mine = examples_of_series(examples, k);
+    if (!labels.length)
+        return to;
     const size_t most = histogram_room(p) + (size_t)(mine.end - mine.at) * EXEMPLAR_ROOM;
     const size_t metric_most = labels.length + HEAD_MAX + most;
     char *metric = wire_begin(to, 1, metric_most);
@@ -341,7 +350,7 @@ static char *put_histogram(const struct part *p, size_t k, struct examples *exam
 static char *put_histograms(const struct part *p, char *to)
 {
     const struct smx_family_info *f = p->family;
-    struct examples examples = examples_of(f);
+    struct examples examples = examples_of(p);
     for (size_t k = 0; k < f->n_series; k++)
         if (!f->series[k].overflow || f->series[k].histogram->count > 0)
             to = put_histogram(p, k, &examples, to);
@@ -394,35 +403,54 @@ static char *put_header(const struct exposed *family, struct smx_str name, char 
     return to;
 }
 
-/* One delimited message; nothing for a family without any metric. */
-static void put_family(const struct exposed *family, enum escaping escaping, struct buffer *out)
+/* A family is one delimited message, whose length stands before it: room for the longest is
+ * left. */
+static void begin_family(const struct exposed *family, enum escaping escaping, struct progress *at,
+                         struct buffer *out)
 {
     struct smx_str name = exposed_name(family, escaping);
-    size_t most =
-        name.length + family->help.length + family->unit.length + REST_MAX + family->metrics.length;
+    size_t head = name.length + family->help.length + family->unit.length + REST_MAX + HEAD_MAX +
+                  family->metrics.length;
+    at->begin = out->length;
+    at->most = head;
     for (const struct part *p = family->first; p; p = p->next) {
         struct part part = part_as(p, escaping);
-        most += part_room(&part);
+        at->most += part_room(&part);
     }
-    if (buffer_reserve(out, most + HEAD_MAX) < 0)
+    if (buffer_reserve(out, head) < 0)
         return;
-    char *from = out->at + out->length;
-    char *metrics = put_header(family, name, wire_begin(from, 0, most));
-    char *at = metrics;
-    if (family->metrics.length)
-        at =
-            (char *)memcpy(at, family->metrics.at, family->metrics.length) + family->metrics.length;
-    for (const struct part *p = family->first; p; p = p->next) {
-        struct part part = part_as(p, escaping);
-        at = put_part(&part, at);
-    }
-    if (at != metrics)
-        out->length = (size_t)(wire_end(from, 0, most, at) - out->at);
+    char *to = put_header(family, name, wire_begin(out->at + out->length, 0, at->most));
+    at->body = (size_t)(to - out->at);
+    out->length = at->body;
+    buffer_put(out, family->metrics.at, family->metrics.length);
+}
+
+/* Nothing for a family without any metric. */
+static void end_family(const struct progress *at, struct buffer *out)
+{
+    char *begin = out->at + at->begin, *end = out->at + out->length;
+    out->length =
+        out->length == at->body ? at->begin : (size_t)(wire_end(begin, 0, at->most, end) - out->at);
+}
+
+bool proto_step(const struct snapshot *snapshot, struct progress *at, struct buffer *out)
+{
+    struct slice slice;
+    if (out->failed || !slice_next(snapshot, at, &slice))
+        return false;
+    if (slice.first)
+        begin_family(slice.family, snapshot->escaping, at, out);
+    if (slice.part && buffer_reserve(out, part_room(slice.part)) == 0)
+        out->length = (size_t)(put_part(slice.part, out->at + out->length) - out->at);
+    if (slice.last && !out->failed)
+        end_family(at, out);
+    return true;
 }
 
 int proto_encode(const struct snapshot *snapshot, struct buffer *out)
 {
-    for (size_t i = 0; i < snapshot->n; i++)
-        put_family(&snapshot->families[i], snapshot->escaping, out);
+    struct progress at = {0};
+    while (proto_step(snapshot, &at, out))
+        continue;
     return out->failed ? -ENOMEM : 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * samples.c - sample lines: kept text, number, newline. This is the hot loop of a scrape. Each
- * family's worst case is reserved at once, and the lines are stored without a check.
+ * slice's worst case is reserved at once, and the lines are stored without a check.
  *
  * Exemplars are OpenMetrics': behind the numbers of _total and _bucket, where there are any.
  *
@@ -11,6 +11,7 @@
 #include "agent/encode/examples.h"
 #include "agent/encode/kept.h"
 #include "agent/encode/number.h"
+#include "agent/encode/slice.h"
 #include "agent/gather/label.h"
 #include "agent/gather/snapshot.h"
 
@@ -61,16 +62,16 @@ static void put_exemplar(struct buffer *out, const char *to, const struct smx_fa
 }
 
 /* OpenMetrics has them for counters, not for what it takes for unknown. */
-static struct examples counter_examples(const struct smx_family_info *f, bool exemplars)
+static struct examples counter_examples(const struct part *p, bool exemplars)
 {
-    bool has = exemplars && label_ends(f->name, LABEL_STR("_total"));
-    return has ? examples_of(f) : (struct examples){NULL, NULL};
+    bool has = exemplars && label_ends(p->family->name, LABEL_STR("_total"));
+    return has ? examples_of(p) : (struct examples){NULL, NULL, 0};
 }
 
 static void put_counters(const struct part *p, bool exemplars, struct buffer *out)
 {
     const struct smx_family_info *f = p->family;
-    struct examples examples = counter_examples(f, exemplars);
+    struct examples examples = counter_examples(p, exemplars);
     const size_t kept = kept_size(&p->rendered->text, f->n_series);
     char *to = room(out, f->n_series, kept);
     for (size_t k = 0; to && k < f->n_series; k++) {
@@ -78,6 +79,8 @@ static void put_counters(const struct part *p, bool exemplars, struct buffer *ou
         if (s->overflow && s->count == 0)
             continue;
         struct smx_str text = kept_of(&p->rendered->text, k);
+        if (!text.length)
+            continue;
         to = kept_put(to, text.at, text.length);
         to = number_decimal(to, s->count, f->digits);
         const struct smx_exemplar *e = examples_take(&examples, k, 0);
@@ -109,7 +112,7 @@ static char *put_suffixed(char *to, struct smx_str text, const struct rendered *
 static void put_created_counters(const struct part *p, bool exemplars, struct buffer *out)
 {
     const struct smx_family_info *f = p->family;
-    struct examples examples = counter_examples(f, exemplars);
+    struct examples examples = counter_examples(p, exemplars);
     const size_t bytes =
         2 * kept_size(&p->rendered->text, f->n_series) + f->n_series * CREATED.length;
     char *to = room(out, 2 * f->n_series, bytes);
@@ -118,6 +121,8 @@ static void put_created_counters(const struct part *p, bool exemplars, struct bu
         if (s->overflow && s->count == 0)
             continue;
         struct smx_str text = kept_of(&p->rendered->text, k);
+        if (!text.length)
+            continue;
         to = kept_put(to, text.at, text.length);
         to = number_decimal(to, s->count, f->digits);
         const struct smx_exemplar *e = examples_take(&examples, k, 0);
@@ -150,6 +155,8 @@ static void put_gauges(const struct part *p, struct buffer *out)
         if (!s->present || (s->overflow && is_zero(f, s)))
             continue;
         struct smx_str text = kept_of(&p->rendered->text, k);
+        if (!text.length)
+            continue;
         to = kept_put(to, text.at, text.length);
         to = f->is_double ? number_real(to, s->real) : number_i64(to, s->integer);
         *to++ = '\n';
@@ -180,7 +187,7 @@ static void put_each(const struct part *p, struct buffer *out)
 {
     const struct smx_family_info *f = p->family;
     for (size_t k = 0; k < f->n_series; k++)
-        if (f->series[k].present)
+        if (f->series[k].present && kept_of(&p->rendered->text, k).length)
             put_workers(kept_of(&p->rendered->text, k), &f->series[k].each, f->is_double, out);
 }
 
@@ -214,6 +221,8 @@ static void put_statesets(const struct part *p, struct buffer *out)
         const struct smx_series_info *s = &f->series[k];
         struct smx_str text = kept_of(&p->rendered->text, k);
         const size_t n = f->mode == SMX_EACH ? s->each.n : 0;
+        if (!text.length)
+            continue;
         for (size_t i = 0; s->present && i < n; i++)
             put_states(p, text, &s->each.at[i], (uint64_t)s->each.at[i].value.integer, out);
         if (s->present && f->mode != SMX_EACH)
@@ -267,6 +276,8 @@ static void put_histogram(const struct part *p, size_t k, struct examples *examp
     const struct smx_histogram_info *h = f->series[k].histogram;
     struct smx_str text = kept_of(&p->rendered->text, k);
     uint64_t total;
+    if (!text.length)
+        return;
     char *to = put_buckets(p, k, examples, out, &total);
     if (!to)
         return;
@@ -287,7 +298,7 @@ static void put_histogram(const struct part *p, size_t k, struct examples *examp
 static void put_histograms(const struct part *p, bool exemplars, bool created, struct buffer *out)
 {
     const struct smx_family_info *f = p->family;
-    struct examples examples = exemplars ? examples_of(f) : (struct examples){NULL, NULL};
+    struct examples examples = exemplars ? examples_of(p) : (struct examples){NULL, NULL, 0};
     for (size_t k = 0; k < f->n_series; k++)
         if (!f->series[k].overflow || f->series[k].histogram->count > 0)
             put_histogram(p, k, &examples, created, out);
@@ -310,16 +321,6 @@ static void put_part(const struct part *p, bool exemplars, bool created, struct 
         put_gauges(p, out);
 }
 
-static void put_samples(const struct exposed *family, const struct snapshot *snapshot,
-                        bool exemplars, struct buffer *out)
-{
-    buffer_put(out, family->lines.at, family->lines.length);
-    for (const struct part *p = family->first; p; p = p->next) {
-        struct part part = part_as(p, snapshot->escaping);
-        put_part(&part, exemplars, snapshot->created, out);
-    }
-}
-
 void families_put_name(const struct exposed *family, struct smx_str name, struct buffer *out)
 {
     if (!family->as || escape_is_legacy(name, ESCAPE_METRIC)) {
@@ -331,17 +332,23 @@ void families_put_name(const struct exposed *family, struct smx_str name, struct
     buffer_puts(out, "\"");
 }
 
-void families_put(const struct snapshot *snapshot,
+bool families_put(const struct snapshot *snapshot, struct progress *at,
                   void (*put_header)(const struct exposed *family, enum escaping escaping,
                                      struct buffer *out),
                   bool exemplars, struct buffer *out)
 {
-    for (size_t i = 0; i < snapshot->n; i++) {
-        size_t before = out->length;
-        put_header(&snapshot->families[i], snapshot->escaping, out);
-        size_t header_end = out->length;
-        put_samples(&snapshot->families[i], snapshot, exemplars, out);
-        if (out->length == header_end)
-            out->length = before;
+    struct slice slice;
+    if (!slice_next(snapshot, at, &slice))
+        return false;
+    if (slice.first) {
+        at->begin = out->length;
+        put_header(slice.family, snapshot->escaping, out);
+        at->body = out->length;
+        buffer_put(out, slice.family->lines.at, slice.family->lines.length);
     }
+    if (slice.part)
+        put_part(slice.part, exemplars, snapshot->created, out);
+    if (slice.last && out->length == at->body)
+        out->length = at->begin;
+    return true;
 }

@@ -33,8 +33,15 @@ static void put_header(const struct exposed *family, enum escaping escaping, str
     buffer_puts(out, "\n");
 }
 
+bool text_step(const struct snapshot *snapshot, struct progress *at, struct buffer *out)
+{
+    return families_put(snapshot, at, put_header, false, out);
+}
+
 int text_encode(const struct snapshot *snapshot, struct buffer *out)
 {
-    families_put(snapshot, put_header, false, out);
+    struct progress at = {0};
+    while (text_step(snapshot, &at, out))
+        continue;
     return out->failed ? -ENOMEM : 0;
 }

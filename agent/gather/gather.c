@@ -25,6 +25,7 @@ struct gather {
     struct kept **kept;
     size_t n_kept;
     uint64_t serials;
+    struct filter *filter;
     struct render_wants wants;
     struct edges_wishes wishes;
     bool created;
@@ -32,6 +33,8 @@ struct gather {
     struct merged merged;
     uint64_t *merged_serials;
     struct own own;
+    const struct smx_segment_info **infos; /* of the segments that are in it */
+    size_t n_infos;
     struct exposed *families;
     struct snapshot snapshot;
 };
@@ -74,9 +77,16 @@ void gather_free(struct gather *g)
         drop_kept(g, g->n_kept - 1);
     free(g->kept);
     drop_merged(g);
+    filter_free(g->filter);
     own_fini(&g->own);
+    free(g->infos);
     free(g->families);
     free(g);
+}
+
+int gather_filter(struct gather *g, const struct filter_rule rules[], size_t n)
+{
+    return n ? filter_new(rules, n, &g->filter) : 0;
 }
 
 void gather_messages(struct gather *g)
@@ -137,7 +147,7 @@ static int keep(struct gather *g, const smx_reader *reader, struct kept **out)
     if (!render_holds(&kept->segment, reader)) {
         render_fini(&kept->segment);
         kept->serial = ++g->serials;
-        int e = render_segment(&kept->segment, reader, &g->wishes);
+        int e = render_segment(&kept->segment, reader, &g->wishes, g->filter);
         if (e < 0)
             return e;
     }
@@ -212,18 +222,18 @@ static int merge(struct gather *g, const struct run *run)
 
 static int expose_own(struct gather *g, const struct run *run, const struct self_stats *self)
 {
-    const struct smx_segment_info **infos = calloc(run->n + 1, sizeof *infos);
-    if (!infos)
+    free(g->infos);
+    g->n_infos = 0;
+    g->infos = calloc(run->n + 1, sizeof *g->infos);
+    if (!g->infos)
         return -ENOMEM;
-    size_t n = 0;
     for (size_t i = 0; i < run->n; i++)
         if (!g->merged.left_out[i])
-            infos[n++] = smx_reader_info(run->segments[i]->reader);
+            g->infos[g->n_infos++] = smx_reader_info(run->segments[i]->reader);
     own_reset(&g->own);
     self_expose(&g->own, self);
     conflicts_expose(&g->own, g->merged.conflicts, g->merged.n_conflicts);
-    usage_expose(&g->own, infos, n);
-    free(infos);
+    usage_expose(&g->own, g->infos, g->n_infos);
     return own_finish(&g->own);
 }
 
@@ -235,9 +245,14 @@ static int compose(struct gather *g)
     if (!families)
         return -ENOMEM;
     g->families = families;
-    memcpy(families, g->own.families, g->own.n * sizeof *families);
-    memcpy(families + g->own.n, g->merged.families, g->merged.n_families * sizeof *families);
-    g->snapshot = (struct snapshot){.families = families, .n = n, .created = g->created};
+    n = 0;
+    for (size_t i = 0; i < g->own.n; i++)
+        if (filter_has_family(g->filter, g->own.families[i].name))
+            families[n++] = g->own.families[i];
+    memcpy(families + n, g->merged.families, g->merged.n_families * sizeof *families);
+    n += g->merged.n_families;
+    g->snapshot = (struct snapshot){
+        .families = families, .n = n, .n_parts = g->merged.n_parts, .created = g->created};
     return 0;
 }
 
@@ -269,6 +284,22 @@ int gather_run(struct gather *g, const struct gather_source sources[], size_t n,
     if (e == 0)
         *out = &g->snapshot;
     return e;
+}
+
+const struct filter *gather_rules(const struct gather *g)
+{
+    return g->filter;
+}
+
+const struct snapshot *gather_snapshot(const struct gather *g)
+{
+    return &g->snapshot;
+}
+
+const struct smx_segment_info *const *gather_infos(const struct gather *g, size_t *n)
+{
+    *n = g->n_infos;
+    return g->infos;
 }
 
 const struct gather_conflict *gather_conflicts(const struct gather *g, size_t *n)

@@ -12,6 +12,7 @@
 #ifndef SMX_AGENT_GATHER_H
 #define SMX_AGENT_GATHER_H
 
+#include "agent/gather/filter.h"
 #include "agent/gather/edges.h"
 #include "agent/gather/escape.h"
 #include "agent/gather/self.h"
@@ -41,6 +42,12 @@ struct gather_conflict {
 int gather_new(struct gather **out);
 void gather_free(struct gather *gather);
 
+/* Expose only what these rules let through; once, and before the first gather_run().
+ * Returns: 0, -ENOMEM. */
+int gather_filter(struct gather *gather, const struct filter_rule rules[], size_t n);
+
+/* Those rules, or NULL. */
+const struct filter *gather_rules(const struct gather *gather);
 /* Before the first gather_run(): names of samples _created are taken, and the snapshots may be
  * exposed with them. */
 void gather_created(struct gather *gather);
@@ -61,6 +68,10 @@ void gather_escaping(struct gather *gather, enum escaping escaping);
  * Returns: 0, -ENOMEM. */
 int gather_run(struct gather *gather, const struct gather_source sources[], size_t n,
                const struct self_stats *self, const struct snapshot **out);
+
+/* What the last gather_run() made, and the segments that are in it. */
+const struct snapshot *gather_snapshot(const struct gather *gather);
+const struct smx_segment_info *const *gather_infos(const struct gather *gather, size_t *n);
 
 /* The families that the last gather_run() left out. */
 const struct gather_conflict *gather_conflicts(const struct gather *gather, size_t *n);

@@ -87,6 +87,8 @@ static void merge_segment(struct merger *m, const struct rendered_segment *segme
                                            .created_ns = segment->created_ns},
                                   .segment = index,
                                   .family = i};
+        if (segment->families[i].hidden)
+            continue;
         size_t family;
         enum refusal refusal = judge(m, p, &family);
         if (refusal)
@@ -179,6 +181,7 @@ void merge_point(struct merged *merged, const struct rendered_segment *const seg
     for (size_t i = 0; i < merged->n_parts; i++) {
         struct merged_part *p = &merged->parts[i];
         p->part.family = smx_reader_family(segments[p->segment]->reader, p->family);
+        p->part.app = smx_reader_info(segments[p->segment]->reader)->app;
     }
     for (size_t i = 0; i < merged->n_families; i++) {
         struct exposed *e = &merged->families[i];

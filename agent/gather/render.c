@@ -13,33 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct {
-    const char *name, *text;
-} refusals[REFUSAL_COUNT] = {
-    [REFUSAL_NONE] = {"none", "it is exposed"},
-    [REFUSAL_RESERVED_NAME] = {"reserved_name",
-                               "smx_agent_, smx_segment_, smx_process_, process_ and scrape_ are "
-                               "prefixes of the agent's own metrics"},
-    [REFUSAL_RESERVED_LABEL] =
-        {"reserved_label", "it has a label that the agent sets itself: app, app_instance, le, "
-                           "quantile, otel_metric_overflow, or worker in a gauge of mode each"},
-    [REFUSAL_DUPLICATE_LABEL] = {"duplicate_label",
-                                 "it has one of the segment's constant labels as its own, or two "
-                                 "that are one once they are escaped, as a.b and a_b"},
-    [REFUSAL_DUPLICATE_SEGMENT] = {"duplicate_segment",
-                                   "an older segment has the same application and instance name"},
-    [REFUSAL_NAME_CLASH] = {"name_clash",
-                            "an earlier family exposes samples of that name, or the other way "
-                            "round, as the counter x_count and the histogram x; or they have the "
-                            "same name once characters past a-z are escaped, as a.b and a_b"},
-    [REFUSAL_TYPE] = {"type", "an earlier family of that name has another type"},
-    [REFUSAL_UNIT] = {"unit", "an earlier family of that name has another unit"},
-    [REFUSAL_BUCKETS] = {"buckets", "an earlier family of that name has other buckets"},
-    [REFUSAL_SIZE] =
-        {"size",
-         "with it the lines of its segment would exceed 256 MiB, or 16 times what it holds"},
-};
-
 /* What one segment may add to a scrape. Lines cost their writer little: sixteen label names of a
  * thousand bytes, stored once, stand in each; and every scrape makes all of them in memory. So a
  * small segment may not add as much as a large one: lines take about as many bytes as their series,
@@ -52,16 +25,6 @@ static uint64_t lines_limit(const struct smx_segment_info *s)
 {
     uint64_t limit = LINES_LEAST + LINES_FOR_A_BYTE * s->allocated_bytes;
     return limit < LINES_MAX ? limit : LINES_MAX;
-}
-
-const char *refusal_name(enum refusal refusal)
-{
-    return refusals[refusal].name;
-}
-
-const char *refusal_text(enum refusal refusal)
-{
-    return refusals[refusal].text;
 }
 
 /* That names are valid, and a family's own labels distinct, is the reader's affair. */
@@ -239,6 +202,7 @@ struct spelling {
     enum escaping escaping;
     bool legacy;
     struct smx_str name;
+    const struct filter *filter;
 };
 
 static void put_series(struct buffer *out, const struct spelling *in, size_t k)
@@ -345,10 +309,12 @@ static int render_series(struct rendered *out, const struct spelling *in, uint64
         return -ENOMEM;
     size_t k = 0;
     for (; k < f->n_series && lines_size(out, f, text.length, k, lines) <= *left; k++) {
-        put_begin(&text, out, in, quoted);
-        put_series(&text, in, k);
-        if (!goes_on(f))
-            buffer_puts(&text, "} ");
+        if (filter_has_series(in->filter, in->segment, f, k)) {
+            put_begin(&text, out, in, quoted);
+            put_series(&text, in, k);
+            if (!goes_on(f))
+                buffer_puts(&text, "} ");
+        }
         out->text.ends[k] = text.length;
     }
     const uint64_t size = lines_size(out, f, text.length, k, lines);
@@ -393,6 +359,9 @@ static int render_new(struct rendered *out, const struct spelling *in, uint64_t 
     const struct smx_family_info *f = in->family;
     struct spelling one = *in;
     out->n_series = f->n_series;
+    out->hidden = !filter_has_family(in->filter, f->name);
+    if (out->hidden)
+        return 0;
     one.legacy = is_legacy(in->segment, f);
     int e = one.legacy ? 0 : spell(out, f, left);
     if (e == 0)
@@ -418,7 +387,7 @@ static int render_family(struct rendered *out, const struct spelling *in, uint64
 }
 
 int render_segment(struct rendered_segment *out, const smx_reader *reader,
-                   const struct edges_wishes *wishes)
+                   const struct edges_wishes *wishes, const struct filter *filter)
 {
     const struct smx_segment_info *s = smx_reader_info(reader);
     *out = (struct rendered_segment){.reader = reader,
@@ -426,7 +395,8 @@ int render_segment(struct rendered_segment *out, const smx_reader *reader,
                                      .device = s->device,
                                      .inode = s->inode,
                                      .created_ns = s->created_ns,
-                                     .n_families = s->n_families};
+                                     .n_families = s->n_families,
+                                     .filter = filter};
     out->families = calloc(s->n_families + 1, sizeof *out->families);
     struct buffer common = {0};
     uint64_t left = lines_limit(s);
@@ -436,7 +406,8 @@ int render_segment(struct rendered_segment *out, const smx_reader *reader,
         struct spelling in = {.segment = s,
                               .family = smx_reader_family(reader, i),
                               .common = &common,
-                              .wishes = wishes};
+                              .wishes = wishes,
+                              .filter = filter};
         e = render_family(&out->families[i], &in, &left);
     }
     buffer_fini(&common);
@@ -500,6 +471,9 @@ static int render_messages(struct rendered *out, const struct spelling *in)
     struct buffer messages = {0}, labels = {0};
     out->message.ends = calloc(f->n_series + 1, sizeof *out->message.ends);
     for (size_t k = 0; out->message.ends && k < f->n_series; k++) {
+        out->message.ends[k] = messages.length;
+        if (!filter_has_series(in->filter, in->segment, f, k))
+            continue;
         labels.length = 0;
         put_labels(&labels, in, k);
         if (goes_on(f))
@@ -552,8 +526,9 @@ static int render_escaping(struct rendered_segment *out, enum escaping escaping,
                               .common = &common,
                               .escaping = escaping,
                               .legacy = !r->as,
-                              .name = r->as ? r->as[escaping].name : f->name};
-        if (r->refusal || (!r->as && escaping))
+                              .name = r->as ? r->as[escaping].name : f->name,
+                              .filter = out->filter};
+        if (r->refusal || r->hidden || (!r->as && escaping))
             continue;
         as->edges = r->edges;
         e = render_spelling(as, &in, messages);

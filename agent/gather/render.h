@@ -8,6 +8,7 @@
 
 #include "agent/gather/edges.h"
 #include "agent/gather/escape.h"
+#include "agent/gather/filter.h"
 
 #include <smx/reader.h>
 #include <stddef.h>
@@ -36,6 +37,7 @@ const char *refusal_text(enum refusal refusal);
 struct kept_bytes {
     size_t *ends; /* of series i */
     char *at;
+    size_t begin; /* of the first: 0, but in a slice */
 };
 
 /* The texts of one family's series:
@@ -44,9 +46,11 @@ struct kept_bytes {
  *   statesets, mode `each`     name{app="shop",method="GET"
  * where the last two go on with le, worker or the state. The messages, if they are wanted: a Metric
  * but for its value, where the last two have the labels alone. With a name that is not of the old
- * alphabet the text is {"my.name",app="shop"} where that is asked for. */
+ * alphabet the text is {"my.name",app="shop"} where that is asked for. Of a series that a filter
+ * hides all are empty. */
 struct rendered {
     enum refusal refusal; /* if any, there is nothing else */
+    bool hidden;          /* by a filter; the same */
     size_t n_series;
     size_t stem, suffix; /* bytes of a text before its suffix, and of that: _bucket, _total, none */
     struct kept_bytes text, message;
@@ -82,12 +86,13 @@ struct rendered_segment {
     size_t n_families;
     struct rendered *families;
     struct render_wants has;
+    const struct filter *filter; /* or NULL */
 };
 
-/* Render the segment that a reader shows now. Returns: 0, -ENOMEM.
+/* Render the segment that a reader shows now, but for what a filter hides. Returns: 0, -ENOMEM.
  * Owns: the caller ends with render_fini(). */
 int render_segment(struct rendered_segment *out, const smx_reader *reader,
-                   const struct edges_wishes *wishes);
+                   const struct edges_wishes *wishes, const struct filter *filter);
 void render_fini(struct rendered_segment *segment);
 
 /* Render what else is wanted of a segment that still holds. Returns: 0, -ENOMEM. */

@@ -121,10 +121,18 @@ void self_expose(struct own *own, const struct self_stats *stats)
     static const struct own_family left_out = {
         "smx_agent_left_out_segments",
         "Segment files that are not looked at, because there are too many.", NULL, SMX_GAUGE};
+    static const struct own_family late = {
+        "smx_agent_late_scrapes_total",
+        "Scrapes answered 503 because their timeout would have been over.", NULL, SMX_COUNTER};
+    static const struct own_family gathers = {
+        "smx_agent_gathers_total", "Times that the segments were read for scrapes, which share.",
+        NULL, SMX_COUNTER};
     expose_build(own, stats);
     expose_process(own, stats);
     expose_phases(own, stats);
     expose_scrapes(own, stats);
+    own_single(own, &late, stats->late, 0);
+    own_single(own, &gathers, stats->gathers, 0);
     expose_counts(own, &segments, "state", stats->segments, stats->n_segments);
     expose_counts(own, &errors, "reason", stats->errors, stats->n_errors);
     own_single(own, &left_out, stats->segments_left_out, 0);

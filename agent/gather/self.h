@@ -42,6 +42,8 @@ struct self_stats {
     uint64_t started_ns;                /* CLOCK_REALTIME */
     uint64_t phase_ns[SELF_PHASES];     /* of the last scrape that finished */
     uint64_t scrapes[EXPOSITION_COUNT]; /* served, by format */
+    uint64_t late;                      /* refused: their time was too short */
+    uint64_t gathers;                   /* this one, too */
     const struct self_count *segments;  /* segments by state, now */
     size_t n_segments;
     const struct self_count *errors; /* segments that could not be read, by reason, ever */

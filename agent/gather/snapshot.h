@@ -16,8 +16,10 @@
 struct part {
     const struct smx_family_info *family;
     const struct rendered *rendered;
+    struct smx_str app;  /* whose it is */
     uint64_t created_ns; /* of its segment */
     const struct part *next;
+    size_t first; /* where a slice's series begin in the family */
 };
 
 /* A family as it is exposed. The agent's own have no parts but finished lines. */
@@ -32,6 +34,7 @@ struct exposed {
 struct snapshot {
     const struct exposed *families;
     size_t n;
+    size_t n_parts;         /* of all of them */
     enum escaping escaping; /* one that was asked for; underscores need not be */
     bool created;           /* with samples _created; of OpenMetrics, after gather_created() */
 };
@@ -50,10 +53,12 @@ static inline struct part part_as(const struct part *p, enum escaping escaping)
                          .created_ns = p->created_ns};
 }
 
-/* Append every family: the format's header, then the sample lines, name{labels} value, which are
- * the same in all formats, but for exemplars. A family without any (gauges that nobody alive has
- * written) is left out. */
-void families_put(const struct snapshot *snapshot,
+struct progress; /* agent/encode/slice.h */
+
+/* Append the next slice of the families: the format's header, then the sample lines, name{labels}
+ * value, which are the same in all text formats, but for exemplars. A family without any (gauges
+ * that nobody alive has written) is left out. False, and nothing is done: there is none left. */
+bool families_put(const struct snapshot *snapshot, struct progress *at,
                   void (*put_header)(const struct exposed *family, enum escaping escaping,
                                      struct buffer *out),
                   bool exemplars, struct buffer *out);

@@ -151,20 +151,38 @@ void connections_remove(struct connections *connections, struct connection *conn
     *connection = (struct connection){.fd = -1};
 }
 
-static size_t answers_limit(const struct connections *connections, const struct body *largest)
+/* By the largest of those being sent, or a small answer would end a large one. */
+static size_t answers_limit(const struct connections *connections)
 {
-    size_t least = 4 * largest->bytes.length;
+    size_t largest = 0;
+    for (size_t i = 0; i < connections->n_places; i++) {
+        const struct body *body = connections->places[i].body;
+        if (body && body->bytes.length > largest)
+            largest = body->bytes.length;
+    }
+    size_t least = 4 * largest;
     return least > connections->limits.answer_bytes ? least : connections->limits.answer_bytes;
 }
 
 /* Those that take the answer that was begun the longest ago. */
 static void drop_oldest_answer(struct connections *connections)
 {
-    const struct connection *first = oldest(connections, true, NULL);
+    const struct connection *first = NULL;
+    for (size_t i = 0; i < connections->n_places; i++) {
+        const struct connection *c = &connections->places[i];
+        if (is_here(c) && c->body && (!first || c->since_ns < first->since_ns))
+            first = c;
+    }
     const struct body *body = first->body;
     for (size_t i = 0; i < connections->n_places; i++)
         if (is_here(&connections->places[i]) && connections->places[i].body == body)
             drop(connections, &connections->places[i], CONNECTIONS_MEMORY);
+}
+
+void connections_begin(struct connection *connection, uint64_t now_ns)
+{
+    connection->answering = true;
+    connection->since_ns = now_ns;
 }
 
 void connections_answer(struct connections *connections, struct connection *connection,
@@ -179,7 +197,7 @@ void connections_answer(struct connections *connections, struct connection *conn
     if (body->takers++ > 0)
         return;
     connections->held_bytes += body->bytes.length;
-    while (connections->held_bytes > answers_limit(connections, body))
+    while (connections->held_bytes > answers_limit(connections))
         drop_oldest_answer(connections);
 }
 

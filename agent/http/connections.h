@@ -43,7 +43,7 @@ struct connection {
     bool answering, dropped;
     uint64_t since_ns; /* when it began to answer, or to wait for a request */
     uint64_t address;  /* equal for connections from one address */
-    struct body *body; /* while it is answering */
+    struct body *body; /* while it is answering; NULL as long as that is made */
 };
 
 struct connections;
@@ -59,6 +59,9 @@ struct connection *connections_add(struct connections *connections, int fd,
 
 /* Its descriptor is about to be closed. */
 void connections_remove(struct connections *connections, struct connection *connection);
+
+/* A request has come whose answer is yet to be made. */
+void connections_begin(struct connection *connection, uint64_t now_ns);
 
 /* An answer begins. Others' answers go, the oldest first, if they hold too much memory. */
 void connections_answer(struct connections *connections, struct connection *connection,

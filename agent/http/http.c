@@ -38,8 +38,26 @@ struct http {
     void *drained_context;
 };
 
-/* What a request's context points to: how far it is. */
+/* No query has more parameters: the library notes each in the connection's memory. */
+enum { PARAMETERS_MAX = CONNECTION_MEMORY / 32 };
+
+/* What a request's context points to: how far it is, or its struct http_deferred. */
 static const char begun, headers_read;
+
+/* A request while it is answered; one whose answer comes later. */
+struct http_exchange {
+    struct http *http;
+    struct MHD_Connection *connection;
+    struct http_deferred *deferred;
+    struct http_parameter parameters[PARAMETERS_MAX];
+    size_t n_parameters;
+};
+
+struct http_deferred {
+    struct http *http;
+    struct MHD_Connection *connection;
+    struct http_reply reply; /* when it is there */
+};
 
 static void log_from_library(void *context, const char *format, va_list arguments)
 {
@@ -111,9 +129,71 @@ static const char *header_of(struct MHD_Connection *connection, const char *name
     return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
 }
 
+static enum MHD_Result add_parameter(void *context, enum MHD_ValueKind kind, const char *name,
+                                     const char *value)
+{
+    struct http_exchange *exchange = context;
+    (void)kind;
+    if (exchange->n_parameters == PARAMETERS_MAX)
+        return MHD_NO;
+    exchange->parameters[exchange->n_parameters++] = (struct http_parameter){name, value};
+    return MHD_YES;
+}
+
+/* Suspended, a connection is not polled: that its client has gone is found out when it is
+ * answered. */
+struct http_deferred *http_defer(const struct http_request *request)
+{
+    struct http_exchange *exchange = request->exchange;
+    struct http_deferred *deferred = calloc(1, sizeof *deferred);
+    if (!deferred)
+        return NULL;
+    *deferred = (struct http_deferred){.http = exchange->http, .connection = exchange->connection};
+    exchange->deferred = deferred;
+    connections_begin(place_of(exchange->connection), loop_now_ns());
+    MHD_suspend_connection(exchange->connection);
+    return deferred;
+}
+
+/* The library calls handle() again in its next run. Without a thread it wakes nobody for that. */
+void http_answer(struct http_deferred *deferred, const struct http_reply *reply)
+{
+    struct http *http = deferred->http;
+    deferred->reply = *reply;
+    MHD_resume_connection(deferred->connection);
+    loop_timer_set(http->options.loop, &http->timer, 0);
+}
+
+static enum MHD_Result answer(struct http *http, struct MHD_Connection *connection,
+                              struct http_request *request, void **state)
+{
+    struct http_reply reply = {0};
+    struct http_exchange exchange = {.http = http, .connection = connection};
+    MHD_get_connection_values(connection, MHD_GET_ARGUMENT_KIND, add_parameter, &exchange);
+    request->parameters = exchange.parameters;
+    request->n_parameters = exchange.n_parameters;
+    request->exchange = &exchange;
+    http->options.answer(http->options.context, request, &reply);
+    if (!exchange.deferred)
+        return send_reply(http, connection, &reply);
+    *state = exchange.deferred;
+    return MHD_YES;
+}
+
+static enum MHD_Result answer_deferred(struct http *http, struct MHD_Connection *connection,
+                                       void **state)
+{
+    struct http_deferred *deferred = *state;
+    struct http_reply reply = deferred->reply;
+    free(deferred);
+    *state = (void *)&headers_read;
+    return send_reply(http, connection, &reply);
+}
+
 /* Called once when the headers are read, once for each piece of a request's body, which is thrown
- * away, and once at its end. The answer is queued at the end: queued on the first call, the library
- * closes the connection after it, and throughput falls to a fifth. */
+ * away, once at its end, and once more if the answer was deferred then. The answer is queued at the
+ * end: queued on the first call, the library closes the connection after it, and throughput falls
+ * to a fifth. */
 static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *url,
                               const char *method, const char *version, const char *upload,
                               size_t *upload_size, void **state)
@@ -121,22 +201,23 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     struct http *http = context;
     (void)version;
     (void)upload;
-    if (*state != &headers_read) {
+    if (*state == NULL || *state == &begun) {
         *state = (void *)&headers_read;
         return MHD_YES;
     }
+    if (*state != &headers_read)
+        return answer_deferred(http, connection, state);
     if (*upload_size > 0) {
         *upload_size = 0;
         return MHD_YES;
     }
-    struct http_request request = {.method = method,
-                                   .path = url,
-                                   .accept = header_of(connection, MHD_HTTP_HEADER_ACCEPT),
-                                   .accept_encoding =
-                                       header_of(connection, MHD_HTTP_HEADER_ACCEPT_ENCODING)};
-    struct http_reply reply = {0};
-    http->options.answer(http->options.context, &request, &reply);
-    return send_reply(http, connection, &reply);
+    struct http_request request = {
+        .method = method,
+        .path = url,
+        .accept = header_of(connection, MHD_HTTP_HEADER_ACCEPT),
+        .accept_encoding = header_of(connection, MHD_HTTP_HEADER_ACCEPT_ENCODING),
+        .scrape_timeout = header_of(connection, "X-Prometheus-Scrape-Timeout-Seconds")};
+    return answer(http, connection, &request, state);
 }
 
 /* A NUL, which the library would take for the end, becomes a byte that no path has: /metrics%00x is
@@ -167,6 +248,11 @@ static void request_ends(void *context, struct MHD_Connection *connection, void 
     (void)code;
     if (*state)
         http->in_flight--;
+    if (*state && *state != &begun && *state != &headers_read) {
+        struct http_deferred *deferred = *state; /* the connection ended first */
+        body_unref(deferred->reply.body);
+        free(deferred);
+    }
     *state = NULL;
     connections_wait(http->connections, place_of(connection), loop_now_ns());
 }
@@ -246,12 +332,12 @@ static int start_daemon(struct http *http)
 {
     unsigned most = (unsigned)http->options.limits.connections + CONNECTIONS_SLACK;
     http->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG, 0, NULL, NULL, handle, http,
-        MHD_OPTION_EXTERNAL_LOGGER, log_from_library, http, MHD_OPTION_CONNECTION_LIMIT, most,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_UNESCAPE_CALLBACK,
-        unescape, http, MHD_OPTION_URI_LOG_CALLBACK, request_begins, http,
-        MHD_OPTION_NOTIFY_COMPLETED, request_ends, http, MHD_OPTION_NOTIFY_CONNECTION,
-        connection_changes, http, MHD_OPTION_END);
+        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME, 0,
+        NULL, NULL, handle, http, MHD_OPTION_EXTERNAL_LOGGER, log_from_library, http,
+        MHD_OPTION_CONNECTION_LIMIT, most, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_MEMORY, MHD_OPTION_UNESCAPE_CALLBACK, unescape, http,
+        MHD_OPTION_URI_LOG_CALLBACK, request_begins, http, MHD_OPTION_NOTIFY_COMPLETED,
+        request_ends, http, MHD_OPTION_NOTIFY_CONNECTION, connection_changes, http, MHD_OPTION_END);
     if (!http->daemon)
         return -ENOMEM;
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD);

@@ -2,7 +2,8 @@
  *
  * http.h - HTTP over the loop. The only module that knows libmicrohttpd; knows no path.
  *
- * Every request is answered by one callback, at once. HEAD is answered as GET, without the body.
+ * Every request is answered by one callback, at once or, if it defers the answer, when it has one.
+ * HEAD is answered as GET, without the body.
  */
 #ifndef SMX_AGENT_HTTP_H
 #define SMX_AGENT_HTTP_H
@@ -17,11 +18,20 @@ enum { HTTP_LISTEN_MAX = INTAKE_MAX };
 
 struct http;
 
+/* One of a query, percent-decoded; the value may be NULL. */
+struct http_parameter {
+    const char *name, *value;
+};
+
 struct http_request {
     const char *method;
     const char *path;   /* percent-decoded, without the query */
     const char *accept; /* the header, or NULL */
     const char *accept_encoding;
+    const char *scrape_timeout; /* X-Prometheus-Scrape-Timeout-Seconds */
+    const struct http_parameter *parameters;
+    size_t n_parameters;
+    struct http_exchange *exchange; /* for http_defer() */
 };
 
 /* The strings must be constants. */
@@ -49,6 +59,14 @@ int http_new(const struct http_options *options, struct http **out);
 /* Serve what connects to a listening socket, which must not block. It stays the caller's, to be
  * closed after http_drain() or http_free(). Returns: as intake_open(). */
 int http_listen(struct http *http, int fd);
+
+/* In the callback: answer this request later. The rest of the callback's reply counts for nothing,
+ * and the request is gone when it returns. Returns: what http_answer() takes, NULL without memory.
+ */
+struct http_deferred *http_defer(const struct http_request *request);
+
+/* Answer it, once; before http_free(). Whether the client is still there, nobody knows. */
+void http_answer(struct http_deferred *deferred, const struct http_reply *reply);
 
 /* The connections, now and so far. */
 struct self_connections http_connections(const struct http *http);

@@ -43,16 +43,10 @@ static void metrics(const struct routes *routes, const struct http_request *requ
 {
     struct accepted accepted = accept_choose(request->accept);
     struct codings codings = accept_codings(request->accept_encoding);
-    bool gzip = false;
-    if (!codings.identity && !codings.gzip) {
+    if (!codings.identity && !codings.gzip)
         write_plain(reply, 406, "the page can be had as it is, or as gzip");
-        return;
-    }
-    reply->status = 200;
-    reply->content_type = accepted.content_type;
-    reply->body = routes->scrape(routes->context, &accepted, codings, &gzip);
-    reply->encoding = gzip ? "gzip" : NULL;
-    reply->vary = "Accept, Accept-Encoding";
+    else
+        routes->scrape(routes->context, &accepted, codings, request, reply);
 }
 
 static void health(const struct routes *routes, const struct http_request *request,

@@ -11,10 +11,9 @@
 
 /* Where the pages get their content. */
 struct routes {
-    /* One scrape: a reference to its bytes, or NULL without memory; *gzip: they are compressed,
-     * which is up to the callee where the codings allow both. */
-    struct body *(*scrape)(void *context, const struct accepted *accepted, struct codings codings,
-                           bool *gzip);
+    /* Answer a scrape, at once or deferred; the codings allow one at least. */
+    void (*scrape)(void *context, const struct accepted *accepted, struct codings codings,
+                   const struct http_request *request, struct http_reply *reply);
     /* The state now. */
     void (*status)(void *context, struct status *out);
     void *context;

@@ -489,6 +489,23 @@ static void choose(struct segments *segments)
     }
 }
 
+/* What fails here fails again in segments_update(), which says so. */
+void segments_begin(struct segments *segments)
+{
+    for (size_t i = 0; i < segments->n; i++)
+        if (segments->list[i].reader)
+            (void)smx_reader_begin(segments->list[i].reader, NULL);
+}
+
+bool segments_step(struct segments *segments)
+{
+    enum { BYTES = 1 << 19 };
+    for (size_t i = 0; i < segments->n; i++)
+        if (segments->list[i].reader && smx_reader_step(segments->list[i].reader, BYTES, NULL) > 0)
+            return true;
+    return false;
+}
+
 void segments_update(struct segments *segments)
 {
     segments_scan(segments);

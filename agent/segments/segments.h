@@ -70,6 +70,13 @@ void segments_free(struct segments *segments);
 /* Look into the directories; opens no file in them. */
 void segments_scan(struct segments *segments);
 
+/* Begin to read what is open, aside: nothing in the table changes, and all that the readers show
+ * holds. segments_update() then reads the rest and shows it. */
+void segments_begin(struct segments *segments);
+
+/* Go on, for a fraction of a millisecond. False: all is read. */
+bool segments_step(struct segments *segments);
+
 /* Look for files, open what is new or was replaced, close what is gone, take a snapshot of each and
  * decide which are served. Nothing in it fails as a whole. */
 void segments_update(struct segments *segments);

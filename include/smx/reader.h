@@ -233,6 +233,16 @@ int smx_directory(unsigned number, char *path, size_t size);
  * Context: threads=one fork=no signal=no blocks=no. */
 int smx_reader_update(smx_reader *reader, struct smx_diag *diag);
 
+/* The same in steps, for who has other things to do meanwhile. smx_reader_begin() reads the names,
+ * if they moved, and who lives; one that has begun before is given up. smx_reader_step() reads
+ * about max_bytes of the values. smx_reader_update() then reads what is left, if anything is, and
+ * shows it all: until then the snapshot stays as it is.
+ * Returns: as smx_reader_update(); smx_reader_step() 1 when there is more to read, and 0 when
+ *   nothing has begun. After a failure nothing has.
+ * Context: threads=one fork=no signal=no blocks=no. */
+int smx_reader_begin(smx_reader *reader, struct smx_diag *diag);
+int smx_reader_step(smx_reader *reader, uint64_t max_bytes, struct smx_diag *diag);
+
 /* Moves when names appeared, disappeared or changed place: what was derived from the arrays of
  * families and series must then be made anew. */
 uint64_t smx_reader_epoch(const smx_reader *reader);

@@ -25,6 +25,15 @@ struct side {
     struct smx__processes processes;
 };
 
+/* An update that has begun. */
+struct coming {
+    bool begun;
+    struct smx__header header;
+    struct stat st;
+    struct smx__registry *registry; /* the reader's, or a new one */
+    struct smx__pass pass;
+};
+
 struct smx_reader {
     char *path;
     struct smx__source file;
@@ -35,6 +44,7 @@ struct smx_reader {
     uint64_t capacity; /* as of the last good header */
     uint64_t bound;    /* of what is allocated; 0: none */
     struct smx_segment_info info;
+    struct coming coming;
 };
 
 int smx_reader_open(const char *path, smx_reader **out, struct smx_diag *diag)
@@ -65,10 +75,19 @@ int smx_reader_open(const char *path, smx_reader **out, struct smx_diag *diag)
     return 0;
 }
 
+static void drop_coming(struct smx_reader *reader)
+{
+    struct coming *c = &reader->coming;
+    if (c->begun && c->registry != reader->registry)
+        smx__registry_free(c->registry);
+    c->begun = false;
+}
+
 void smx_reader_close(smx_reader *reader)
 {
     if (!reader)
         return;
+    drop_coming(reader);
     smx__source_close(&reader->file);
     smx__registry_free(reader->registry);
     for (int i = 0; i < 2; i++) {
@@ -99,17 +118,17 @@ static int reserve_words(struct side *side, uint64_t n)
     return 0;
 }
 
-static int read_numbers(struct smx_reader *reader, struct side *side,
-                        const struct smx__registry *registry, const struct smx__header *header)
+static int begin_numbers(struct smx_reader *reader, struct side *side, struct coming *c)
 {
-    int result = reserve_words(side, registry->n_words);
+    int result = reserve_words(side, c->registry->n_words);
     smx__source_forget(&reader->file);
     if (result == 0)
-        result = smx__processes_read(&side->processes, &reader->file, header);
-    if (result == 0)
-        result = smx__values_read(&side->values, registry, &reader->file, &side->processes);
-    return result == 0 ? smx__exemplars_read(&side->values.exemplars, registry, &reader->file)
-                       : result;
+        result = smx__processes_read(&side->processes, &reader->file, &c->header);
+    c->pass = (struct smx__pass){.registry = c->registry,
+                                 .file = &reader->file,
+                                 .processes = &side->processes,
+                                 .values = &side->values};
+    return result == 0 ? smx__values_begin(&c->pass) : result;
 }
 
 static uint64_t errors_of(const struct smx__registry *registry)
@@ -226,23 +245,50 @@ static int read_registry(struct smx_reader *reader, struct smx__header *header, 
     }
 }
 
-int smx_reader_update(smx_reader *reader, struct smx_diag *diag)
+/* Give up what was begun, because of an error. */
+static int fail(struct smx_reader *reader, int result, struct smx_diag *diag)
 {
-    struct smx__header header;
-    struct stat st;
-    int result = read_header(reader, &header, &st, diag);
-    struct smx__registry *registry = reader->registry;
-    if (result == 0 && (!registry || smx__header_moved(&registry->header, &header)))
-        result = read_registry(reader, &header, &st, &registry, diag);
+    drop_coming(reader);
+    return smx__fail(diag, result, "%s: %s", reader->path, smx_strerror(result));
+}
+
+int smx_reader_begin(smx_reader *reader, struct smx_diag *diag)
+{
+    struct coming *c = &reader->coming;
+    drop_coming(reader);
+    int result = read_header(reader, &c->header, &c->st, diag);
+    c->registry = reader->registry;
+    if (result == 0 && (!c->registry || smx__header_moved(&c->registry->header, &c->header)))
+        result = read_registry(reader, &c->header, &c->st, &c->registry, diag);
     if (result != 0)
         return result;
-    result = read_numbers(reader, &reader->side[!reader->shown], registry, &header);
-    if (result != 0) {
-        if (registry != reader->registry)
-            smx__registry_free(registry);
-        return smx__fail(diag, result, "%s: %s", reader->path, smx_strerror(result));
-    }
-    show(reader, registry, &header, &st);
+    c->begun = true;
+    result = begin_numbers(reader, &reader->side[!reader->shown], c);
+    return result == 0 ? 0 : fail(reader, result, diag);
+}
+
+int smx_reader_step(smx_reader *reader, uint64_t max_bytes, struct smx_diag *diag)
+{
+    if (!reader->coming.begun)
+        return 0;
+    int result = smx__values_step(&reader->coming.pass, max_bytes);
+    return result < 0 ? fail(reader, result, diag) : result;
+}
+
+int smx_reader_update(smx_reader *reader, struct smx_diag *diag)
+{
+    struct coming *c = &reader->coming;
+    int result = c->begun ? 0 : smx_reader_begin(reader, diag);
+    if (result == 0)
+        result = smx_reader_step(reader, UINT64_MAX, diag);
+    if (result != 0)
+        return result;
+    result = smx__exemplars_read(&reader->side[!reader->shown].values.exemplars, c->registry,
+                                 &reader->file);
+    if (result != 0)
+        return fail(reader, result, diag);
+    c->begun = false;
+    show(reader, c->registry, &c->header, &c->st);
     return 0;
 }
 

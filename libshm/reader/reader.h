@@ -328,9 +328,20 @@ struct smx__values {
     struct smx__exemplar_values exemplars;
 };
 
-/* Returns 0, -EIO, -ENOMEM. values->words must hold registry->n_words. */
-int smx__values_read(struct smx__values *values, const struct smx__registry *registry,
-                     struct smx__source *file, const struct smx__processes *processes);
+/* One reading of the values; the first four are the caller's. */
+struct smx__pass {
+    const struct smx__registry *registry;
+    struct smx__source *file;
+    const struct smx__processes *processes;
+    struct smx__values *values;
+    size_t n_each; /* of values->each, filled so far */
+    size_t next;   /* of registry->blocks */
+};
+
+/* Begin. values->words must hold registry->n_words. Returns 0, -ENOMEM. */
+int smx__values_begin(struct smx__pass *pass);
+/* Read about so many bytes. Returns 1 when there are more, 0, -EIO. */
+int smx__values_step(struct smx__pass *pass, uint64_t max_bytes);
 
 /* Show a snapshot's numbers in the registry's series. */
 void smx__values_show(const struct smx__values *values, struct smx__registry *registry);

@@ -20,22 +20,13 @@ enum { WORD_COUNT = SMX_HIST_SPARE };
 /* Gauges that share a cache line. */
 enum { LINE_CELLS = (1 << SMX_GAUGE_SHIFT) / sizeof(struct smx_cell) };
 
-/* One reading of the values. */
-struct pass {
-    const struct smx__registry *registry;
-    struct smx__source *file;
-    const struct smx__processes *processes;
-    struct smx__values *values;
-    size_t n_each; /* of values->each, filled so far */
-};
-
 static void add_words(uint64_t *restrict total, const uint64_t *restrict row, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         total[i] += row[i];
 }
 
-static int read_counters(struct pass *p, const struct smx__block *b)
+static int read_counters(struct smx__pass *p, const struct smx__block *b)
 {
     uint64_t total[PAGE_WORDS] = {0};
     for (uint64_t at = b->at; at < b->end; at += SMX__PAGE) {
@@ -55,7 +46,7 @@ static uint64_t larger(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
-static int read_histogram(struct pass *p, const struct smx__block *b)
+static int read_histogram(struct smx__pass *p, const struct smx__block *b)
 {
     const struct smx__place *place = &p->registry->places[b->first];
     const struct smx_family_info *family = &p->registry->families[place->family];
@@ -86,7 +77,7 @@ static uint64_t integer_of(const struct smx_family_info *family, uint64_t value)
     return family->type == SMX_STATESET ? value & UINT64_MAX >> (64 - family->n_states) : value;
 }
 
-static int read_last(struct pass *p, const struct smx__block *b)
+static int read_last(struct smx__pass *p, const struct smx__block *b)
 {
     const struct smx_cell *cell = smx__source_view(p->file, b->at, sizeof *cell, b->run_end);
     if (!cell)
@@ -164,7 +155,7 @@ static void combine(struct gauge *g, const struct smx_cell *cell, uint32_t row)
     g->n++;
 }
 
-static struct gauge start_gauge(struct pass *p, const struct smx__place *place)
+static struct gauge start_gauge(struct smx__pass *p, const struct smx__place *place)
 {
     const struct smx_family_info *family = &p->registry->families[place->family];
     bool mean = p->registry->shapes[place->family].mean;
@@ -180,7 +171,7 @@ static struct gauge start_gauge(struct pass *p, const struct smx__place *place)
     return g;
 }
 
-static void finish_gauge(struct pass *p, const struct smx__place *place, const struct gauge *g)
+static void finish_gauge(struct smx__pass *p, const struct smx__place *place, const struct gauge *g)
 {
     uint64_t *words = &p->values->words[place->word];
     double real = g->mode == SMX_AVG && g->n ? g->real / (double)g->n : g->real;
@@ -192,7 +183,7 @@ static void finish_gauge(struct pass *p, const struct smx__place *place, const s
 }
 
 /* Take from one row what its occupant has written. */
-static int read_row(struct pass *p, const struct smx__block *b, uint64_t word,
+static int read_row(struct smx__pass *p, const struct smx__block *b, uint64_t word,
                     struct gauge gauges[LINE_CELLS])
 {
     uint64_t row = (uint32_t)word;
@@ -213,7 +204,7 @@ static int read_row(struct pass *p, const struct smx__block *b, uint64_t word,
     return 0;
 }
 
-static int read_gauges(struct pass *p, const struct smx__block *b)
+static int read_gauges(struct smx__pass *p, const struct smx__block *b)
 {
     struct gauge gauges[LINE_CELLS];
     const struct smx__place *places = &p->registry->places[b->first];
@@ -227,7 +218,7 @@ static int read_gauges(struct pass *p, const struct smx__block *b)
     return result;
 }
 
-static int read_block(struct pass *p, const struct smx__block *b)
+static int read_block(struct smx__pass *p, const struct smx__block *b)
 {
     switch (b->kind) {
     case SMX__BLOCK_COUNTERS:
@@ -255,15 +246,31 @@ static int reserve_each(struct smx__values *values, size_t n)
     return 0;
 }
 
-int smx__values_read(struct smx__values *values, const struct smx__registry *registry,
-                     struct smx__source *file, const struct smx__processes *processes)
+int smx__values_begin(struct smx__pass *pass)
 {
-    struct pass pass = {
-        .registry = registry, .file = file, .processes = processes, .values = values};
-    int result = reserve_each(values, registry->n_each * processes->n_live);
-    for (size_t i = 0; result == 0 && i < registry->n_blocks; i++)
-        result = read_block(&pass, &registry->blocks[i]);
-    return result;
+    pass->n_each = 0;
+    pass->next = 0;
+    return reserve_each(pass->values, pass->registry->n_each * pass->processes->n_live);
+}
+
+/* What a block costs, in bytes of the file. */
+static uint64_t cost_of(const struct smx__pass *p, const struct smx__block *b)
+{
+    if (b->kind == SMX__BLOCK_GAUGES)
+        return (p->processes->n_live + 1) << SMX_GAUGE_SHIFT;
+    return b->end - b->at;
+}
+
+int smx__values_step(struct smx__pass *pass, uint64_t max_bytes)
+{
+    const struct smx__registry *registry = pass->registry;
+    int result = 0;
+    for (uint64_t done = 0; result == 0 && pass->next < registry->n_blocks && done < max_bytes;) {
+        const struct smx__block *block = &registry->blocks[pass->next++];
+        result = read_block(pass, block);
+        done += cost_of(pass, block);
+    }
+    return result < 0 ? result : pass->next < registry->n_blocks;
 }
 
 static void show_histogram(const uint64_t *words, const struct smx_histogram_info *shown)

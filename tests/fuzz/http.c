@@ -45,15 +45,19 @@ static struct server {
     bool drained;
 } server;
 
-static struct body *scrape(void *context, const struct accepted *accepted, struct codings codings,
-                           bool *gzip)
+static void scrape(void *context, const struct accepted *accepted, struct codings codings,
+                   const struct http_request *request, struct http_reply *reply)
 {
     struct server *s = context;
     require(accepted->format < EXPOSITION_COUNT && accepted->escaping < ESCAPING_COUNT,
             "no format");
     require(codings.identity || codings.gzip, "no coding");
-    *gzip = codings.gzip;
-    return body_ref(s->body);
+    for (size_t i = 0; i < request->n_parameters; i++)
+        require(request->parameters[i].name, "a parameter without a name");
+    *reply = (struct http_reply){.status = 200,
+                                 .content_type = accepted->content_type,
+                                 .encoding = codings.gzip ? "gzip" : NULL,
+                                 .body = body_ref(s->body)};
 }
 
 static void describe(void *context, struct status *out)

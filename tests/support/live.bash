@@ -84,7 +84,7 @@ request() {
 # start_agent [ARGUMENT...]: on a socket in the scratch directory.
 start_agent() {
     rm -f "$scratch/agent.sock"
-    start agent "$bin/smx-agent" --segments.dir="$SMX_DIR" \
+    start agent "$bin/smx-agent" --segments.dir="$SMX_DIR" --scrape.max-age=0 \
         --web.listen-address="unix:$scratch/agent.sock" "$@"
     eventually agent_get /-/healthy >/dev/null
 }

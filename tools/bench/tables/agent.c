@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * agent.c - smx-agent itself, the program beside this one: a scrape over loopback HTTP, by a client
- * that keeps its connection, and the anonymous memory that it takes, after some scrapes.
+ * that keeps its connection, as it is and compressed; by 40 clients at once, until the last has its
+ * answer; a small one beside others that scrape everything, on and on, of which the 99th percentile
+ * counts; and the anonymous memory that the agent takes, after some scrapes.
  */
 #include "run/page.h"
 #include "run/sample.h"
@@ -20,17 +22,25 @@
 #include <unistd.h>
 
 enum { LINE_BYTES = 160, SPARE_BYTES = 1 << 16 };
+enum { CROWD = 40, SMALL_SCRAPES = 300, SMALL_PAUSE_US = 5000 };
+
+#define REQUEST(query, header) "GET /metrics" query " HTTP/1.1\r\nHost: localhost\r\n" header "\r\n"
+
+static const char whole[] = REQUEST("", ""),
+                  compressed[] = REQUEST("", "Accept-Encoding: gzip\r\n"),
+                  small[] = REQUEST("?name[]=smx_agent_build_info", "");
 
 struct visit {
     pid_t agent;
     int port;
     int connection;
+    const char *request;
     char *answer; /* of the last scrape, with a NUL */
     size_t room;
 };
 
-/* In the child: become the agent of this program's directory. */
-static void become_agent(const struct bench_place *place, int out)
+/* In the child: become the agent of this program's directory. max_age: that option. */
+static void become_agent(const struct bench_place *place, const char *max_age, int out)
 {
     char path[PATH_MAX];
     char segments[PATH_MAX + 32];
@@ -42,12 +52,12 @@ static void become_agent(const struct bench_place *place, int out)
     snprintf(segments, sizeof segments, "--segments.dir=%s", place->directory);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (dup2(out, STDERR_FILENO) >= 0)
-        execl(path, path, "--web.listen-address=127.0.0.1:0", segments, (char *)NULL);
+        execl(path, path, "--web.listen-address=127.0.0.1:0", max_age, segments, (char *)NULL);
     _exit(127);
 }
 
 /* Start it and learn its port from what it logs. */
-static int start_agent(struct visit *v, const struct bench_place *place,
+static int start_agent(struct visit *v, const struct bench_place *place, const char *max_age,
                        struct bench_result *result)
 {
     int ends[2];
@@ -56,7 +66,7 @@ static int start_agent(struct visit *v, const struct bench_place *place,
         return bench_fail_errno(result, "pipe");
     v->agent = fork();
     if (v->agent == 0)
-        become_agent(place, ends[1]);
+        become_agent(place, max_age, ends[1]);
     close(ends[1]);
     FILE *log = fdopen(ends[0], "r");
     while (v->agent > 0 && log && !v->port && fgets(line, sizeof line, log)) {
@@ -67,14 +77,13 @@ static int start_agent(struct visit *v, const struct bench_place *place,
     return v->port ? 0 : bench_fail(result, -ENOTSUP, "smx-agent is not beside smx-bench");
 }
 
-static int connect_to(struct visit *v, struct bench_result *result)
+static int connect_to(const struct visit *v, int *out, struct bench_result *result)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons((uint16_t)v->port),
                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    v->connection = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (v->connection < 0 ||
-        connect(v->connection, (const struct sockaddr *)&address, sizeof address) < 0)
+    *out = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (*out < 0 || connect(*out, (const struct sockaddr *)&address, sizeof address) < 0)
         return bench_fail_errno(result, "cannot connect to the agent");
     return 0;
 }
@@ -88,23 +97,34 @@ static bool is_whole(const char *answer, size_t have)
            have == (size_t)(body + 4 - answer) + strtoull(length + 17, NULL, 10);
 }
 
-/* One scrape. Returns: milliseconds by the clock, or a negative errno. */
-static double scrape(struct visit *v)
+static int ask(int connection, const char *request)
 {
-    static const char request[] = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    return send(connection, request, strlen(request), MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+/* Take a whole answer. Returns: 0, or a negative errno. */
+static int take(struct visit *v, int connection)
+{
     size_t have = 0;
-    uint64_t start = sample_now_ns();
-    if (send(v->connection, request, sizeof request - 1, MSG_NOSIGNAL) < 0)
-        return -errno;
     v->answer[0] = '\0';
     do {
-        ssize_t n = recv(v->connection, v->answer + have, v->room - have - 1, 0);
+        ssize_t n = recv(connection, v->answer + have, v->room - have - 1, 0);
         if (n <= 0)
             return n < 0 ? -errno : -EPIPE;
         have += (size_t)n;
         v->answer[have] = '\0';
     } while (!is_whole(v->answer, have));
-    return (double)(sample_now_ns() - start) / 1e6;
+    return 0;
+}
+
+/* One scrape. Returns: milliseconds by the clock, or a negative errno. */
+static double scrape(struct visit *v)
+{
+    uint64_t start = sample_now_ns();
+    int code = ask(v->connection, v->request);
+    if (code == 0)
+        code = take(v, v->connection);
+    return code < 0 ? code : (double)(sample_now_ns() - start) / 1e6;
 }
 
 static int scrape_often(struct visit *v, unsigned repeats, struct sample *sample,
@@ -119,6 +139,87 @@ static int scrape_often(struct visit *v, unsigned repeats, struct sample *sample
             sample_put(sample, ms);
     }
     return 0;
+}
+
+/* All ask at once; one after the other their answers are taken, which the agent sends to all. */
+static int scrape_in_a_crowd(struct visit *v, unsigned repeats, struct sample *sample,
+                             struct bench_result *result)
+{
+    int crowd[CROWD], n = 0, code = 0;
+    while (n < CROWD && code == 0)
+        code = connect_to(v, &crowd[n++], result);
+    for (unsigned i = 0; i <= repeats && code == 0; i++) {
+        uint64_t start = sample_now_ns();
+        for (int k = 0; k < CROWD && code == 0; k++)
+            code = ask(crowd[k], whole);
+        for (int k = 0; k < CROWD && code == 0; k++)
+            code = take(v, crowd[k]);
+        if (i > 0)
+            sample_put(sample, (double)(sample_now_ns() - start) / 1e6);
+    }
+    while (n > 0)
+        close(crowd[--n]);
+    return code < 0 ? bench_fail(result, code, "a scrape failed: %s", strerror(-code)) : 0;
+}
+
+/* Another process that scrapes everything, on and on. */
+static pid_t start_beside(struct visit *v, struct bench_result *result)
+{
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    int code = connect_to(v, &v->connection, result);
+    for (unsigned i = 0; code == 0; i++) {
+        v->request = i % 2 ? compressed : whole;
+        code = scrape(v) < 0;
+    }
+    _exit(1);
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static int scrape_beside(struct visit *v, struct sample *sample, struct bench_result *result)
+{
+    double ms[SMALL_SCRAPES];
+    double first = scrape(v); /* which renders the names */
+    pid_t beside = first < 0 ? -1 : start_beside(v, result);
+    v->request = small;
+    for (int i = 0; i < SMALL_SCRAPES && beside > 0; i++) {
+        ms[i] = scrape(v);
+        if (ms[i] < 0)
+            first = ms[i];
+        usleep(SMALL_PAUSE_US);
+    }
+    if (beside > 0) {
+        kill(beside, SIGKILL);
+        waitpid(beside, NULL, 0);
+    }
+    if (beside < 0 || first < 0)
+        return bench_fail(result, -EIO, "a scrape failed");
+    qsort(ms, SMALL_SCRAPES, sizeof ms[0], by_size);
+    sample_put(sample, ms[SMALL_SCRAPES * 99 / 100]);
+    return 0;
+}
+
+static bool is_called(const struct bench_case *bench, const char *name)
+{
+    return strcmp(bench->name, name) == 0;
+}
+
+static int scrape_as(struct visit *v, const struct bench_case *bench, unsigned repeats,
+                     struct sample *sample, struct bench_result *result)
+{
+    v->request = is_called(bench, "scrape_http_gzip") ? compressed : whole;
+    if (is_called(bench, "scrape_http_40"))
+        return scrape_in_a_crowd(v, repeats, sample, result);
+    if (is_called(bench, "small_beside_large_p99"))
+        return scrape_beside(v, sample, result);
+    return scrape_often(v, repeats, sample, result);
 }
 
 /* RssAnon of the agent, in bytes. */
@@ -162,17 +263,21 @@ static int visit(struct visit *v, const struct bench_case *bench, const struct b
 {
     uint64_t total = 0;
     struct sample sample = {0};
+    /* Each scrape shall be measured, and nobody's share of another; but where some share. */
+    const char *max_age = is_called(bench, "small_beside_large_p99") ? "--scrape.max-age=100ms"
+                                                                     : "--scrape.max-age=0";
     int code = bench->series ? fill(bench, place, &total, result) : 0;
     if (code == 0)
-        code = start_agent(v, place, result);
+        code = start_agent(v, place, max_age, result);
     if (code == 0)
-        code = connect_to(v, result);
+        code = connect_to(v, &v->connection, result);
     if (code == 0)
-        code = scrape_often(v, place->repeats, &sample, result);
+        code = scrape_as(v, bench, place->repeats, &sample, result);
     if (code < 0)
         return code;
-    result->counts = true;
-    result->lost = (int64_t)(total - page_total(v->answer, "bench_requests_total{"));
+    result->counts = bench->exact;
+    if (bench->exact)
+        result->lost = (int64_t)(total - page_total(v->answer, "bench_requests_total{"));
     if (bench->unit == BENCH_MS)
         sample_conclude(&sample, result);
     else
@@ -200,6 +305,9 @@ static int run(const struct bench_case *bench, const struct bench_place *place,
 const struct bench_case agent_cases[] = {
     {"agent", "scrape_http", BENCH_MS, .exact = true, .series = 10000, .run = run},
     {"agent", "scrape_http", BENCH_MS, .exact = true, .series = 100000, .run = run},
+    {"agent", "scrape_http_gzip", BENCH_MS, .series = 100000, .run = run},
+    {"agent", "scrape_http_40", BENCH_MS, .exact = true, .series = 100000, .run = run},
+    {"agent", "small_beside_large_p99", BENCH_MS, .series = 1000000, .run = run},
     {"agent", "agent_memory", BENCH_BYTES, .run = run},
     {"agent", "agent_memory", BENCH_BYTES, .exact = true, .series = 10000, .run = run},
     {0},

@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pages.c - who waits for which page, and what is done next. One piece of work after the other, the
+ * pages in turn, until a slice is over; the rest is for the loop's next turn.
+ *
+ * While a page is encoded, its snapshot serves all who come, but not for longer than a second: else
+ * those whose scrapes overlap would keep it for ever.
+ */
+#include "agent/pages.h"
+
+#include "agent/gather/selection.h"
+#include "agent/gather/view.h"
+#include "agent/page.h"
+#include "agent/source.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NEVER UINT64_MAX
+
+/* What others wait for, at most, is some of these. */
+#define SLICE_NS UINT64_C(4000000)
+
+/* How old a snapshot may be that is in use, or where answers take too much memory. */
+#define SHARE_NS UINT64_C(1000000000)
+
+/* Of the time that a scraper has, what is not ours: a tenth, and half a second at most. */
+#define MARGIN_NS UINT64_C(500000000)
+enum { MARGIN_PART = 10 };
+
+/* So many selections at a time; the pages of those that nobody waits for go when others come. */
+enum { WHOLE = EXPOSITION_COUNT * ESCAPING_COUNT, SELECTIONS = 16, ENTRIES = WHOLE + SELECTIONS };
+
+struct waiter {
+    struct waiter *next;
+    struct http_deferred *deferred; /* NULL: in its callback, whose reply this is: */
+    struct http_reply *reply;
+    bool settled;
+    struct codings codings;
+    const char *content_type;
+    uint64_t due_ns; /* or NEVER */
+};
+
+/* A page and those who wait for it. The first ones, one for each format and escaping, are of
+ * everything. */
+struct entry {
+    struct page page;
+    struct selection *selection; /* or NULL */
+    struct view view;            /* what is encoded then */
+    struct waiter *waiters;
+};
+
+struct pages {
+    struct source source;
+    struct entry entries[ENTRIES];
+    size_t replaced; /* the last of the selections that was */
+    size_t next;     /* whose turn it is */
+    struct loop_timer timer;
+    uint64_t worked_turn;
+    uint64_t slice_ns;
+};
+
+static const char too_late[] = "the page cannot be made within the scrape's timeout\n";
+static const char too_many[] = "too many different selections at a time\n";
+static const char stopping[] = "stopping\n";
+
+/* Snapshots. */
+
+static bool is_any(const struct pages *p, enum page_state state)
+{
+    for (size_t i = 0; i < ENTRIES; i++)
+        if (p->entries[i].page.state == state)
+            return true;
+    return false;
+}
+
+/* Whether the snapshot may be served. */
+static bool is_young(const struct pages *p)
+{
+    bool patient = is_any(p, PAGE_ENCODING) || (p->source.http && http_strained(p->source.http));
+    return source_is_young(&p->source, patient ? SHARE_NS : 0);
+}
+
+static void empty(struct entry *e)
+{
+    page_fini(&e->page);
+    view_fini(&e->view);
+    selection_free(e->selection);
+    e->selection = NULL;
+}
+
+/* Their pages have been for those who came soon after each other. */
+static void forget_selections(struct pages *p)
+{
+    for (size_t i = WHOLE; i < ENTRIES; i++)
+        if (!p->entries[i].waiters)
+            empty(&p->entries[i]);
+}
+
+/* A new snapshot; nobody may be encoding. */
+static int refresh(struct pages *p)
+{
+    int rc = source_refresh(&p->source);
+    if (rc == 0)
+        forget_selections(p);
+    return rc;
+}
+
+/* Answers. */
+
+static void settle(struct waiter *w, const struct http_reply *reply)
+{
+    if (w->deferred) {
+        http_answer(w->deferred, reply);
+        free(w);
+        return;
+    }
+    *w->reply = *reply;
+    w->settled = true;
+}
+
+static struct http_reply refusal(const char *why)
+{
+    struct http_reply reply = {
+        .status = 503, .content_type = "text/plain; charset=utf-8", .body = body_new()};
+    if (reply.body)
+        buffer_puts(&reply.body->bytes, why);
+    return reply;
+}
+
+static void settle_with_page(struct pages *p, const struct page *page, struct waiter *w)
+{
+    bool gzip = page_wants_gzip(page, w->codings);
+    struct http_reply reply = {.status = 200,
+                               .content_type = w->content_type,
+                               .encoding = gzip ? "gzip" : NULL,
+                               .vary = "Accept, Accept-Encoding",
+                               .body = body_ref(gzip ? page->gzip : page->plain)};
+    p->source.self.scrapes[page->format]++;
+    settle(w, &reply);
+}
+
+/* Settle those that fit. */
+static void settle_all(struct entry *e, const char *why)
+{
+    while (e->waiters) {
+        struct waiter *w = e->waiters;
+        struct http_reply reply = why ? refusal(why) : (struct http_reply){.body = NULL};
+        e->waiters = w->next;
+        settle(w, &reply);
+    }
+}
+
+static void stop(struct entry *e)
+{
+    page_stop(&e->page);
+    view_fini(&e->view);
+}
+
+static void fail(struct pages *p, struct entry *e, int rc)
+{
+    LOG_ERROR(p->source.log, "scrape failed", "reason", strerror(-rc));
+    stop(e);
+    settle_all(e, NULL);
+}
+
+/* Nobody is answered beyond his time. */
+static void refuse_late(struct pages *p, struct entry *e)
+{
+    uint64_t now = loop_now_ns();
+    for (struct waiter **link = &e->waiters; *link;) {
+        struct waiter *w = *link;
+        if (w->due_ns > now) {
+            link = &w->next;
+            continue;
+        }
+        struct http_reply reply = refusal(too_late);
+        *link = w->next;
+        p->source.self.late++;
+        settle(w, &reply);
+    }
+}
+
+/* Answer those who need no more than there is, and begin what the others need. */
+static void serve(struct pages *p, struct entry *e)
+{
+    struct page *page = &e->page;
+    bool missing = false;
+    refuse_late(p, e);
+    if (page->state == PAGE_WANTED || page->state == PAGE_ENCODING)
+        return;
+    for (struct waiter **link = &e->waiters; *link;) {
+        struct waiter *w = *link;
+        if (page_wants_gzip(page, w->codings) && !page->packed) {
+            missing = true;
+            link = &w->next;
+            continue;
+        }
+        *link = w->next;
+        settle_with_page(p, page, w);
+    }
+    int rc = missing && page->state == PAGE_IDLE ? page_pack(page) : 0;
+    if (rc < 0)
+        fail(p, e, rc);
+}
+
+/* What nobody waits for any more is not made. */
+static void give_up(struct pages *p)
+{
+    for (size_t i = 0; i < ENTRIES; i++) {
+        struct entry *e = &p->entries[i];
+        refuse_late(p, e);
+        if (!e->waiters)
+            stop(e);
+    }
+    if (!is_any(p, PAGE_WANTED))
+        source_give_up(&p->source);
+}
+
+/* Work. */
+
+static void begin(struct pages *p, struct entry *e)
+{
+    int rc = e->selection ? view_init(&e->view, p->source.gather, e->selection) : 0;
+    if (rc == 0)
+        rc = page_encode(&e->page, e->selection ? &e->view.snapshot : p->source.snapshot,
+                         p->source.serial);
+    if (rc < 0)
+        fail(p, e, rc);
+}
+
+/* What a page needs of a snapshot, beside the texts escaped by underscores. */
+static void want(struct source *s, const struct page *page)
+{
+    if (page->format == EXPOSITION_PROTOBUF) {
+        gather_messages(s->gather);
+        s->has.messages = true;
+    }
+    if (page->escaping != ESCAPING_UNDERSCORES) {
+        gather_escaping(s->gather, page->escaping);
+        s->has.escapings[page->escaping] = true;
+    }
+}
+
+static bool has(const struct render_wants *there, const struct page *page)
+{
+    return (page->format != EXPOSITION_PROTOBUF || there->messages) &&
+           (page->escaping == ESCAPING_UNDERSCORES || there->escapings[page->escaping]);
+}
+
+/* A snapshot for those that want one. False: nothing to do, or nothing yet. */
+static bool work_on_snapshot(struct pages *p)
+{
+    if (!is_any(p, PAGE_WANTED))
+        return false;
+    if (source_read_ahead(&p->source))
+        return true;
+    if (is_any(p, PAGE_ENCODING))
+        return false;
+    for (size_t i = 0; i < ENTRIES; i++)
+        if (p->entries[i].page.state == PAGE_WANTED)
+            want(&p->source, &p->entries[i].page);
+    int rc = refresh(p);
+    for (size_t i = 0; i < ENTRIES; i++) {
+        struct entry *e = &p->entries[i];
+        if (e->page.state == PAGE_WANTED && rc == 0)
+            begin(p, e);
+        else if (e->page.state == PAGE_WANTED)
+            fail(p, e, rc);
+    }
+    return true;
+}
+
+static bool work_on_page(struct pages *p, struct entry *e)
+{
+    struct page *page = &e->page;
+    if (page->state != PAGE_ENCODING && page->state != PAGE_PACKING)
+        return false;
+    bool encoding = page->state == PAGE_ENCODING;
+    int rc = page_step(page);
+    if (rc < 0)
+        fail(p, e, rc);
+    if (rc != 0)
+        return true;
+    view_fini(&e->view);
+    p->source.self.phase_ns[encoding ? SELF_ENCODE : SELF_COMPRESS] =
+        encoding ? page->encode_ns : page->pack_ns;
+    serve(p, e);
+    return true;
+}
+
+/* One piece of work. False: there is nothing left. */
+static bool work(struct pages *p)
+{
+    for (size_t i = 0; i <= ENTRIES; i++) {
+        size_t turn = p->next;
+        p->next = (p->next + 1) % (ENTRIES + 1);
+        if (turn == ENTRIES ? work_on_snapshot(p) : work_on_page(p, &p->entries[turn]))
+            return true;
+    }
+    return false;
+}
+
+/* A slice of work, one in a turn of the loop. */
+static void work_on(struct pages *p)
+{
+    uint64_t turn = loop_turns(p->source.loop), end = loop_now_ns() + p->slice_ns;
+    bool more = true;
+    if (p->worked_turn != turn) {
+        p->worked_turn = turn;
+        while ((more = work(p)) && loop_now_ns() < end)
+            continue;
+        give_up(p);
+    }
+    if (more && !p->timer.set)
+        loop_timer_set(p->source.loop, &p->timer, 0);
+}
+
+static void tick(void *context)
+{
+    work_on(context);
+}
+
+/* Scrapes. */
+
+/* When a scraper that tells its timeout has no use for an answer any more. */
+static uint64_t due(const char *timeout)
+{
+    char *end = NULL;
+    double seconds = timeout ? strtod(timeout, &end) : 0;
+    if (!timeout || end == timeout || *end || !(seconds > 0 && seconds < 1e6))
+        return NEVER;
+    uint64_t ns = (uint64_t)(seconds * 1e9), margin = ns / MARGIN_PART;
+    return loop_now_ns() + ns - (margin < MARGIN_NS ? margin : MARGIN_NS);
+}
+
+static bool is_busy(const struct pages *p)
+{
+    return is_any(p, PAGE_WANTED) || is_any(p, PAGE_ENCODING) || is_any(p, PAGE_PACKING);
+}
+
+/* A selection, which may be small, does not have all read anew beside work on other pages, nor does
+ * it wait for that. */
+static bool is_usable(const struct pages *p, const struct entry *e)
+{
+    bool young =
+        is_young(p) || (e->selection && is_busy(p) && source_is_young(&p->source, SHARE_NS));
+    return young && has(&p->source.has, &e->page);
+}
+
+static void join(struct pages *p, struct entry *e, struct waiter *w)
+{
+    w->next = e->waiters;
+    e->waiters = w;
+    if (e->page.state == PAGE_IDLE && !is_usable(p, e))
+        e->page.state = PAGE_WANTED;
+    else if (e->page.state == PAGE_IDLE && e->page.serial != p->source.serial)
+        begin(p, e);
+    serve(p, e);
+}
+
+static struct entry *whole(struct pages *p, const struct accepted *accepted)
+{
+    return &p->entries[accepted->format * ESCAPING_COUNT + accepted->escaping];
+}
+
+/* Where the page of a selection is, or can be made; NULL: nowhere. The selection is taken. */
+static struct entry *find(struct pages *p, const struct accepted *accepted,
+                          struct selection *selection)
+{
+    struct entry *first = &p->entries[WHOLE], *found = NULL;
+    if (!selection)
+        return whole(p, accepted);
+    for (size_t i = 0; i < SELECTIONS && !found; i++)
+        if (first[i].page.format == accepted->format &&
+            first[i].page.escaping == accepted->escaping &&
+            selection_equal(first[i].selection, selection))
+            found = &first[i];
+    if (found) {
+        selection_free(selection);
+        return found;
+    }
+    for (size_t i = 0; i < SELECTIONS && !found; i++) {
+        p->replaced = (p->replaced + 1) % SELECTIONS;
+        if (!first[p->replaced].waiters)
+            found = &first[p->replaced];
+    }
+    if (!found) {
+        selection_free(selection);
+        return NULL;
+    }
+    empty(found);
+    found->page.format = accepted->format;
+    found->page.escaping = accepted->escaping;
+    found->selection = selection;
+    return found;
+}
+
+static void leave(struct entry *e, const struct waiter *w)
+{
+    struct waiter **link = &e->waiters;
+    while (*link && *link != w)
+        link = &(*link)->next;
+    if (*link)
+        *link = w->next;
+}
+
+static void wait_for(struct pages *p, struct entry *e, const struct pages_scrape *scrape,
+                     const struct http_request *request, struct http_reply *reply)
+{
+    struct waiter *w = calloc(1, sizeof *w);
+    if (!w)
+        return;
+    *w = (struct waiter){.reply = reply,
+                         .codings = scrape->codings,
+                         .content_type = scrape->accepted.content_type,
+                         .due_ns = due(request->scrape_timeout)};
+    join(p, e, w);
+    if (!w->settled)
+        work_on(p);
+    if (!w->settled) {
+        w->deferred = http_defer(request);
+        if (w->deferred)
+            return;
+        leave(e, w);
+    }
+    free(w);
+}
+
+void pages_answer(struct pages *p, const struct pages_scrape *scrape,
+                  const struct http_request *request, struct http_reply *reply)
+{
+    struct selection *selection;
+    if (selection_new(request->parameters, request->n_parameters, &selection) < 0)
+        return;
+    struct entry *e = find(p, &scrape->accepted, selection);
+    if (e)
+        wait_for(p, e, scrape, request, reply);
+    else
+        *reply = refusal(too_many);
+}
+
+struct body *pages_make(struct pages *p, const struct accepted *accepted)
+{
+    struct page *page = &whole(p, accepted)->page;
+    int rc = refresh(p);
+    if (rc == 0)
+        rc = page_encode(page, p->source.snapshot, p->source.serial);
+    for (int more = 1; rc == 0 && more;) {
+        more = page_step(page);
+        rc = more < 0 ? more : 0;
+    }
+    if (rc < 0)
+        LOG_ERROR(p->source.log, "scrape failed", "reason", strerror(-rc));
+    return rc < 0 ? NULL : body_ref(page->plain);
+}
+
+bool pages_look(struct pages *p)
+{
+    if (is_any(p, PAGE_ENCODING))
+        return false;
+    int rc = refresh(p);
+    if (rc < 0)
+        LOG_ERROR(p->source.log, "cannot gather", "reason", strerror(-rc));
+    return true;
+}
+
+void pages_refresh(struct pages *p)
+{
+    if (!is_young(p))
+        pages_look(p);
+}
+
+const struct gather_conflict *pages_conflicts(const struct pages *p, size_t *n)
+{
+    return gather_conflicts(p->source.gather, n);
+}
+
+void pages_forget(struct pages *p, smx_reader *reader)
+{
+    gather_forget(p->source.gather, reader);
+}
+
+void pages_serve(struct pages *p, const struct http *http)
+{
+    p->source.http = http;
+}
+
+int pages_new(const struct pages_options *options, struct pages **out)
+{
+    struct pages *p = calloc(1, sizeof *p);
+    if (!p)
+        return -ENOMEM;
+    p->source = (struct source){.loop = options->loop,
+                                .log = options->log,
+                                .segments = options->segments,
+                                .max_age_ns = options->max_age_ns,
+                                .looking = options->looking,
+                                .context = options->context};
+    p->worked_turn = UINT64_MAX;
+    p->slice_ns = options->slice_ns ? options->slice_ns : SLICE_NS;
+    p->timer = (struct loop_timer){.fire = tick, .context = p};
+    for (unsigned i = 0; i < WHOLE; i++) {
+        p->entries[i].page.format = (enum exposition)(i / ESCAPING_COUNT);
+        p->entries[i].page.escaping = (enum escaping)(i % ESCAPING_COUNT);
+    }
+    int rc = source_init(&p->source);
+    if (rc == 0)
+        gather_bounds(p->source.gather, options->wishes);
+    if (rc == 0 && options->created)
+        gather_created(p->source.gather);
+    if (rc == 0)
+        rc = gather_filter(p->source.gather, options->rules, options->n_rules);
+    if (rc < 0) {
+        pages_free(p);
+        return rc;
+    }
+    *out = p;
+    return 0;
+}
+
+void pages_stop(struct pages *p)
+{
+    loop_timer_cancel(p->source.loop, &p->timer);
+    for (size_t i = 0; i < ENTRIES; i++) {
+        stop(&p->entries[i]);
+        settle_all(&p->entries[i], stopping);
+    }
+    p->source.http = NULL;
+}
+
+void pages_free(struct pages *p)
+{
+    if (!p)
+        return;
+    for (size_t i = 0; i < ENTRIES; i++)
+        empty(&p->entries[i]);
+    source_fini(&p->source);
+    free(p);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pages.h - makes the pages that scrapers get: reads the segments, gathers, encodes and compresses,
+ * in slices of a few milliseconds between which the loop turns. Whoever comes while a page is made
+ * waits for it; whoever comes soon after gets the same.
+ *
+ * A page is made of a snapshot, which points into the readers: these are shown anew only when no
+ * page is being encoded. So that this is no long wait, nor a long stop, they read ahead meanwhile.
+ * The snapshot could own its numbers instead; but the readers have two sets of them already, and a
+ * third would take more memory than a page that is late takes time.
+ */
+#ifndef SMX_AGENT_PAGES_H
+#define SMX_AGENT_PAGES_H
+
+#include "agent/gather/gather.h"
+#include "agent/http/accept.h"
+#include "agent/http/http.h"
+#include "agent/log.h"
+#include "agent/loop/loop.h"
+#include "agent/segments/segments.h"
+
+struct pages;
+
+struct pages_options {
+    struct loop *loop;
+    const struct log *log;
+    struct segments *segments;
+    uint64_t max_age_ns;             /* of a snapshot that is shared; 0: a turn of the loop */
+    uint64_t slice_ns;               /* of work in a turn, one piece at least; 0: 4 ms */
+    struct edges_wishes wishes;      /* classic bounds of exponential histograms */
+    bool created;                    /* OpenMetrics with samples _created */
+    const struct filter_rule *rules; /* of what is exposed */
+    size_t n_rules;
+    void (*looking)(void *context); /* before the segments are looked at */
+    void *context;
+};
+
+/* Make a maker of pages. Returns: 0, -ENOMEM. */
+int pages_new(const struct pages_options *options, struct pages **out);
+
+/* Answer whoever waits that nothing comes any more. Before http_free(). */
+void pages_stop(struct pages *pages);
+
+/* After segments_free(), which still has something to say to it; NULL is fine. */
+void pages_free(struct pages *pages);
+
+/* Who takes them. */
+void pages_serve(struct pages *pages, const struct http *http);
+
+/* A reader is about to be closed. */
+void pages_forget(struct pages *pages, smx_reader *reader);
+
+/* What a scraper asks for. */
+struct pages_scrape {
+    struct accepted accepted;
+    struct codings codings; /* one of them at least */
+};
+
+/* Answer a scrape, or defer the answer. */
+void pages_answer(struct pages *pages, const struct pages_scrape *scrape,
+                  const struct http_request *request, struct http_reply *reply);
+
+/* Make the whole page at once. NULL without memory. Owns: the caller has a reference. */
+struct body *pages_make(struct pages *pages, const struct accepted *accepted);
+
+/* Look at the segments now. False: not while a page is being encoded. */
+bool pages_look(struct pages *pages);
+
+/* The same, unless they were looked at just before. */
+void pages_refresh(struct pages *pages);
+
+/* What the last snapshot leaves out. */
+const struct gather_conflict *pages_conflicts(const struct pages *pages, size_t *n);
+
+#endif

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * source.c - update, then gather: the readers have two sets of numbers, so that the next snapshot
+ * is read, which for a million series takes tens of milliseconds, while this one stands.
+ */
+#include "agent/source.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+bool source_is_young(const struct source *s, uint64_t least_ns)
+{
+    uint64_t most = s->max_age_ns > least_ns ? s->max_age_ns : least_ns;
+    return s->snapshot &&
+           (s->gathered_turn == loop_turns(s->loop) || loop_now_ns() - s->gathered_ns < most);
+}
+
+static void log_conflicts(struct source *s)
+{
+    size_t n;
+    const struct gather_conflict *list = gather_conflicts(s->gather, &n);
+    for (size_t i = 0; i < n; i++) {
+        char key[512];
+        snprintf(key, sizeof key, "%s %s %s %s", list[i].name, list[i].app, list[i].instance,
+                 list[i].reason);
+        if (once_is_new(&s->conflicts, key))
+            LOG_WARN(s->log, "family left out", "family", list[i].name, "app", list[i].app,
+                     "instance", list[i].instance[0] ? list[i].instance : NULL, "reason",
+                     list[i].why, "do", "rename it in one of the applications, or make it smaller");
+    }
+}
+
+static int collect_sources(struct source *s, size_t *n)
+{
+    size_t n_segments;
+    const struct segment *list = segments_list(s->segments, &n_segments);
+    struct gather_source *readers = realloc(s->readers, (n_segments + 1) * sizeof *s->readers);
+    if (!readers)
+        return -ENOMEM;
+    s->readers = readers;
+    *n = 0;
+    for (size_t i = 0; i < n_segments; i++)
+        if (list[i].state == SEGMENT_SERVED)
+            readers[(*n)++].reader = list[i].reader;
+    return 0;
+}
+
+static void measure(struct source *s)
+{
+    s->self.segments = segments_by_state(s->segments, &s->self.n_segments);
+    s->self.errors = segments_errors(s->segments, &s->self.n_errors);
+    s->self.segments_left_out = segments_left_out(s->segments);
+    if (s->http)
+        s->self.connections = http_connections(s->http);
+    self_measure(&s->self.process);
+}
+
+int source_refresh(struct source *s)
+{
+    size_t n;
+    uint64_t begin = loop_now_ns();
+    s->snapshot = NULL;
+    s->looking(s->context);
+    if (!s->reading)
+        segments_begin(s->segments);
+    s->reading = false;
+    segments_update(s->segments);
+    uint64_t updated = loop_now_ns();
+    s->self.phase_ns[SELF_UPDATE] = updated - begin;
+    int rc = collect_sources(s, &n);
+    if (rc < 0)
+        return rc;
+    s->self.gathers++;
+    measure(s);
+    rc = gather_run(s->gather, s->readers, n, &s->self, &s->snapshot);
+    if (rc < 0)
+        return rc;
+    s->gathered_ns = updated;
+    s->gathered_turn = loop_turns(s->loop);
+    s->serial++;
+    s->self.phase_ns[SELF_GATHER] = loop_now_ns() - updated;
+    log_conflicts(s);
+    return 0;
+}
+
+bool source_read_ahead(struct source *s)
+{
+    if (!s->reading)
+        segments_begin(s->segments);
+    s->reading = true;
+    return segments_step(s->segments);
+}
+
+void source_give_up(struct source *s)
+{
+    s->reading = false;
+}
+
+static uint64_t wall_clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+int source_init(struct source *s)
+{
+    s->self = (struct self_stats){
+        .version = SMX_VERSION, .revision = SMX_REVISION, .started_ns = wall_clock_ns()};
+    return gather_new(&s->gather);
+}
+
+void source_fini(struct source *s)
+{
+    gather_free(s->gather);
+    once_fini(&s->conflicts);
+    free(s->readers);
+}
