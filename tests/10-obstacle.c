@@ -68,7 +68,7 @@ static void write_file(const char *path, const void *bytes, size_t size)
 static void options_that_break_a_rule_are_named(void **state)
 {
     (void)state;
-    static const char *const bad_label[] = {"9a", "x", NULL};
+    static const char *const bad_label[] = {"__a", "x", NULL};
     static const char *const no_value[] = {"a", NULL};
     static char long_name[70];
     memset(long_name, 'a', sizeof long_name - 1);
@@ -81,13 +81,13 @@ static void options_that_break_a_rule_are_named(void **state)
         {{.app = "../up"}, "../up"},
         {{.app = long_name}, "application name"},
         {{.app = "a", .instance = "b/c"}, "b/c"},
-        {{.app = "a", .name_prefix = "9x"}, "9x"},
+        {{.app = "a", .name_prefix = "x\xff"}, "name_prefix"},
         {{.app = "a", .name_prefix = long_name}, "name_prefix"},
         {{.app = "a", .slots = 65537}, "slots"},
         {{.app = "a", .rows = 4097}, "rows"},
         {{.app = "a", .max_bytes = 4096}, "max_bytes"},
         {{.app = "a", .max_bytes = UINT64_MAX}, "max_bytes"},
-        {{.app = "a", .constant_labels = bad_label}, "9a"},
+        {{.app = "a", .constant_labels = bad_label}, "__a"},
         {{.app = "a", .constant_labels = no_value}, "constant label"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
