@@ -164,8 +164,8 @@ static size_t answers_limit(const struct connections *connections)
     return least > connections->limits.answer_bytes ? least : connections->limits.answer_bytes;
 }
 
-/* Those that take the answer that was begun the longest ago. */
-static void drop_oldest_answer(struct connections *connections)
+/* Those that take the answer that was begun the longest ago. False: there is none. */
+static bool drop_oldest_answer(struct connections *connections)
 {
     const struct connection *first = NULL;
     for (size_t i = 0; i < connections->n_places; i++) {
@@ -173,10 +173,13 @@ static void drop_oldest_answer(struct connections *connections)
         if (is_here(c) && c->body && (!first || c->since_ns < first->since_ns))
             first = c;
     }
+    if (!first)
+        return false;
     const struct body *body = first->body;
     for (size_t i = 0; i < connections->n_places; i++)
         if (is_here(&connections->places[i]) && connections->places[i].body == body)
             drop(connections, &connections->places[i], CONNECTIONS_MEMORY);
+    return true;
 }
 
 void connections_begin(struct connection *connection, uint64_t now_ns)
@@ -197,8 +200,8 @@ void connections_answer(struct connections *connections, struct connection *conn
     if (body->takers++ > 0)
         return;
     connections->held_bytes += body->bytes.length;
-    while (connections->held_bytes > answers_limit(connections))
-        drop_oldest_answer(connections);
+    while (connections->held_bytes > answers_limit(connections) && drop_oldest_answer(connections))
+        continue;
 }
 
 void connections_wait(struct connections *connections, struct connection *connection,
