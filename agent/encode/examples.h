@@ -19,7 +19,9 @@ struct examples {
 static inline struct examples examples_of(const struct part *p)
 {
     const struct smx_family_info *f = p->family;
-    return (struct examples){f->exemplars, f->exemplars + f->n_exemplars, p->first};
+    /* Without any they are NULL, to which nothing may be added. */
+    const struct smx_exemplar *end = f->n_exemplars ? f->exemplars + f->n_exemplars : f->exemplars;
+    return (struct examples){f->exemplars, end, p->first};
 }
 
 /* Take those of a series up to a bucket, and pass over those of series before it. Gives the latest,
