@@ -201,10 +201,12 @@ static const char *wait_for(struct client *c)
     return body;
 }
 
+/* Not by strstr(): ASan measures the rest of the body at each call. */
 static unsigned count(const char *body, const char *text)
 {
     unsigned n = 0;
-    for (; (body = strstr(body, text)); body++)
+    const char *end = body + strlen(body);
+    for (; (body = memmem(body, (size_t)(end - body), text, strlen(text))); body++)
         n++;
     return n;
 }

@@ -46,16 +46,14 @@ static bool advance(struct gzip *g, const struct buffer *in, size_t most, struct
     uint32_t step = (uint32_t)(left < most ? left : most);
     if (buffer_reserve(out, ROOM) < 0)
         return false;
-    size_t room = out->size - out->length;
-    uint32_t space = room < STEP ? (uint32_t)room : STEP;
     stream->next_in = (uint8_t *)in->at + g->taken;
     stream->avail_in = step;
     stream->end_of_stream = step == left;
     stream->next_out = (uint8_t *)out->at + out->length;
-    stream->avail_out = space;
+    stream->avail_out = ROOM;
     int rc = isal_deflate(stream);
     g->taken += step - stream->avail_in;
-    out->length += space - stream->avail_out;
+    out->length += ROOM - stream->avail_out;
     return rc == COMP_OK;
 }
 
