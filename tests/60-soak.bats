@@ -16,7 +16,7 @@ bats_require_minimum_version 1.5.0
 
 # What memory may grow by for each scrape, and the scrapes there must be to judge by: a leak of 100
 # bytes a scrape is found. However many there are, it may not grow by more than a MiB.
-most_bytes=50
+most_bytes=80
 least_scrapes=8000
 protobuf='proto=io.prometheus.client.MetricFamily;encoding=delimited'
 
