@@ -181,17 +181,20 @@ static void check_refusal(unsigned status, size_t length, const char *at, const 
     require((size_t)(end - at) == length || at == end, "something behind a refusal");
 }
 
-/* The answers of the pages, in order. */
+/* The answers of the pages, in order. After a 100 the last may lack: 0.9.75 closes the connection if
+ * other bytes have come with a request that expects it. */
 static void check_answers(void)
 {
     if (server.received.length == 0)
         return;
     const char *at = server.received.at, *end = at + server.received.length;
     size_t answers = 0;
+    bool continued = false;
     while (at < end) {
         unsigned status = take_status(&at, end);
         size_t length = take_headers(&at, end);
-        if (status == 100)
+        continued = status == 100;
+        if (continued)
             continue;
         require(length != SIZE_MAX, "an answer without a length");
         if (answers == server.n_asked) {
@@ -205,7 +208,8 @@ static void check_answers(void)
         require(bare || length <= (size_t)(end - at), "a body that is cut off");
         at += bare ? 0 : length;
     }
-    require(answers == server.n_asked, "a page that was not sent");
+    require(answers + continued == server.n_asked || answers == server.n_asked,
+            "a page that was not sent");
 }
 
 static void converse(const struct sockaddr_un *address, socklen_t length, const uint8_t *data,
