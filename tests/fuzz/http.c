@@ -181,8 +181,8 @@ static void check_refusal(unsigned status, size_t length, const char *at, const 
     require((size_t)(end - at) == length || at == end, "something behind a refusal");
 }
 
-/* The answers of the pages, in order. After a 100 the last may lack: 0.9.75 closes the connection if
- * other bytes have come with a request that expects it. */
+/* The answers of the pages, in order. After a 100 the last may lack: 0.9.75 closes the connection
+ * if other bytes have come with a request that expects it. */
 static void check_answers(void)
 {
     if (server.received.length == 0)
