@@ -98,7 +98,7 @@ goes_on() {
     if [[ ${SMX_SOAK_SECONDS-} ]]; then
         [[ $SECONDS -lt $SMX_SOAK_SECONDS ]]
     else
-        [[ $1 -lt $((12 * ${SMX_TEST_SCALE:-1})) ]]
+        [[ $1 -lt $((14 * ${SMX_TEST_SCALE:-1})) ]]
     fi
 }
 
@@ -109,11 +109,11 @@ measure() {
         "$(awk '/^RssAnon/ { print $2 }' "/proc/$pid/status")" "$(ls "/proc/$pid/fd" | wc -l)"
 }
 
-# Judge those lines, without the first third, while buffers still find their size: the least memory
+# Judge those lines, without the first half, while buffers still find their size: the least memory
 # and the fewest descriptors of the last third of the others against those of their first. (Not all: the connection
 # of the scrape that has counted may still be there.)
 is_flat() {
-    tail -n "+$(($(wc -l <"$1") / 3 + 1))" "$1" |
+    tail -n "+$(($(wc -l <"$1") / 2 + 1))" "$1" |
         awk -v most="$most_bytes" -v least="$least_scrapes" '
         function lowest(of, from, to,   i, low) {
             for (i = low = from; i <= to; i++) if (of[i] < of[low]) low = i
@@ -132,11 +132,11 @@ is_flat() {
         }'
 }
 
-# made_up BYTES FDS: the lines of twelve rounds of 2500 scrapes, each of which leaks so many bytes, and
+# made_up BYTES FDS: the lines of fourteen rounds of 2500 scrapes, each of which leaks so many bytes, and
 # each round so many descriptors; in one of them a connection is counted that is going.
 made_up() {
     local i
-    for i in {1..12}; do
+    for i in {1..14}; do
         echo "$i $((i * 2500)) $((8000 + i * 2500 * $1 / 1024)) $((14 + i * $2 + (i == 4)))"
     done >"$scratch/made_up"
 }
