@@ -372,7 +372,7 @@ SCRAPERS
     answer=$(timeout 30 cat <&7)
     exec 7>&-
     [[ $answer == "HTTP/1.1 503 "* ]]
-    stop agent CONT
+    stop agent 0 # no signal: it ends by itself, and a CONT would take LeakSanitizer its STOP
     [ "$ended" -eq 0 ]
 }
 
