@@ -68,34 +68,6 @@ static struct examples counter_examples(const struct part *p, bool exemplars)
     return has ? examples_of(p) : (struct examples){NULL, NULL, 0};
 }
 
-static void put_counters(const struct part *p, bool exemplars, struct buffer *out)
-{
-    const struct smx_family_info *f = p->family;
-    struct examples examples = counter_examples(p, exemplars);
-    const size_t kept = kept_size(&p->rendered->text, f->n_series);
-    char *to = room(out, f->n_series, kept);
-    for (size_t k = 0; to && k < f->n_series; k++) {
-        const struct smx_series_info *s = &f->series[k];
-        if (s->overflow && s->count == 0)
-            continue;
-        struct smx_str text = kept_of(&p->rendered->text, k);
-        if (!text.length)
-            continue;
-        to = kept_put(to, text.at, text.length);
-        to = number_decimal(to, s->count, f->digits);
-        const struct smx_exemplar *e = examples_take(&examples, k, 0);
-        if (e) {
-            put_exemplar(out, to, f, e);
-            to = room(out, f->n_series - k, kept);
-            if (!to)
-                return;
-        }
-        *to++ = '\n';
-    }
-    if (to)
-        done(out, to);
-}
-
 /* The text of a series with another suffix. */
 static char *put_suffixed(char *to, struct smx_str text, const struct rendered *r,
                           struct smx_str suffix)
@@ -108,14 +80,16 @@ static char *put_suffixed(char *to, struct smx_str text, const struct rendered *
 
 #define CREATED LABEL_STR("_created")
 
-/* The same with the time since which each counts: its segment's, which knows no other. */
-static void put_created_counters(const struct part *p, bool exemplars, struct buffer *out)
+/* If that is wanted, each with the time since which it counts: its segment's, which knows no other.
+ */
+static void put_counters(const struct part *p, bool exemplars, bool created, struct buffer *out)
 {
     const struct smx_family_info *f = p->family;
     struct examples examples = counter_examples(p, exemplars);
-    const size_t bytes =
-        2 * kept_size(&p->rendered->text, f->n_series) + f->n_series * CREATED.length;
-    char *to = room(out, 2 * f->n_series, bytes);
+    const size_t lines = created ? 2 : 1;
+    const size_t bytes = lines * kept_size(&p->rendered->text, f->n_series) +
+                         (created ? f->n_series * CREATED.length : 0);
+    char *to = room(out, lines * f->n_series, bytes);
     for (size_t k = 0; to && k < f->n_series; k++) {
         const struct smx_series_info *s = &f->series[k];
         if (s->overflow && s->count == 0)
@@ -128,14 +102,16 @@ static void put_created_counters(const struct part *p, bool exemplars, struct bu
         const struct smx_exemplar *e = examples_take(&examples, k, 0);
         if (e) {
             put_exemplar(out, to, f, e);
-            to = room(out, 2 * f->n_series, bytes);
+            to = room(out, lines * (f->n_series - k), bytes);
             if (!to)
                 return;
         }
         *to++ = '\n';
-        to = put_suffixed(to, text, p->rendered, CREATED);
-        to = number_decimal(to, p->created_ns, 9);
-        *to++ = '\n';
+        if (created) {
+            to = put_suffixed(to, text, p->rendered, CREATED);
+            to = number_decimal(to, p->created_ns, 9);
+            *to++ = '\n';
+        }
     }
     if (to)
         done(out, to);
@@ -307,10 +283,8 @@ static void put_histograms(const struct part *p, bool exemplars, bool created, s
 static void put_part(const struct part *p, bool exemplars, bool created, struct buffer *out)
 {
     const struct smx_family_info *f = p->family;
-    if (f->type == SMX_COUNTER && created && p->rendered->suffix)
-        put_created_counters(p, exemplars, out);
-    else if (f->type == SMX_COUNTER)
-        put_counters(p, exemplars, out);
+    if (f->type == SMX_COUNTER)
+        put_counters(p, exemplars, created && p->rendered->suffix, out);
     else if (f->type == SMX_HISTOGRAM)
         put_histograms(p, exemplars, created, out);
     else if (f->type == SMX_STATESET)
