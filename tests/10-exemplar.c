@@ -5,6 +5,7 @@
  */
 #include "libshm/layout.h"
 #include "support/cells.h"
+#include "support/family.h"
 #include "support/scratch.h"
 #include "support/segwriter.h"
 #include "support/tap.h"
@@ -26,11 +27,10 @@ static const struct smx_family_info *see(const char *name)
     if (smx_reader_update(reader, &diag) != 0)
         fail_msg("%s", diag.text);
     assert_int_equal(smx_reader_info(reader)->errors, 0);
-    for (size_t i = 0; i < smx_reader_info(reader)->n_families; i++)
-        if (strcmp(smx_reader_family(reader, i)->name.at, name) == 0)
-            return smx_reader_family(reader, i);
-    fail_msg("no family %s", name);
-    return NULL;
+    const struct smx_family_info *found = family_named(reader, name);
+    if (!found)
+        fail_msg("no family %s", name);
+    return found;
 }
 
 static uint64_t now_ns(void)

@@ -4,6 +4,7 @@
  * several, and that a state is never seen half changed.
  */
 #include "support/cells.h"
+#include "support/family.h"
 #include "support/scratch.h"
 #include "support/tap.h"
 #include "support/worker.h"
@@ -38,10 +39,7 @@ static const struct smx_family_info *see(const char *name)
     if (smx_reader_update(reader, &diag) != 0)
         fail_msg("%s", diag.text);
     assert_int_equal(smx_reader_info(reader)->errors, 0);
-    for (size_t i = 0; i < smx_reader_info(reader)->n_families; i++)
-        if (strcmp(smx_reader_family(reader, i)->name.at, name) == 0)
-            return smx_reader_family(reader, i);
-    return NULL;
+    return family_named(reader, name);
 }
 
 static void refuse(registrar *with, const struct smx_metric *metric, int code, const char *word)

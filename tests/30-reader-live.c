@@ -5,6 +5,7 @@
  */
 #include "support/tap.h"
 
+#include "support/family.h"
 #include "support/scratch.h"
 #include "support/soundness.h"
 
@@ -57,11 +58,10 @@ static void update(smx_reader *reader)
 
 static const struct smx_family_info *find(const smx_reader *reader, const char *name)
 {
-    for (size_t i = 0; i < smx_reader_info(reader)->n_families; i++)
-        if (strcmp(smx_reader_family(reader, i)->name.at, name) == 0)
-            return smx_reader_family(reader, i);
-    fail_msg("no family %s", name);
-    return NULL;
+    const struct smx_family_info *found = family_named(reader, name);
+    if (!found)
+        fail_msg("no family %s", name);
+    return found;
 }
 
 /* How many processes a fresh reader in another process sees alive. */

@@ -5,6 +5,7 @@
  * one request in flight for each kill.
  * SMX_STORM_SECONDS: how long, 30 by default.
  */
+#include "support/family.h"
 #include "support/process.h"
 #include "support/scratch.h"
 #include "support/tap.h"
@@ -51,11 +52,10 @@ struct storm {
 
 static const struct smx_family_info *family(const struct storm *s, const char *name)
 {
-    for (size_t i = 0; i < smx_reader_info(s->reader)->n_families; i++)
-        if (strcmp(smx_reader_family(s->reader, i)->name.at, name) == 0)
-            return smx_reader_family(s->reader, i);
-    fail_msg("no family %s", name);
-    return NULL;
+    const struct smx_family_info *found = family_named(s->reader, name);
+    if (!found)
+        fail_msg("no family %s", name);
+    return found;
 }
 
 static const struct smx_series_info *only_series(const struct storm *s, const char *name)

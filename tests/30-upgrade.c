@@ -4,6 +4,7 @@
  * format's bytes are the segment writer's; what binaries of different ages do is 60-upgrade.bats.
  */
 #include "libshm/layout.h"
+#include "support/family.h"
 #include "support/scratch.h"
 #include "support/segwriter.h"
 #include "support/tap.h"
@@ -44,17 +45,9 @@ static smx_reader *read_app(const char *app)
     return reader;
 }
 
-static const struct smx_family_info *family_of(const smx_reader *reader, const char *name)
-{
-    for (size_t i = 0; i < smx_reader_info(reader)->n_families; i++)
-        if (strcmp(smx_reader_family(reader, i)->name.at, name) == 0)
-            return smx_reader_family(reader, i);
-    return NULL;
-}
-
 static uint64_t count_of(const smx_reader *reader, const char *name)
 {
-    const struct smx_family_info *family = family_of(reader, name);
+    const struct smx_family_info *family = family_named(reader, name);
     return family && family->n_series ? family->series[0].count : UINT64_MAX;
 }
 
@@ -138,9 +131,9 @@ static void a_new_program_beside_the_old_one_loses_only_what_contradicts(void **
     uint64_t jobs_total = count_of(reader, "jobs_total");
     uint64_t retries = count_of(reader, "retries_total");
     char help[32];
-    snprintf(help, sizeof help, "%s", family_of(reader, "jobs_total")->help.at);
-    uint64_t waits = family_of(reader, "latency")->series[0].histogram->count;
-    int64_t depth = family_of(reader, "depth")->series[0].integer;
+    snprintf(help, sizeof help, "%s", family_named(reader, "jobs_total")->help.at);
+    uint64_t waits = family_named(reader, "latency")->series[0].histogram->count;
+    int64_t depth = family_named(reader, "depth")->series[0].integer;
     uint64_t conflicts = info->lost[SMX_LOST_CONFLICT], errors = info->errors;
     smx_reader_close(reader);
     worker_arrive(turn);
@@ -287,7 +280,7 @@ static void a_newer_minor_is_continued_past_what_is_unknown(void **state)
     assert_int_equal(smx_reader_info(reader)->n_families, 3);
     assert_int_equal(count_of(reader, "jobs_total"), 2 * UPDATES);
     assert_int_equal(count_of(reader, "retries_total"), 2);
-    const struct smx_family_info *kinds = family_of(reader, "by_kind_total");
+    const struct smx_family_info *kinds = family_named(reader, "by_kind_total");
     uint64_t sum = 0;
     for (size_t i = 0; i < kinds->n_series; i++)
         sum += kinds->series[i].count;

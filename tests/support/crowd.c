@@ -4,6 +4,7 @@
  */
 #include "support/crowd.h"
 
+#include "support/family.h"
 #include "support/process.h"
 #include "support/soundness.h"
 #include "support/tap.h"
@@ -55,18 +56,10 @@ static int revive_all(void *argument)
     return 0;
 }
 
-static const struct smx_family_info *family(const smx_reader *reader, const char *name)
-{
-    for (size_t i = 0; i < smx_reader_info(reader)->n_families; i++)
-        if (strcmp(smx_reader_family(reader, i)->name.at, name) == 0)
-            return smx_reader_family(reader, i);
-    return NULL;
-}
-
 /* What a family has counted, in all. */
 static uint64_t total(const smx_reader *reader, const char *name)
 {
-    const struct smx_family_info *f = family(reader, name);
+    const struct smx_family_info *f = family_named(reader, name);
     uint64_t sum = 0;
     for (size_t i = 0; f && i < f->n_series; i++)
         sum += f->type == SMX_HISTOGRAM ? f->series[i].histogram->count : f->series[i].count;
@@ -78,7 +71,7 @@ static bool gauges_are_the_livings(const smx_reader *reader)
 {
     size_t n;
     const struct smx_process_info *process = smx_reader_processes(reader, &n);
-    const struct smx_family_info *who = family(reader, "who");
+    const struct smx_family_info *who = family_named(reader, "who");
     const struct smx_each_list none = {NULL, 0};
     const struct smx_each_list each = who && who->n_series ? who->series[0].each : none;
     for (size_t i = 0; i < each.n; i++) {
