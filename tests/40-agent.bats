@@ -356,7 +356,7 @@ SCRAPERS
         [[ $answer == "HTTP/1.1 200 OK"* ]]
         [[ $answer == *"Connection: close"* ]]
         [[ $answer == *smx_agent_build_info* ]]
-        stop "agent_$kind" CONT
+        stop "agent_$kind" 0
         [ "$ended" -eq 0 ]
     done
 }
@@ -372,7 +372,7 @@ SCRAPERS
     answer=$(timeout 30 cat <&7)
     exec 7>&-
     [[ $answer == "HTTP/1.1 503 "* ]]
-    stop agent 0 # no signal: it ends by itself, and a CONT would take LeakSanitizer its STOP
+    stop agent 0
     [ "$ended" -eq 0 ]
 }
 

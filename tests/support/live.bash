@@ -35,7 +35,8 @@ start() {
     pids[$name]=$!
 }
 
-# stop NAME [SIGNAL]: and wait. The exit status is left in $ended.
+# stop NAME [SIGNAL]: and wait. The exit status is left in $ended. 0 for what ends by itself; never
+# CONT, which takes from LeakSanitizer the stop that it waits for: both would hang.
 # shellcheck disable=SC2034
 stop() {
     ended=0
