@@ -132,4 +132,8 @@ write_source() {
     echo 'static int n; int count(void); int count(void) { return n++; }' >"$broken/a.c"
     gcc -c -o "$broken/a.o" "$broken/a.c"
     [[ $(state_outside_main "$broken/a.o") == *a.o ]]
+    echo 'int a_module = 1; static int n; int count(void); int count(void) { return n++; }' \
+        >"$broken/a.c"
+    gcc -c -o "$broken/a.o" "$broken/a.c"
+    holds state_outside_main "$broken/a.o"
 }
