@@ -84,12 +84,17 @@ get() {
 # The samples of nginx' segment, without the label app.
 exposed() {
     "$bin/smx-agent" --segments.dir="$SMX_DIR" --once --log.level=error |
-        sed -n 's/app="nginx",\?//; /^smx_\|^process_\|^#/d; p'
+        sed -n 's/app="nginx",\?//; s/{}//; /^smx_\|^process_\|^#/d; p'
 }
 
-has() {
+exposes() {
     exposed >"$scratch/exposed"
-    grep -qxF -- "$1" "$scratch/exposed" || {
+    grep -qxF -- "$1" "$scratch/exposed"
+}
+
+# The same, and what there is instead.
+has() {
+    exposes "$1" || {
         grep "^${1%%[{ ]*}" "$scratch/exposed"
         false
     }
@@ -127,4 +132,197 @@ log_is_counted() {
     has 'nginx_http_request_duration_seconds_count{server="one",location="/"} 3'
     log_is_counted
     [[ $(wc -l <"$scratch/access.log") -eq 9 ]]
+}
+
+@test "what upstream servers take is counted by server and status, and what the cache says" {
+    local peer=127.0.0.1:$((port + 1)) dead=127.0.0.1:$((port + 2))
+    http="smx on;
+        proxy_cache_path $scratch/cache keys_zone=things:1m;
+        upstream live { server $peer; }
+        upstream half { server $dead; server $peer backup; }
+        server { listen $peer; server_name back; smx off; access_log off;
+            location / { return 200 thing; }
+            location /missing { return 404; } }"
+    locations="location /live/ { proxy_pass http://live/; }
+        location /half/ { proxy_pass http://half/; }
+        location /dead/ { proxy_pass http://$dead/; }
+        location /cached/ { proxy_cache things; proxy_cache_valid 200 1h;
+            proxy_cache_bypass \$arg_fresh; proxy_pass http://live/; }"
+    start_nginx
+    get /live/ /live/missing /half/ /dead/ /cached/a /cached/a /cached/a '/cached/a?fresh=1'
+    log_is_counted
+    has "nginx_upstream_responses_total{upstream=\"live\",peer=\"$peer\",status=\"200\"} 3"
+    has "nginx_upstream_responses_total{upstream=\"live\",peer=\"$peer\",status=\"404\"} 1"
+    has "nginx_upstream_responses_total{upstream=\"half\",peer=\"$dead\",status=\"502\"} 1"
+    has "nginx_upstream_responses_total{upstream=\"half\",peer=\"$peer\",status=\"200\"} 1"
+    has "nginx_upstream_responses_total{upstream=\"$dead\",peer=\"$dead\",status=\"502\"} 1"
+    # Nobody was connected to where nobody listens.
+    has 'nginx_upstream_connect_seconds_count{upstream="live"} 4'
+    has 'nginx_upstream_connect_seconds_count{upstream="half"} 1'
+    has 'nginx_upstream_header_seconds_count{upstream="live"} 4'
+    has 'nginx_upstream_response_seconds_count{upstream="half"} 2'
+    has 'nginx_cache_requests_total{server="one",location="/cached/",status="MISS"} 1'
+    has 'nginx_cache_requests_total{server="one",location="/cached/",status="HIT"} 2'
+    has 'nginx_cache_requests_total{server="one",location="/cached/",status="BYPASS"} 1'
+}
+
+@test "times of upstream servers are those of nginx" {
+    local peer=127.0.0.1:$((port + 1))
+    head -c 40000 /dev/zero >"$scratch/large"
+    http="smx on;
+        server { listen $peer; smx off; access_log off; root $scratch; limit_rate 100k; }
+        log_format times '\$upstream_response_time \$request_time';
+        access_log $scratch/times.log times;"
+    locations="location /large { proxy_pass http://$peer; proxy_limit_rate 0; }"
+    start_nginx
+    get /large
+    read -r response request <"$scratch/times.log"
+    [[ ${request%.*}${request#*.} -gt 100 ]]
+    has "nginx_upstream_response_seconds_sum{upstream=\"$peer\"} $(jq -n "$response")"
+    has "nginx_http_request_duration_seconds_sum{server=\"one\",location=\"/large\"} $(
+        jq -n "$request")"
+}
+
+# A certificate of its own making, and a server that listens with it.
+secure() {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=one \
+        -keyout "$scratch/key.pem" -out "$scratch/cert.pem" 2>/dev/null
+    http="smx on;
+        ssl_certificate $scratch/cert.pem;
+        ssl_certificate_key $scratch/key.pem;
+        ssl_session_cache shared:tls:1m;
+        ssl_protocols TLSv1.2 TLSv1.3;
+        server { listen 127.0.0.1:$((port + 1)) ssl http2; server_name secure; return 200; }
+        server { listen 127.0.0.1:$((port + 1)) ssl; server_name other; return 204; }"
+}
+
+# shake ARGUMENT...: a handshake, and a request on it.
+shake() {
+    printf 'GET / HTTP/1.0\r\nHost: secure\r\n\r\n' |
+        openssl s_client -quiet -connect "127.0.0.1:$((port + 1))" "$@" >/dev/null 2>&1 || true
+}
+
+@test "TLS handshakes are counted: new ones, reused sessions, failed ones" {
+    secure
+    start_nginx
+    shake -tls1_3 -sess_out "$scratch/session"
+    shake -tls1_3 -servername other
+    shake -tls1_2 -sess_out "$scratch/session2"
+    shake -tls1_2 -sess_in "$scratch/session2"
+    # It begins, and finds no cipher in common; one that does not begin; one that is none.
+    shake -tls1_2 -cipher ECDHE-RSA-AES128-SHA
+    exec 4<>"/dev/tcp/127.0.0.1/$((port + 1))"
+    exec 4>&-
+    curl -s -o /dev/null "http://127.0.0.1:$((port + 1))/"
+    curl -sk -o /dev/null --http2 "https://127.0.0.1:$((port + 1))/" \
+        "https://127.0.0.1:$((port + 1))/again"
+    has 'nginx_ssl_handshakes_total{protocol="TLSv1.3",session="new"} 3'
+    has 'nginx_ssl_handshakes_total{protocol="TLSv1.2",session="new"} 1'
+    has 'nginx_ssl_handshakes_total{protocol="TLSv1.2",session="reused"} 1'
+    eventually exposes 'nginx_ssl_handshakes_failed_total 1'
+    has 'nginx_http_requests_total{server="secure",location="-",status="400"} 1'
+    log_is_counted
+}
+
+@test "counters and histograms of a configuration have labels and values of variables" {
+    http='smx on;
+        map $arg_kind $odd { default 0; odd 1; "" ""; }
+        smx_counter all_total "help=All of them." method=$request_method fixed=yes;'
+    locations='location /plain { return 200; }
+        location /own {
+            smx_counter odd_total if=$odd "kind=$arg_kind/$server_name";
+            smx_counter own_bytes_total value=$arg_n unit=bytes;
+            smx_histogram size_bytes value=$arg_n unit=bytes buckets=10,20.5,1e3 who=$arg_who;
+            return 200; }'
+    start_nginx
+    get /plain /plain '/own?kind=odd' '/own?kind=even&n=20' '/own?n=30&who=me' '/own?n=none'
+    get '/own?n=-4' '/own?n=5,%206&who=%FF' '/own?n=1001'
+    # Bytes as they come: of UTF-8, and not.
+    printf 'GET /own?n=1&who=a\xc3\xa9\xff\xc3 HTTP/1.0\r\n\r\n' >"/dev/tcp/127.0.0.1/$port"
+    eventually log_is_counted
+    # Where a location has its own, those of the level above are not counted.
+    has 'all_total{method="GET",fixed="yes"} 2'
+    has 'odd_total{kind="odd/one"} 1'
+    has 'own_bytes_total 1057'
+    has 'size_bytes_bucket{who="",le="20.5"} 1'
+    has 'size_bytes_count{who=""} 2'
+    has 'size_bytes_sum{who="me"} 30'
+    has 'size_bytes_sum{who="%FF"} 5'
+    has 'size_bytes_sum{who="aé??"} 1'
+    [[ $(exposed | grep -c '^odd_total') -eq 1 ]]
+}
+
+# An error of the configuration: what is said, and where.
+refuses() {
+    http=$1
+    configure
+    run nginx -t -c "$scratch/nginx.conf" -e "$scratch/early.log"
+    echo "$output"
+    [[ $status -ne 0 && $output == *"nginx: [emerg] "*"$2 in $scratch/nginx.conf:"* ]]
+}
+
+@test "what is wrong in a directive is said as nginx says it, with the line" {
+    refuses 'smx maybe;' 'invalid value "maybe" in "smx" directive, it must be "on" or "off"'
+    refuses 'smx_app a; smx_app b;' '"smx_app" directive is duplicate'
+    refuses 'smx_counter;' 'invalid number of arguments in "smx_counter" directive'
+    refuses 'smx_counter 9x;' 'metric "9x" is no name of a metric'
+    refuses 'smx_counter nginx_x;' 'metric "nginx_x" begins like the metrics that are always there'
+    refuses 'smx_counter x label;' 'metric "x" has a parameter without "="'
+    refuses 'smx_counter x 1=a;' 'metric "x" has a label whose name is no [a-zA-Z_][a-zA-Z0-9_]*'
+    refuses 'smx_counter x buckets=1;' 'metric "x" has no buckets'
+    refuses 'smx_histogram x a=1;' 'metric "x" has no value='
+    refuses 'smx_histogram x value=1 buckets=1,b;' 'metric "x" has buckets that are no numbers'
+    refuses 'smx_histogram x value=1 buckets=2,1;' 'metric "x" has buckets that do not ascend'
+    refuses "smx_histogram x value=1 buckets=$(seq -s , 65);" 'metric "x" has too many buckets'
+    refuses "smx_counter x $(seq -f 'l%g=1' -s ' ' 17);" 'metric "x" has too many labels'
+    refuses 'smx_counter x a=1; smx_counter x b=1;' \
+        'metric "x" has another type, unit, buckets or labels elsewhere'
+}
+
+@test "a test of the configuration makes no segment, and does not touch one" {
+    configure
+    nginx -t -c "$scratch/nginx.conf" -e "$scratch/early.log"
+    [[ -z $(ls "$SMX_DIR") ]]
+    start_nginx
+    get /
+    cp "$SMX_DIR/nginx.v1.smx" "$scratch/before"
+    http='smx on; smx_counter another_total;'
+    configure
+    nginx -t -c "$scratch/nginx.conf" -e "$scratch/early.log"
+    nginx -s reopen -c "$scratch/nginx.conf" -e "$scratch/early.log"
+    cmp "$SMX_DIR/nginx.v1.smx" "$scratch/before"
+}
+
+@test "where there can be no segment nginx starts and serves, and says once what to do" {
+    SMX_DIR=$scratch/missing
+    start_nginx
+    get / / /
+    [[ $(wc -l <"$scratch/access.log") -eq 3 ]]
+    cat "$scratch/nginx.err" "$scratch/error.log"
+    [[ $(grep -c 'smx: ' "$scratch/error.log") -eq 1 ]]
+    grep -q "\[warn\].* smx: nginx runs without metrics: .*$SMX_DIR.*smx_directory" \
+        "$scratch/error.log"
+    # On the terminal, too.
+    [[ $(grep -c "nginx: \[warn\] smx: " "$scratch/nginx.err") -eq 1 ]]
+    # And after what to do was done.
+    mkdir "$SMX_DIR"
+    reload
+    get / /
+    has 'nginx_http_requests_total{server="one",location="/",status="200"} 2'
+}
+
+workers() {
+    pgrep -P "$(cat "$scratch/nginx.pid")" -f 'nginx: worker process$' | sort
+}
+
+# Two new workers: the old ones may still be there, shutting down.
+workers_are_others() {
+    [[ $(workers | wc -l) -eq 2 && -z $(comm -12 <(workers) <(echo "$1")) ]]
+}
+
+reload() {
+    local before
+    before=$(workers)
+    kill -HUP "$(cat "$scratch/nginx.pid")"
+    eventually workers_are_others "$before"
 }

@@ -75,6 +75,19 @@ static void count_try(const ngx_http_smx_families_t *families, const char *upstr
     record(families->upstream_response, upstream, state->response_time);
 }
 
+/* The name of an `upstream` block, or host and port where there is none. */
+static const char *upstream_name(ngx_pool_t *pool, const ngx_http_upstream_srv_conf_t *conf)
+{
+    char *host = ngx_http_smx_text(pool, "", &conf->host);
+    if (!conf->port || !host)
+        return host;
+    size_t size = strlen(host) + sizeof ":65535";
+    u_char *name = ngx_pnalloc(pool, size);
+    if (name)
+        ngx_snprintf(name, size, "%s:%ui%Z", host, (ngx_uint_t)conf->port);
+    return (char *)name;
+}
+
 /* All tries, of all upstreams that the request was led to. A state without a peer stands between
  * two of these; which upstream was tried before the last one is not known any more. */
 static void count_upstream(ngx_http_request_t *r, const ngx_http_smx_families_t *families)
@@ -84,7 +97,7 @@ static void count_upstream(ngx_http_request_t *r, const ngx_http_smx_families_t 
     while (last > 0 && states[last - 1].peer)
         last--;
     const ngx_http_upstream_srv_conf_t *conf = r->upstream ? r->upstream->upstream : NULL;
-    const char *name = conf ? ngx_http_smx_text(r->pool, "", &conf->host) : "-";
+    const char *name = conf ? upstream_name(r->pool, conf) : "-";
     for (ngx_uint_t i = 0; i < n; i++)
         if (states[i].peer)
             count_try(families, i < last ? "-" : name,
