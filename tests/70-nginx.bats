@@ -7,6 +7,7 @@
 
 bats_require_minimum_version 1.5.0
 load support/live
+load support/prometheus
 
 setup() {
     [[ -e $build/lib/ngx_http_smx_module.so ]] || skip "the module is not built: no nginx-dev"
@@ -14,11 +15,11 @@ setup() {
     port=$((23000 + 10 * BATS_TEST_NUMBER))
     # The workers of www-data make their files here.
     chmod 755 "$scratch"
-    locations='' http='smx on;' main=''
+    locations='' http='smx on;' main='' directive="smx_directory $SMX_DIR;"
 }
 
 teardown() {
-    [[ ! -d ${scratch-} ]] || stop_nginx
+    [[ ! -d ${scratch-} ]] || stop_nginx || true
     live_teardown
 }
 
@@ -40,7 +41,7 @@ http {
     done)
     log_format line '\$server_name \$status \$uri';
     access_log $scratch/access.log line;
-    smx_directory $SMX_DIR;
+    $directive
     $http
     server {
         listen 127.0.0.1:$port;
@@ -52,19 +53,22 @@ http {
 END
 }
 
-# Until its end nginx is known by its pid file: a new binary has another pid.
+# As a daemon, for nginx replaces its binary in no other case; known by its pid file until its end.
+# The new binary is found by the path that the old one was called by.
 start_nginx() {
     configure
-    start nginx nginx -c "$scratch/nginx.conf" -e "$scratch/early.log" -g 'daemon off;'
+    "$(command -v nginx)" -c "$scratch/nginx.conf" -e "$scratch/early.log" 2>"$scratch/nginx.err" \
+        3>&-
     eventually answers
 }
 
 answers() {
-    [[ -s $scratch/nginx.pid ]] && (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null
+    [[ -s $scratch/nginx.pid ]] && (exec 4<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null
 }
 
+# Or a zombie, where nobody waits for orphans.
 gone() {
-    ! kill -0 "$1" 2>/dev/null
+    [[ ! -e /proc/$1 || $(ps -o state= -p "$1") == Z ]]
 }
 
 stop_nginx() {
@@ -294,7 +298,7 @@ refuses() {
 }
 
 @test "where there can be no segment nginx starts and serves, and says once what to do" {
-    SMX_DIR=$scratch/missing
+    SMX_DIR=$scratch/missing directive="smx_directory $scratch/missing;"
     start_nginx
     get / / /
     [[ $(wc -l <"$scratch/access.log") -eq 3 ]]
@@ -325,4 +329,205 @@ reload() {
     before=$(workers)
     kill -HUP "$(cat "$scratch/nginx.pid")"
     eventually workers_are_others "$before"
+}
+
+# start_load: requests of every kind until `stop load`, on connections that are kept and that are not.
+start_load() {
+    cat >"$scratch/load.lua" <<'END'
+local paths = {"/", "/a", "/exact", "/x.php", "/", "/"}
+local n = 0
+request = function()
+    n = n + 1
+    local headers = {}
+    if n % 7 == 0 then headers["Connection"] = "close" end
+    return wrk.format("GET", paths[n % #paths + 1], headers)
+end
+END
+    locations='location = /exact { return 204; }
+        location ~ \.php$ { return 403; }
+        location /large { root '$scratch'; }'
+    head -c 20M /dev/zero >"$scratch/large"
+    [[ -e $scratch/nginx.pid ]] || start_nginx
+    start load wrk -t1 -c8 -d10m -s "$scratch/load.lua" "http://127.0.0.1:$port"
+    eventually has_lines "$scratch/access.log" 100
+}
+
+more_lines() {
+    has_lines "$scratch/access.log" $(($1 + 100))
+}
+
+# A while, by what is done in it.
+go_on() {
+    eventually more_lines "$(wc -l <"$scratch/access.log")"
+}
+
+@test "a reload loses nothing and doubles nothing, and its old workers count to their end" {
+    start_load
+    local round
+    # A response that is not read yet.
+    exec 5<>"/dev/tcp/127.0.0.1/$port"
+    printf 'GET /large HTTP/1.0\r\n\r\n' >&5
+    read -r <&5
+    for ((round = 0; round < 4 * ${SMX_TEST_SCALE:-1}; round++)); do
+        reload
+        go_on
+    done
+    # One of the first workers is at it still.
+    [[ $(grep -c /large "$scratch/access.log") -eq 0 ]]
+    [[ $(cat <&5 | wc -c) -gt 20000000 ]]
+    exec 5>&-
+    stop load
+    eventually log_is_counted
+    has 'nginx_http_requests_total{server="one",location="/large",status="200"} 1'
+    [[ $(ls "$SMX_DIR") == nginx.v1.smx ]]
+}
+
+has_no_workers() {
+    ! pgrep -P "$1" -f 'nginx: worker process$' >/dev/null
+}
+
+# The documented sequence: USR2, and when the new master has workers, WINCH, QUIT to the old one.
+upgrade() {
+    local old
+    old=$(cat "$scratch/nginx.pid")
+    kill -USR2 "$old"
+    eventually new_master_serves "$old"
+    go_on
+    kill -WINCH "$old"
+    eventually has_no_workers "$old"
+    go_on
+    kill -QUIT "$old"
+    eventually gone "$old"
+}
+
+new_master_serves() {
+    local new
+    new=$(cat "$scratch/nginx.pid" 2>/dev/null)
+    [[ $new && $new != "$1" && $(workers | wc -l) -eq 2 ]]
+}
+
+@test "a binary upgrade loses nothing and doubles nothing" {
+    local round inode
+    start_load
+    inode=$(stat -c %i "$SMX_DIR/nginx.v1.smx")
+    for ((round = 0; round < 2 * ${SMX_TEST_SCALE:-1}; round++)); do
+        upgrade
+        go_on
+    done
+    stop load
+    eventually log_is_counted
+    [[ $(stat -c %i "$SMX_DIR/nginx.v1.smx") -eq $inode ]]
+}
+
+@test "a new binary finds the segment by SMX_DIR, too" {
+    local old
+    directive=
+    start_nginx
+    get / /
+    old=$(cat "$scratch/nginx.pid")
+    kill -USR2 "$old"
+    eventually new_master_serves "$old"
+    kill -QUIT "$old"
+    eventually gone "$old"
+    get /
+    has 'nginx_http_requests_total{server="one",location="/",status="200"} 3'
+}
+
+# What was counted is what was logged, but for one request of each worker that was killed: of that
+# the line may be written already.
+counted_within() {
+    local lines count
+    lines=$(wc -l <"$scratch/access.log")
+    count=$(exposed | awk '/^nginx_http_requests_total/ { n += $NF } END { print n + 0 }')
+    echo "$lines lines, $count counted, $1 killed"
+    ((count <= lines && count >= lines - $1))
+}
+
+@test "under a storm of kills, reloads and an upgrade the totals are the log's, and go up only" {
+    local round kills=0
+    start_load
+    start_tcp_agent
+    start_prometheus
+    for ((round = 1; round <= 30 * ${SMX_TEST_SCALE:-1}; round++)); do
+        # Any worker, also one that is shutting down.
+        kill -KILL "$(pgrep -P "$(cat "$scratch/nginx.pid")" -f 'nginx: worker' | shuf -n 1)" &&
+            kills=$((kills + 1))
+        ((round % 6)) || kill -HUP "$(cat "$scratch/nginx.pid")"
+        ((round % 20)) || upgrade
+        go_on
+    done
+    stop load
+    eventually idle
+    counted_within "$kills"
+    is_up
+    # Prometheus has the same in the end, and has seen no counter go down.
+    eventually answer_is 'sum(nginx_http_requests_total)' "$(
+        exposed | awk '/^nginx_http_requests_total/ { n += $NF } END { printf "%.0f", n }')"
+    answer_is 'sum(resets(nginx_http_requests_total[10m]))' 0
+    answer_is 'min_over_time(up[10m])' 1
+    # Durations are counted with the requests.
+    [[ $(($(ask 'sum(nginx_http_requests_total)') -
+        $(ask 'sum(nginx_http_request_duration_seconds_count)'))) -le $kills ]]
+}
+
+idle() {
+    exposes 'nginx_connections_active 0'
+}
+
+@test "open connections are counted while they are open, and not those of a killed worker" {
+    local fd
+    start_nginx
+    for fd in 5 6 7; do
+        eval "exec $fd<>/dev/tcp/127.0.0.1/$port"
+        printf 'GET / HTTP/1.1\r\nHost: one\r\n\r\n' >&"$fd"
+    done
+    eventually exposes 'nginx_connections_active 3'
+    eventually exposes 'nginx_connections_waiting 3'
+    has 'nginx_connections_accepted_total 4'
+    exec 5>&-
+    eventually exposes 'nginx_connections_active 2'
+    kill -KILL $(workers)
+    eventually exposes 'nginx_connections_active 0'
+    eventually exposes 'nginx_connections_waiting 0'
+    exec 6>&- 7>&-
+}
+
+@test "a metric that is redefined is refused alone, and named in the log" {
+    http='smx on; smx_counter own_total a=1;'
+    start_nginx
+    get /
+    http='smx on; smx_counter own_total b=1; smx_counter wrong value=1 unit=bytes;'
+    configure
+    reload
+    get /
+    has 'own_total{a="1"} 1'
+    has 'nginx_http_requests_total{server="one",location="/",status="200"} 2'
+    grep 'smx: ' "$scratch/error.log"
+    [[ $(grep -c '\[warn\].* smx: own_total is not counted: ' "$scratch/error.log") -eq 1 ]]
+    [[ $(grep -c '\[warn\].* smx: wrong is not counted: ' "$scratch/error.log") -eq 1 ]]
+    [[ $(grep -c 'smx: ' "$scratch/error.log") -eq 2 ]]
+}
+
+@test "the module can go and come with a reload, and does without a master process" {
+    local roles
+    start_nginx
+    get /
+    has 'nginx_http_requests_total{server="one",location="/",status="200"} 1'
+    roles=$("$bin/smx-dump" --json nginx | jq -r '.processes[].role' | sort | uniq -c | xargs)
+    [[ $roles == '1 master 2 worker' ]]
+    sed -i '/load_module/d; /smx on/d; /smx_directory/d' "$scratch/nginx.conf"
+    reload
+    get /
+    [[ $(curl -s "http://127.0.0.1:$port/") == ok ]]
+    has 'nginx_http_requests_total{server="one",location="/",status="200"} 1'
+    configure
+    reload
+    get /
+    has 'nginx_http_requests_total{server="one",location="/",status="200"} 2'
+    stop_nginx QUIT
+    rm "$SMX_DIR/nginx.v1.smx"
+    main='master_process off;'
+    start_nginx
+    get / /
+    has 'nginx_http_requests_total{server="one",location="/",status="200"} 2'
 }

@@ -127,6 +127,9 @@ ngx_int_t ngx_http_smx_watch_worker(ngx_cycle_t *cycle, ngx_http_smx_main_conf_t
     event->log = cycle->log;
     event->handler = each_second;
     event->cancelable = 1; /* does not keep a worker that is to end */
+    /* There is a series as long as there is a worker. */
+    smx_gauge_set(mcf->active, 0);
+    smx_gauge_set(mcf->waiting, 0);
     smx_gauge_set(mcf->free, (int64_t)cycle->free_connection_n);
     ngx_add_timer(event, 1000);
     return NGX_OK;
