@@ -68,7 +68,7 @@ static void handshake_step(const SSL *ssl, int where, int ret)
     if (!(where & (SSL_CB_HANDSHAKE_START | SSL_CB_HANDSHAKE_DONE)))
         return;
     seen_t *seen = seen_of(ssl);
-    if (!seen || seen->handshake == DONE)
+    if (!seen)
         return;
     seen->handshake = where & SSL_CB_HANDSHAKE_DONE ? DONE : BEGUN;
     if (seen->handshake == DONE)
