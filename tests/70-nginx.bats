@@ -402,7 +402,8 @@ go_on() {
         reload
         go_on
     done
-    # One of the first workers is at it still.
+    # One of the first workers is at it still, and says what it is.
+    eventually file_says <("$bin/smx-dump" -p nginx) 'live *worker shutting down'
     [[ $(grep -c /large "$scratch/access.log") -eq 0 ]]
     [[ $(cat <&5 | wc -c) -gt 20000000 ]]
     exec 5>&-

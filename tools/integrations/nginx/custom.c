@@ -185,7 +185,7 @@ void ngx_http_smx_custom_register(ngx_http_smx_main_conf_t *mcf, ngx_log_t *log)
         struct smx_diag diag = {0};
         struct smx_metric metric = {
             .name = custom->name,
-            .help = custom->help,
+            .help = custom->help ? custom->help : "Counted by nginx's configuration.",
             .unit = custom->unit,
             .bounds = custom->bounds,
             .n_bounds = custom->n_bounds,
