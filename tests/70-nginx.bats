@@ -57,8 +57,7 @@ END
 # The new binary is found by the path that the old one was called by.
 start_nginx() {
     configure
-    "$(command -v nginx)" -c "$scratch/nginx.conf" -e "$scratch/early.log" 2>"$scratch/nginx.err" \
-        3>&-
+    "$(command -v nginx)" -p "$scratch" -c nginx.conf -e early.log 2>"$scratch/nginx.err" 3>&-
     eventually answers
 }
 
@@ -521,6 +520,18 @@ idle() {
     eventually exposes 'nginx_connections_active 0'
     eventually exposes 'nginx_connections_waiting 0'
     exec 6>&- 7>&-
+}
+
+@test "the segment's name and place are the configuration's, and an installed module loads" {
+    http='smx on; smx_app shop; smx_instance two;'
+    directive='smx_directory segments;' # below nginx's prefix
+    start_nginx
+    get /
+    [[ $(ls "$SMX_DIR") == shop@two.v1.smx ]]
+    cmake --install "$build" --prefix "$scratch/prefix" >/dev/null
+    sed -i "s|$build|$scratch/prefix|; s|lib/ngx|lib/nginx/modules/ngx|" "$scratch/nginx.conf"
+    grep load_module "$scratch/nginx.conf"
+    nginx -t -c "$scratch/nginx.conf" -e "$scratch/early.log"
 }
 
 @test "a metric that is redefined is refused alone, and named in the log" {
