@@ -534,6 +534,16 @@ idle() {
     nginx -t -c "$scratch/nginx.conf" -e "$scratch/early.log"
 }
 
+@test "past the cap of a family requests are counted in its overflow series" {
+    http='smx on; smx_max_series 2; smx_max_bytes 8m;'
+    locations='location /exact { return 204; } location /other { return 403; }'
+    start_nginx
+    get / /exact /other /other /
+    has 'nginx_http_requests_total{server="one",location="/",status="200"} 2'
+    has 'nginx_http_requests_total{otel_metric_overflow="true"} 2'
+    [[ $("$bin/smx-dump" --json nginx | jq .segment.bytes.budget) -eq 8388608 ]]
+}
+
 @test "a metric that is redefined is refused alone, and named in the log" {
     http='smx on; smx_counter own_total a=1;'
     start_nginx

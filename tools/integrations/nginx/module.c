@@ -10,7 +10,18 @@ static void *create_main_conf(ngx_conf_t *cf)
     ngx_http_smx_main_conf_t *mcf = ngx_pcalloc(cf->pool, sizeof *mcf);
     if (!mcf || ngx_array_init(&mcf->customs, cf->pool, 4, sizeof(void *)) != NGX_OK)
         return NULL;
+    mcf->max_series = NGX_CONF_UNSET;
+    mcf->max_bytes = NGX_CONF_UNSET_SIZE;
     return mcf;
+}
+
+static char *init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_http_smx_main_conf_t *mcf = conf;
+    (void)cf;
+    ngx_conf_init_value(mcf->max_series, 0);
+    ngx_conf_init_size_value(mcf->max_bytes, 0);
+    return NGX_CONF_OK;
 }
 
 static void *create_loc_conf(ngx_conf_t *cf)
@@ -98,6 +109,8 @@ static ngx_int_t open_segment(ngx_cycle_t *cycle)
         .instance = or_null(&mcf->instance),
         .directory = or_null(&mcf->directory),
         .role = "master",
+        .max_series = (uint32_t)ngx_min(mcf->max_series, UINT32_MAX),
+        .max_bytes = mcf->max_bytes,
     };
     if (smx_open(&options, &mcf->segment, &diag) < 0) {
         /* Not through the macro: at a start this is for the terminal, whatever error_log says. */
@@ -144,6 +157,10 @@ static ngx_command_t commands[] = {
      NGX_HTTP_MAIN_CONF_OFFSET, offsetof(ngx_http_smx_main_conf_t, instance), NULL},
     {ngx_string("smx_directory"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, set_directory,
      NGX_HTTP_MAIN_CONF_OFFSET, offsetof(ngx_http_smx_main_conf_t, directory), NULL},
+    {ngx_string("smx_max_series"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_conf_set_num_slot,
+     NGX_HTTP_MAIN_CONF_OFFSET, offsetof(ngx_http_smx_main_conf_t, max_series), NULL},
+    {ngx_string("smx_max_bytes"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_conf_set_size_slot,
+     NGX_HTTP_MAIN_CONF_OFFSET, offsetof(ngx_http_smx_main_conf_t, max_bytes), NULL},
     {ngx_string("smx_counter"), EVERYWHERE | NGX_CONF_1MORE, ngx_http_smx_custom,
      NGX_HTTP_LOC_CONF_OFFSET, 0, NULL},
     {ngx_string("smx_histogram"), EVERYWHERE | NGX_CONF_2MORE, ngx_http_smx_custom,
@@ -155,6 +172,7 @@ static ngx_http_module_t context = {
     .preconfiguration = keep_environment,
     .postconfiguration = add_handler,
     .create_main_conf = create_main_conf,
+    .init_main_conf = init_main_conf,
     .create_loc_conf = create_loc_conf,
     .merge_loc_conf = merge_loc_conf,
 };

@@ -27,6 +27,8 @@ typedef struct {
 
 typedef struct {
     ngx_str_t app, instance, directory;
+    ngx_int_t max_series; /* of a family; 0: libshm's */
+    size_t max_bytes;
     ngx_flag_t wanted;   /* some location says `smx on` */
     ngx_array_t customs; /* ngx_http_smx_custom_t *, of all places */
     smx_segment *segment;
