@@ -175,16 +175,23 @@ reload() {
     locations="location /live/ { proxy_pass http://live/; }
         location /half/ { proxy_pass http://half/; }
         location /dead/ { proxy_pass http://$dead/; }
+        location /twice { proxy_pass http://live/missing; proxy_intercept_errors on;
+            error_page 404 = @second; }
+        location @second { proxy_pass http://$peer; }
         location /cached/ { proxy_cache things; proxy_cache_valid 200 1h;
             proxy_cache_bypass \$arg_fresh; proxy_pass http://live/; }"
     start_nginx
-    get /live/ /live/missing /half/ /dead/ /cached/a /cached/a /cached/a '/cached/a?fresh=1'
+    get /live/ /live/missing /half/ /dead/ /twice /cached/a /cached/a /cached/a '/cached/a?fresh=1'
     log_is_counted
     has "nginx_upstream_responses_total{upstream=\"live\",peer=\"$peer\",status=\"200\"} 3"
     has "nginx_upstream_responses_total{upstream=\"live\",peer=\"$peer\",status=\"404\"} 1"
     has "nginx_upstream_responses_total{upstream=\"half\",peer=\"$dead\",status=\"502\"} 1"
     has "nginx_upstream_responses_total{upstream=\"half\",peer=\"$peer\",status=\"200\"} 1"
     has "nginx_upstream_responses_total{upstream=\"$dead\",peer=\"$dead\",status=\"502\"} 1"
+    # Two upstreams for one request: of the first the name is lost.
+    has "nginx_upstream_responses_total{upstream=\"-\",peer=\"$peer\",status=\"404\"} 1"
+    has "nginx_upstream_responses_total{upstream=\"$peer\",peer=\"$peer\",status=\"200\"} 1"
+    has 'nginx_http_requests_total{server="one",location="@second",status="200"} 1'
     # Nobody was connected to where nobody listens.
     has 'nginx_upstream_connect_seconds_count{upstream="live"} 4'
     has 'nginx_upstream_connect_seconds_count{upstream="half"} 1'
