@@ -381,7 +381,7 @@ end
 END
     locations='location = /exact { return 204; }
         location ~ \.php$ { return 403; }
-        location /large { root '$scratch'; }'
+        location /large { root '$scratch'; send_timeout 1h; }'
     head -c 20M /dev/zero >"$scratch/large"
     [[ -e $scratch/nginx.pid ]] || start_nginx
     start load wrk -t1 -c8 -d10m -s "$scratch/load.lua" "http://127.0.0.1:$port"
@@ -397,6 +397,10 @@ go_on() {
     eventually more_lines "$(wc -l <"$scratch/access.log")"
 }
 
+is_shutting_down() {
+    "$bin/smx-dump" --processes nginx | grep -q 'live *worker shutting down'
+}
+
 @test "a reload loses nothing and doubles nothing, and its old workers count to their end" {
     start_load
     local round
@@ -409,7 +413,7 @@ go_on() {
         go_on
     done
     # One of the first workers is at it still, and says what it is.
-    eventually file_says <("$bin/smx-dump" -p nginx) 'live *worker shutting down'
+    eventually is_shutting_down
     [[ $(grep -c /large "$scratch/access.log") -eq 0 ]]
     [[ $(cat <&5 | wc -c) -gt 20000000 ]]
     exec 5>&-
