@@ -199,6 +199,33 @@ static void test_steps(void **state)
     }
 }
 
+/* Each of the many things that are done to a record is left and gone on with. */
+static void test_names_in_steps(void **state)
+{
+    enum { SERIES = 1500, BYTES = 4096 };
+    (void)state;
+    uint64_t family = counter_family("a_total");
+    take();
+    for (unsigned i = 0; i < SERIES; i++) {
+        char code[16];
+        snprintf(code, sizeof code, "%u", i);
+        segwriter_count(writer, counter(family, code), 0, i);
+    }
+    assert_int_equal(segwriter_rewrite(writer, path), 0);
+    assert_int_equal(smx_reader_begin(reader, &diag), 0);
+    unsigned steps = 0;
+    for (; smx_reader_step(reader, BYTES, &diag) > 0; steps++)
+        assert_int_equal(smx_reader_info(reader)->n_series, 0);
+    assert_true(steps >= 400); /* 421 */
+    assert_int_equal(smx_reader_update(reader, &diag), 0);
+    const struct smx_family_info *f = smx_reader_family(reader, 0);
+    assert_int_equal(f->n_series, SERIES);
+    for (unsigned i = 0; i < SERIES; i++) {
+        assert_int_equal(f->series[i].count, i);
+        assert_int_equal(strtoul(f->series[i].values[0].at, NULL, 10), i);
+    }
+}
+
 /* Also where it is half done, and the names have moved: leaks are ASan's affair. */
 static void test_steps_given_up(void **state)
 {
@@ -455,6 +482,7 @@ int main(void)
         TEST(test_many_counters, "1500 counters of two families keep their order and values"),
         TEST(test_values_move, "values move without the epoch"),
         TEST(test_steps, "what is read in steps is shown by the update, and not before"),
+        TEST(test_names_in_steps, "names that are read in steps are those that are read at once"),
         TEST(test_steps_given_up, "an update that has begun is given up for another, or an error"),
         TEST(test_names_appear, "new families and series appear and move the epoch"),
         TEST(test_hidden, "a hidden series is left out until it is shown again"),
