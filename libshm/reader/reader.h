@@ -47,6 +47,8 @@ void *smx__arena_array(struct smx__arena *arena, size_t n, size_t size);
 bool smx__arena_string(struct smx__arena *arena, const void *bytes, size_t length,
                        struct smx_str *out);
 void smx__arena_free(struct smx__arena *arena);
+/* Free a chunk, whatever is in it. Returns how many bytes; 0: there is none. */
+size_t smx__arena_drop(struct smx__arena *arena);
 
 /* source.c */
 
@@ -65,6 +67,7 @@ struct smx__cache {
     uint64_t limit; /* no byte at or behind it is read */
     struct smx__cache_block *blocks;
     size_t n_blocks;
+    uint64_t n_read; /* bytes of the file, in all */
 };
 
 /* Open a regular file. Returns as smx_reader_open(). */
@@ -82,8 +85,9 @@ const void *smx__source_view(struct smx__source *file, uint64_t at, size_t size,
 /* Drop the window: what it held is of an earlier update. */
 void smx__source_forget(struct smx__source *file);
 
-/* Returns 0 or -ENOMEM. */
+/* Returns 0 or -ENOMEM. The last two free the memory: of one block, of all. */
 int smx__cache_init(struct smx__cache *cache, struct smx__source *file, uint64_t limit);
+void smx__cache_drop(struct smx__cache *cache, size_t block);
 void smx__cache_fini(struct smx__cache *cache);
 
 /* Copy bytes out of the file. The range must lie below cache->limit. Returns 0, -EIO, -ENOMEM. */
@@ -271,6 +275,7 @@ struct smx__build {
     unsigned phase;
     size_t next;                /* in it */
     uint64_t left;              /* of this step's bytes */
+    uint64_t paid;              /* of cache.n_read */
     uint32_t heads[SMX__HEADS]; /* of the table, those around `next` */
     uint64_t chain;             /* what is left of one */
     struct smx__sort sort;
@@ -290,11 +295,13 @@ struct smx__build {
 /* What a look at a record, or at what was made of it, is charged with. */
 enum { SMX__LOOK_BYTES = 64 };
 
-/* Whether the step may go on; if so it is charged. */
+/* Whether the step may go on; if so it is charged, also with what was read from the file. */
 static inline bool smx__build_spend(struct smx__build *build, uint64_t bytes)
 {
     if (build->left == 0)
         return false;
+    bytes += build->cache.n_read - build->paid;
+    build->paid = build->cache.n_read;
     build->left -= bytes < build->left ? bytes : build->left;
     return true;
 }

@@ -173,12 +173,45 @@ static int take_overflows(struct smx__build *b)
     return b->records.n != b->records.n_sorted ? smx__records_sort(&b->records) : 0;
 }
 
+/* What it took may be as much as the segment: to free it at once would take its time, too. */
+static int drop_cache(struct smx__build *b)
+{
+    for (; b->next < b->cache.n_blocks; b->next++) {
+        if (!smx__build_spend(b, SMX__LOOK_BYTES))
+            return 1;
+        smx__cache_drop(&b->cache, b->next);
+    }
+    return 0;
+}
+
+static int drop_records(struct smx__build *b)
+{
+    for (size_t dropped = 0; smx__build_spend(b, dropped);) {
+        dropped = smx__arena_drop(&b->records.arena);
+        if (dropped == 0)
+            return 0;
+    }
+    return 1;
+}
+
 static int (*const phases[])(struct smx__build *) = {
-    take_header,         smx__records_walk,       smx__records_copy,
-    take_families,       drop_duplicate_families, take_overflows,
-    smx__series_take,    smx__series_by_values,   smx__series_drop_duplicates,
-    smx__series_by_cell, smx__cells_check,        smx__series_fill,
-    smx__series_place,   smx__cells_group,        smx__exemplars_find,
+    take_header,
+    smx__records_walk,
+    smx__records_copy,
+    take_families,
+    drop_duplicate_families,
+    take_overflows,
+    smx__series_take,
+    smx__series_by_values,
+    smx__series_drop_duplicates,
+    smx__series_by_cell,
+    smx__cells_check,
+    smx__series_fill,
+    smx__series_place,
+    smx__cells_group,
+    smx__exemplars_find,
+    drop_cache,
+    drop_records,
 };
 enum { PHASES = sizeof phases / sizeof phases[0] };
 
