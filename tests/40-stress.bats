@@ -401,3 +401,29 @@ scrape_at_once() {
     done
     [ "$caught" ]
 }
+
+# health_says STATE: 200, every segment in that state, and nothing wrong.
+health_says() {
+    agent_get /health >"$scratch/health"
+    agent_get / >/dev/null
+    jq -e --arg state "$1" '.status == "ok" and
+        ([.components.segments[].state] | unique) == [$state]' "$scratch/health"
+}
+
+@test "while a large segment is read for the first time, who asks how it goes is told so" {
+    local seen=
+    start crowd "$build/tests/crowd" "$SMX_DIR" 0 1 300000
+    eventually file_says "$scratch/crowd.out" ready
+    for _ in {1..20}; do
+        start agent "$bin/smx-agent" --segments.dir="$SMX_DIR" \
+            --web.listen-address="unix:$scratch/agent.sock"
+        eventually file_says "$scratch/agent.err" listening
+        ! health_says new || seen=1
+        eventually health_says served
+        [ "$(jq '.components.segments[].series' "$scratch/health")" -ge 300000 ]
+        agent_get / | grep -q 30000
+        ends_well
+        [ -z "$seen" ] || break
+    done
+    [ "$seen" ]
+}

@@ -24,7 +24,7 @@
 enum { SEGMENTS_MAX = 1024 };
 
 enum segment_state {
-    SEGMENT_NEW, /* not opened yet */
+    SEGMENT_NEW, /* not read yet */
     SEGMENT_SERVED,
     SEGMENT_SHADOWED,    /* sound, but another file of the same name is served */
     SEGMENT_UNSUPPORTED, /* another major version */
@@ -113,6 +113,18 @@ const struct self_count *segments_errors(const struct segments *segments, size_t
 
 /* How many files were not looked at because there are too many. */
 size_t segments_left_out(const struct segments *segments);
+
+/* What its reader shows; NULL: nothing. */
+static inline const struct smx_segment_info *segment_info(const struct segment *segment)
+{
+    return segment->read_ns ? smx_reader_info(segment->reader) : NULL;
+}
+
+/* Whether it is as it should be: served, or about to be. */
+static inline bool segment_ok(const struct segment *segment)
+{
+    return segment->state == SEGMENT_SERVED || segment->state == SEGMENT_NEW;
+}
 
 /* "served", "shadowed", ... */
 const char *segment_state_name(enum segment_state state);
