@@ -246,7 +246,7 @@ static void test_names_in_steps(void **state)
     unsigned steps = 0;
     for (; smx_reader_step(reader, BYTES, &diag) > 0; steps++)
         assert_int_equal(smx_reader_info(reader)->n_series, 0);
-    assert_true(steps >= 400); /* 421 */
+    assert_true(steps >= 400);
     assert_int_equal(smx_reader_update(reader, &diag), 0);
     const struct smx_family_info *f = smx_reader_family(reader, 0);
     assert_int_equal(f->n_series, SERIES);
