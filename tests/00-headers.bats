@@ -19,11 +19,12 @@ teardown() {
 strict=(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
 
 # compile_headers LANGUAGE COMPILER FLAG...: every public header as the only line of a file, and
-# twice; a machine's rseq-*.h comes with rseq.h.
+# twice; a machine's rseq-*.h comes with rseq.h, and *.hpp is for C++ alone.
 compile_headers() {
-    local language=$1 header
+    local language=$1 header headers=("$root"/include/smx/*.h)
+    [[ $language == c ]] || headers+=("$root"/include/smx/*.hpp)
     shift
-    for header in "$root"/include/smx/*.h; do
+    for header in "${headers[@]}"; do
         [[ $header != */rseq-* ]] || continue
         printf '#include <smx/%s>\n' "${header##*/}" "${header##*/}" |
             "$@" "${strict[@]}" -I "$root/include" -x "$language" -c -o header.o -
@@ -49,6 +50,13 @@ compile_headers() {
     compile_headers c++ g++ -std=c++17 -O2
     compile_headers c++ g++ -std=c++17 -DSMX_NO_RSEQ
     compile_headers c++ g++ -std=c++17 -DSMX_REGISTER_RSEQ
+}
+
+@test "each header compiles alone as C++20, also without exceptions and RTTI" {
+    compile_headers c++ g++ -std=c++20
+    compile_headers c++ clang++ -std=c++20
+    compile_headers c++ g++ -std=c++17 -fno-exceptions -fno-rtti
+    compile_headers c++ clang++ -std=c++17 -fno-exceptions -fno-rtti
 }
 
 @test "a warning in a header would be seen" {
