@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # 70-cxx.bats - <smx/smx.hpp>: values, label sets that the compiler checks, guards; what they compile
-# to, what they allocate, what a storm of kills leaves.
+# to, what they allocate, what a storm of kills leaves; and a prefork server in C++17 that uses them.
 
 load support/live
 
@@ -43,7 +43,7 @@ run_values() {
 }
 
 @test "all of it without exceptions and RTTI; AddressSanitizer and UBSan find nothing" {
-    run_values g++ -std=c++17 -fno-exceptions -fno-rtti -O1 \
+    run_values g++ -std=c++17 -fno-exceptions -fno-rtti -O1 -ftrivial-auto-var-init=pattern \
         -fsanitize=address,undefined -fno-sanitize-recover=all
 }
 
@@ -171,4 +171,71 @@ compile_updates() {
     compile storm g++ -std=c++17 -O2
     ./storm $((100 * ${SMX_TEST_SCALE:-1}))
     [[ $(dumped busy storm) -eq 0 ]]
+}
+
+# start_server ARGUMENT...: on a free port; sets url.
+start_server() {
+    start server "$bin/smx-cxx-server" 0 "$@"
+    eventually file_says "$scratch/server.out" http
+    url=$(head -n 1 "$scratch/server.out")
+}
+
+# status METHOD PATH: of the answer.
+status() {
+    curl -s -o /dev/null -w '%{http_code}' -X "$1" "$url$2"
+}
+
+@test "the server counts what it answers, by method, route and status" {
+    start_server 2
+    [[ $(curl -s "$url/" "$url/item/7") == $'200\nitem 7' ]]
+    [[ $(status GET /none) == 404 && $(status DELETE /) == 405 ]]
+    curl -sI "$url/" | grep '200 OK'
+    "$bin/smx-dump" --json cxx-server >dump.json
+    jq -r '.families[] | select(.name == "http_requests_total").series[] |
+        "\(.labels.method) \(.labels.route) \(.labels.status) \(.value)"' dump.json | sort >requests
+    diff - requests <<'END'
+GET / 200 1
+GET /item 200 1
+GET other 404 1
+HEAD / 200 1
+other / 405 1
+END
+    [[ $(dumped http_request_duration_seconds cxx-server) -eq 5 ]]
+    [[ $(dumped http_response_bytes_total cxx-server) -gt 200 ]]
+    [[ $(dumped build_info cxx-server) -eq 1 ]]
+    eventually dumped_is worker_connections 0 cxx-server
+    [[ $(dumped http_requests_in_progress cxx-server) -eq 0 ]]
+}
+
+# load_server SECONDS: over kept connections; prints how many requests were answered.
+load_server() {
+    wrk -t1 -c8 -d"$1"s "$url/item/1" | sed -nE 's/^ *([0-9]+) requests in.*/\1/p'
+}
+
+@test "of a server whose workers are killed under load every answer is counted" {
+    local answered counted loader
+    start_server 4
+    load_server 2 >"$scratch/answered" 3>&- &
+    loader=$!
+    for _ in {1..20}; do
+        sleep 0.05
+        kill -9 "$(pgrep -P "${pids[server]}" | shuf -n 1)"
+    done
+    wait "$loader"
+    answered=$(<"$scratch/answered")
+    counted=$(dumped http_requests_total cxx-server)
+    echo "$answered answered, $counted counted"
+    # What a killed worker has counted, and its client not got, is one answer; so with what is on
+    # its way when the load ends, on each connection.
+    [[ $answered -gt 1000 && $counted -ge $answered && $counted -le $((answered + 20 + 8)) ]]
+    eventually dumped_is worker_connections 0 cxx-server
+    [[ $(dumped http_requests_in_progress cxx-server) -eq 0 ]]
+}
+
+@test "a server that cannot have a segment says so, and serves" {
+    export SMX_DIR=/nonexistent
+    start_server 2
+    [[ $(curl -s "$url/") == 200 ]]
+    grep /nonexistent "$scratch/server.err"
+    [[ $(load_server 1) -gt 1000 ]]
 }

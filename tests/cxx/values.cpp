@@ -172,7 +172,8 @@ static void use_labels(const smx::segment &in, int there)
     numbers.with(UINT64_MAX, -128).inc();
     expect("a series of the largest number", total(numbers.get(), "18446744073709551615", "-128"),
            there);
-    for (const std::uint64_t n : {0U, 9U, 10U, 1234567U, 9999999U, 10000000U, 87654321U}) {
+    for (const std::uint64_t n :
+         {0U, 9U, 10U, 1234567U, 9999999U, 10000000U, 87654321U, 987654321U}) {
         numbers.with(n, 1).inc();
         expect("a series of a number", total(numbers.get(), std::to_string(n).c_str(), "1"), there);
     }
