@@ -46,6 +46,8 @@ class metrics
     void start_worker() const noexcept
     {
         segment_.set_role("worker");
+        in_progress_.set(0); /* a gauge is there from its first write on */
+        connections_.set(0);
     }
     /* Why there are no metrics, or not all; NULL if nothing is wrong. */
     const char *complaint() const noexcept
