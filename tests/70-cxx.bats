@@ -34,7 +34,7 @@ status() {
     curl -sI "$url/" | grep '200 OK'
     "$bin/smx-dump" --json cxx-server >"$scratch/dump.json"
     jq -r '.families[] | select(.name == "http_requests_total").series[] |
-        "\(.labels.method) \(.labels.route) \(.labels.status) \(.value)"' "$scratch/dump.json" |
+        select(.value > 0) | "\(.labels.method) \(.labels.route) \(.labels.status) \(.value)"' "$scratch/dump.json" |
         sort >"$scratch/requests"
     diff - "$scratch/requests" <<'END'
 GET / 200 1
@@ -85,4 +85,13 @@ load_server() {
     grep /nonexistent "$scratch/server.err"
     [[ $(curl -s "$url/" "$url/item/7") == $'200\nitem 7' ]]
     [[ $(status GET /none) == 404 && $(status DELETE /) == 405 ]]
+}
+
+@test "the README's example counts" {
+    awk '/^```cpp$/ { on = 1; next } /^```$/ { on = 0 } on' \
+        "$root/tools/integrations/cxx/README.md" >"$scratch/shop.cpp"
+    g++ -std=c++17 -Wall -Wextra -Werror -I "$root/include" -o "$scratch/shop" "$scratch/shop.cpp" \
+        "$build/lib/libshm.a"
+    "$scratch/shop"
+    [[ $(dumped orders_total shop) -eq 4000 && $(dumped order_duration_seconds shop) -eq 4000 ]]
 }

@@ -22,6 +22,11 @@ template <> struct smx::label_values<route> {
     static constexpr const char *names[] = {"/", "/item", "other"};
 };
 
+enum class status { ok, not_found, not_allowed };
+template <> struct smx::label_values<status> {
+    static constexpr const char *names[] = {"200", "404", "405"};
+};
+
 class metrics
 {
   public:
@@ -34,9 +39,9 @@ class metrics
     {
         return {smx::scoped_timer(duration_.with(r)), smx::in_progress(in_progress_)};
     }
-    void answer(method m, route r, int status, std::size_t bytes) const noexcept
+    void answer(method m, route r, status s, std::size_t bytes) const noexcept
     {
-        requests_.with(m, r, status).inc();
+        requests_.with(m, r, s).inc();
         bytes_.with(r).add(bytes);
     }
     void connections(std::size_t n) const noexcept
@@ -58,7 +63,7 @@ class metrics
   private:
     smx::diag why_;
     smx::segment segment_{smx::options("cxx-server"), &why_};
-    smx::family<smx::counter, method, route, int> requests_{
+    smx::table<smx::counter, method, route, status> requests_{
         segment_,
         {"http_requests_total", "Requests answered, by method, route and status."},
         {"method", "route", "status"},
@@ -92,7 +97,7 @@ struct no_metrics {
     {
         return {};
     }
-    void answer(method, route, int, std::size_t) const noexcept
+    void answer(method, route, status, std::size_t) const noexcept
     {
     }
     void connections(std::size_t) const noexcept

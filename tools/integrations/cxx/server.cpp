@@ -55,19 +55,22 @@ template <typename Metrics> bool answer(int fd, std::string_view head, const Met
 {
     const request r = parse(head);
     [[maybe_unused]] const auto life = metrics.begin(r.where);
-    const int status = r.what == method::other ? 405 : r.where == route::other ? 404 : 200;
+    const status result = r.what == method::other   ? status::not_allowed
+                          : r.where == route::other ? status::not_found
+                                                    : status::ok;
+    const char *const code = smx::label_values<status>::names[static_cast<int>(result)];
     char body[max_path + 8];
-    const int length = status == 200 && r.where == route::item
+    const int length = result == status::ok && r.where == route::item
                            ? std::snprintf(body, sizeof body, "item %.*s\n",
                                            static_cast<int>(r.path.size() - 6), r.path.data() + 6)
-                           : std::snprintf(body, sizeof body, "%d\n", status);
+                           : std::snprintf(body, sizeof body, "%s\n", code);
     char text[sizeof body + 128];
     int n =
-        std::snprintf(text, sizeof text, "HTTP/1.1 %d %s\r\nContent-Length: %d\r\n%s\r\n%s", status,
-                      status == 200 ? "OK" : "Error", length, r.last ? "Connection: close\r\n" : "",
-                      r.what == method::head ? "" : body);
+        std::snprintf(text, sizeof text, "HTTP/1.1 %s %s\r\nContent-Length: %d\r\n%s\r\n%s", code,
+                      result == status::ok ? "OK" : "Error", length,
+                      r.last ? "Connection: close\r\n" : "", r.what == method::head ? "" : body);
     /* Before it is sent: every answer that a client has got is counted, whatever happens next. */
-    metrics.answer(r.what, r.where, status, static_cast<std::size_t>(n));
+    metrics.answer(r.what, r.where, result, static_cast<std::size_t>(n));
     return send(fd, text, static_cast<std::size_t>(n), MSG_NOSIGNAL | MSG_DONTWAIT) == n && !r.last;
 }
 
