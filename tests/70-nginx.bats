@@ -95,9 +95,10 @@ exposes() {
     grep -qxF -- "$1" "$scratch/exposed"
 }
 
-# The same, and what there is instead.
+# The same, soon: a request is counted when its response has been sent already. Or what there is
+# instead.
 has() {
-    exposes "$1" || {
+    eventually exposes "$1" || {
         grep "^${1%%[{ ]*}" "$scratch/exposed"
         false
     }
@@ -159,7 +160,7 @@ reload() {
     has 'nginx_http_requests_total{server="one",location="/nginx.conf",status="304"} 1'
     has 'nginx_http_requests_total{server="one",location="-",status="400"} 1'
     has 'nginx_http_request_duration_seconds_count{server="one",location="/"} 3'
-    log_is_counted
+    eventually log_is_counted
     [[ $(wc -l <"$scratch/access.log") -eq 13 ]]
 }
 
@@ -182,7 +183,7 @@ reload() {
             proxy_cache_bypass \$arg_fresh; proxy_pass http://live/; }"
     start_nginx
     get /live/ /live/missing /half/ /dead/ /twice /cached/a /cached/a /cached/a '/cached/a?fresh=1'
-    log_is_counted
+    eventually log_is_counted
     has "nginx_upstream_responses_total{upstream=\"live\",peer=\"$peer\",status=\"200\"} 3"
     has "nginx_upstream_responses_total{upstream=\"live\",peer=\"$peer\",status=\"404\"} 1"
     has "nginx_upstream_responses_total{upstream=\"half\",peer=\"$dead\",status=\"502\"} 1"
@@ -212,6 +213,7 @@ reload() {
     locations="location /large { proxy_pass http://$peer; proxy_limit_rate 0; }"
     start_nginx
     get /large
+    eventually has_lines "$scratch/times.log" 1
     read -r response request <"$scratch/times.log"
     [[ ${request%.*}${request#*.} -gt 100 ]]
     has "nginx_upstream_response_seconds_sum{upstream=\"$peer\"} $(jq -n "$response")"
@@ -257,7 +259,7 @@ shake() {
     has 'nginx_ssl_handshakes_total{protocol="TLSv1.2",session="reused"} 1'
     eventually exposes 'nginx_ssl_handshakes_failed_total 1'
     has 'nginx_http_requests_total{server="secure",location="-",status="400"} 1'
-    log_is_counted
+    eventually log_is_counted
 }
 
 @test "counters and histograms of a configuration have labels and values of variables" {
@@ -285,7 +287,7 @@ shake() {
     has 'size_bytes_sum{who="me"} 30'
     has 'size_bytes_sum{who="%FF"} 5'
     has 'size_bytes_sum{who="aé??"} 1'
-    [[ $(exposed | grep -c '^odd_total') -eq 1 ]]
+    [[ $(grep -c '^odd_total' "$scratch/exposed") -eq 1 ]]
 }
 
 # An error of the configuration: what is said, and where.
@@ -321,6 +323,10 @@ refuses() {
         "metric \"x\" $others"
 }
 
+idle() {
+    exposes 'nginx_connections_active 0'
+}
+
 # What is in the segment's registry, and who has opened it.
 described() {
     stat -c %i "$SMX_DIR/nginx.v1.smx"
@@ -334,6 +340,8 @@ described() {
     [[ -z $(ls "$SMX_DIR") ]]
     start_nginx
     get /
+    has 'nginx_http_requests_total{server="one",location="/",status="200"} 1'
+    eventually idle
     described >"$scratch/before"
     http='smx on; smx_counter another_total;'
     configure
@@ -349,7 +357,7 @@ described() {
     SMX_DIR=$scratch/missing directive="smx_directory $scratch/missing;"
     start_nginx
     get / / /
-    [[ $(wc -l <"$scratch/access.log") -eq 3 ]]
+    eventually has_lines "$scratch/access.log" 3
     cat "$scratch/nginx.err" "$scratch/error.log"
     [[ $(grep -c 'smx: ' "$scratch/error.log") -eq 1 ]]
     grep -q "\[warn\].* smx: nginx runs without metrics: .*$SMX_DIR.*smx_directory" \
@@ -511,10 +519,6 @@ counted_within() {
         $(ask 'sum(nginx_http_request_duration_seconds_count)'))) -le $kills ]]
 }
 
-idle() {
-    exposes 'nginx_connections_active 0'
-}
-
 @test "open connections are counted while they are open, and not those of a killed worker" {
     local fd
     start_nginx
@@ -571,13 +575,15 @@ idle() {
     [[ $(grep -c 'smx: ' "$scratch/error.log") -eq 2 ]]
 }
 
+roles_are() {
+    [[ $("$bin/smx-dump" --json nginx | jq -r '.processes[].role' | sort | uniq -c | xargs) == "$1" ]]
+}
+
 @test "the module can go and come with a reload, and does without a master process" {
-    local roles
     start_nginx
     get /
     has 'nginx_http_requests_total{server="one",location="/",status="200"} 1'
-    roles=$("$bin/smx-dump" --json nginx | jq -r '.processes[].role' | sort | uniq -c | xargs)
-    [[ $roles == '1 master 2 worker' ]]
+    eventually roles_are '1 master 2 worker'
     sed -i '/load_module/d; /smx on/d; /smx_directory/d' "$scratch/nginx.conf"
     reload
     get /
