@@ -136,10 +136,11 @@ stateful() {
     done
 }
 
-# Programs may keep mutable globals in the file of their main() alone.
+# Programs may keep mutable globals in the file of their main() alone, a server's module in that of
+# the record by which the server knows it.
 state_outside_main() {
     local object
     for object in $(stateful "$@"); do
-        nm --defined-only "$object" | grep -q ' T main$' || echo "$object"
+        nm --defined-only "$object" | grep -qE ' (T main|D [a-z_]*smx_module)$' || echo "$object"
     done
 }
