@@ -59,6 +59,16 @@ int config_histogram_labels(const struct server_config *config)
     return inner_or(config->histogram_labels, 1 << LABEL_VHOST);
 }
 
+void config_prepare(struct server_config *config, const char *vhost)
+{
+    int labels = config_histogram_labels(config);
+    config->vhost = vhost;
+    config->in_flight = smx_gauge_with(config->metrics->in_flight, SMX_VALUES(vhost));
+    if (labels == 0 || labels == 1 << LABEL_VHOST)
+        config->histograms =
+            metrics_histograms(config->metrics, SMX_VALUES(labels ? vhost : "", "", "", ""));
+}
+
 static const char *set_engine(cmd_parms *cmd, void *unused, int on)
 {
     (void)unused;

@@ -13,18 +13,20 @@
 #include <smx/smx.h>
 
 struct server_config {
-    int engine;                    /* SmxEngine; like the next two UNSET, if not said here */
-    int request_labels;            /* SmxLabels: bits 1 << enum label */
-    int histogram_labels;          /* SmxHistogramLabels */
-    const char *application;       /* and what follows: of the main server alone */
+    /* Found out at start; what a request needs of it lies together. */
+    const struct metrics *metrics;
+    const char *vhost; /* the label */
+    smx_gauge in_flight;
+    struct histograms histograms; /* if they have no label but vhost; else they are looked up */
+    int engine;                   /* SmxEngine; like the next two UNSET, if not said here */
+    int request_labels;           /* SmxLabels: bits 1 << enum label */
+    int histogram_labels;         /* SmxHistogramLabels */
+    /* Of the main server alone. */
+    const char *application;       /* SmxApplication */
     const char *instance;          /* SmxInstance */
     const char *directory;         /* SmxDirectory */
     double bounds[SMX_BOUNDS_MAX]; /* SmxDurationBounds, in seconds */
     size_t n_bounds;
-    /* Found out at start. */
-    const struct metrics *metrics;
-    const char *vhost; /* the label */
-    smx_gauge in_flight;
 };
 
 enum { UNSET = -1 };
@@ -33,6 +35,9 @@ extern const command_rec config_commands[];
 
 void *config_create(apr_pool_t *pool, server_rec *server);
 void *config_merge(apr_pool_t *pool, void *outer, void *inner);
+
+/* Make ready for requests: config->metrics is there. */
+void config_prepare(struct server_config *config, const char *vhost);
 
 /* Of this server; what is UNSET has its default. */
 struct server_config *config_of(const server_rec *server);

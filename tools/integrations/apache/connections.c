@@ -14,17 +14,26 @@ APLOG_USE_MODULE(smx);
 
 static const char filter_name[] = "SMX_BYTES";
 
+/* Of the buckets whose length is known, as that of all is which come from or go to the network. */
+static uint64_t length_of(const apr_bucket_brigade *brigade)
+{
+    uint64_t length = 0;
+    for (const apr_bucket *b = APR_BRIGADE_FIRST(brigade); b != APR_BRIGADE_SENTINEL(brigade);
+         b = APR_BUCKET_NEXT(b))
+        if (b->length != (apr_size_t)-1)
+            length += b->length;
+    return length;
+}
+
 static apr_status_t count_input(ap_filter_t *filter, apr_bucket_brigade *brigade,
                                 ap_input_mode_t mode, apr_read_type_e block, apr_off_t wanted)
 {
     struct connection *connection = filter->ctx;
-    apr_off_t length = 0;
     apr_status_t status = ap_get_brigade(filter->next, brigade, mode, block, wanted);
-    if (status != APR_SUCCESS || mode == AP_MODE_SPECULATIVE) /* which will come again */
-        return status;
-    if (apr_brigade_length(brigade, 0, &length) == APR_SUCCESS && length > 0) {
-        connection->received += (uint64_t)length;
-        smx_counter_add(connection->metrics->received, (uint64_t)length);
+    if (status == APR_SUCCESS && mode != AP_MODE_SPECULATIVE) { /* else it will come again */
+        uint64_t length = length_of(brigade);
+        connection->received += length;
+        smx_counter_add(connection->metrics->received, length);
     }
     return status;
 }
@@ -32,13 +41,8 @@ static apr_status_t count_input(ap_filter_t *filter, apr_bucket_brigade *brigade
 static apr_status_t count_output(ap_filter_t *filter, apr_bucket_brigade *brigade)
 {
     const struct connection *connection = filter->ctx;
-    uint64_t length = 0;
     if (brigade)
-        for (const apr_bucket *b = APR_BRIGADE_FIRST(brigade); b != APR_BRIGADE_SENTINEL(brigade);
-             b = APR_BUCKET_NEXT(b))
-            if (b->length != (apr_size_t)-1)
-                length += b->length;
-    smx_counter_add(connection->metrics->sent, length);
+        smx_counter_add(connection->metrics->sent, length_of(brigade));
     return ap_pass_brigade(filter->next, brigade);
 }
 

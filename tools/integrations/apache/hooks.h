@@ -6,14 +6,27 @@
 #ifndef SMX_APACHE_HOOKS_H
 #define SMX_APACHE_HOOKS_H
 
+#include "config.h"
+
 #include <httpd.h>
 #include <util_filter.h>
+
+/* The counter of the last request of a connection, and whose it is: the next one is often alike. Only
+ * of requests without a handler: the name of one may lie where the next request has another. */
+struct remembered {
+    smx_counter counter;
+    const struct server_config *config;
+    int method;
+    int status;
+    int header_only; /* HEAD has the number of GET */
+};
 
 /* mod_smx's record of a client's connection. One thread at a time works on it. */
 struct connection {
     const struct metrics *metrics;
     uint64_t received;  /* bytes */
     uint64_t accounted; /* those of them that were of requests that have ended */
+    struct remembered last;
 };
 
 /* The one of this connection; NULL if it is not a client's: a stream of HTTP/2, or our own one to

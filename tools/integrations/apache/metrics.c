@@ -218,3 +218,12 @@ void metrics_open(struct metrics *m, const struct server_config *config, server_
     add_states(m, server);
     add_build(m, server->process->pconf, server);
 }
+
+struct histograms metrics_histograms(const struct metrics *m, const char *const values[])
+{
+    return (struct histograms){
+        .duration = smx_histogram_with(m->duration, values),
+        .request_size = smx_histogram_with(m->request_size, values),
+        .response_size = smx_histogram_with(m->response_size, values),
+    };
+}

@@ -20,6 +20,13 @@ enum { N_LEVELS = 9 };
 
 enum child_state { CHILD_SERVING, CHILD_FULL, CHILD_STOPPING, N_CHILD_STATES };
 
+/* What is measured of a request. */
+struct histograms {
+    smx_histogram duration;
+    smx_histogram request_size;
+    smx_histogram response_size;
+};
+
 /* All zero without a segment: every update then goes nowhere. */
 struct metrics {
     smx_segment *segment;
@@ -41,5 +48,8 @@ struct server_config;
 
 /* Open the segment and register. What fails is logged, as a warning, and does not count. */
 void metrics_open(struct metrics *metrics, const struct server_config *config, server_rec *server);
+
+/* Those with these label values. */
+struct histograms metrics_histograms(const struct metrics *metrics, const char *const values[]);
 
 #endif

@@ -75,9 +75,8 @@ static int start(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary, serve
         struct server_config *config = apr_pmemdup(pool, config_of(s), sizeof *config);
         ap_set_module_config(s->module_config, &smx_module, config);
         config->metrics = metrics;
-        config->vhost = vhost_of(pool, s);
         if (config_is_on(config))
-            config->in_flight = smx_gauge_with(metrics->in_flight, SMX_VALUES(config->vhost));
+            config_prepare(config, vhost_of(pool, s));
     }
     return OK;
 }

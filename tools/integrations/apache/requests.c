@@ -13,83 +13,111 @@
 
 APLOG_USE_MODULE(smx);
 
-/* What a request's labels say; NULL ends it. */
-struct values {
-    const char *at[N_LABELS + 1];
+/* A request as it came, and what it was redirected to in the end. */
+struct request {
+    const request_rec *first;
+    const request_rec *last;
+    const struct server_config *config;
     char status[4];
 };
 
 /* Methods that httpd does not know are one: clients invent them. */
-static const char *method_of(const request_rec *r)
+static int method_number(const struct request *r)
 {
-    return r->method && ap_method_number_of(r->method) != M_INVALID ? r->method : "other";
+    return r->first->method ? ap_method_number_of(r->first->method) : M_INVALID;
 }
 
-static const char *status_of(const request_rec *r, char text[4])
+static const char *method_of(const struct request *r)
 {
-    if (r->status < 100 || r->status > 999)
+    return method_number(r) != M_INVALID ? r->first->method : "other";
+}
+
+static const char *status_of(struct request *r)
+{
+    int status = r->last->status;
+    if (status < 100 || status > 999)
         return "other";
-    text[0] = (char)('0' + r->status / 100);
-    text[1] = (char)('0' + r->status / 10 % 10);
-    text[2] = (char)('0' + r->status % 10);
-    text[3] = '\0';
-    return text;
+    r->status[0] = (char)('0' + status / 100);
+    r->status[1] = (char)('0' + status / 10 % 10);
+    r->status[2] = (char)('0' + status % 10);
+    r->status[3] = '\0';
+    return r->status;
 }
 
 /* Files are served by the default handler, and have none set, or a media type in its place; so have
  * requests that were refused before. A handler with an address is a proxy. */
-static const char *handler_of(const request_rec *r)
+static const char *handler_of(const struct request *r)
 {
     static const char proxy[] = "proxy:";
-    if (r->handler && strncmp(r->handler, proxy, strlen(proxy)) == 0)
+    const char *handler = r->last->handler;
+    if (handler && strncmp(handler, proxy, strlen(proxy)) == 0)
         return "proxy-server";
-    return r->handler && !strchr(r->handler, '/') ? r->handler : "default-handler";
+    return handler && !strchr(handler, '/') ? handler : "default-handler";
 }
 
-static void describe(const request_rec *r, const char *vhost, struct values *out)
+/* The values of the chosen labels; the others are empty, which readers take for not there. */
+static void describe(struct request *r, int chosen, const char *values[N_LABELS + 1])
 {
-    const request_rec *last = r;
-    while (last->next)
-        last = last->next;
-    out->at[LABEL_VHOST] = vhost;
-    out->at[LABEL_METHOD] = method_of(r);
-    out->at[LABEL_STATUS] = status_of(last, out->status);
-    out->at[LABEL_HANDLER] = handler_of(last);
-    out->at[N_LABELS] = NULL;
+    values[LABEL_VHOST] = chosen & 1 << LABEL_VHOST ? r->config->vhost : "";
+    values[LABEL_METHOD] = chosen & 1 << LABEL_METHOD ? method_of(r) : "";
+    values[LABEL_STATUS] = chosen & 1 << LABEL_STATUS ? status_of(r) : "";
+    values[LABEL_HANDLER] = chosen & 1 << LABEL_HANDLER ? handler_of(r) : "";
+    values[N_LABELS] = NULL;
 }
 
-/* What was not chosen is empty, which readers take for a label that is not there. */
-static void choose(const struct values *all, int chosen, const char *out[N_LABELS + 1])
+static smx_counter find_counter(struct request *r)
 {
-    for (int label = 0; label < N_LABELS; label++)
-        out[label] = chosen & 1 << label ? all->at[label] : "";
-    out[N_LABELS] = NULL;
+    const char *values[N_LABELS + 1];
+    describe(r, config_request_labels(r->config), values);
+    smx_counter found = smx_counter_with(r->config->metrics->requests, values);
+    if (found.base)
+        return found;
+    /* Only the handler's name can be wrong: a .htaccess file may have it in any encoding. */
+    values[LABEL_HANDLER] = "other";
+    return smx_counter_with(r->config->metrics->requests, values);
 }
 
-static void count(const struct metrics *metrics, const char *values[])
+static void count(struct request *r, struct remembered *last)
 {
-    smx_counter counter = smx_counter_with(metrics->requests, values);
-    /* Only the handler's name can be none: it may come from a .htaccess file, in any encoding. */
-    if (!counter.base) {
-        values[LABEL_HANDLER] = "other";
-        counter = smx_counter_with(metrics->requests, values);
+    struct remembered now = {
+        .config = r->config,
+        .method = method_number(r),
+        .status = r->last->status,
+        .header_only = r->first->header_only,
+    };
+    if (r->last->handler || last->config != now.config || last->method != now.method ||
+        last->status != now.status || last->header_only != now.header_only) {
+        now.counter = find_counter(r);
+        if (r->last->handler) /* not to be remembered */
+            now.config = NULL;
+        *last = now;
     }
-    smx_counter_inc(counter);
+    smx_counter_inc(last->counter);
 }
 
-static void measure(const request_rec *r, const struct metrics *metrics, uint64_t received,
-                    const char *values[])
+static struct histograms find_histograms(struct request *r)
 {
-    smx_histogram duration = smx_histogram_with(metrics->duration, values);
-    if (!duration.base) {
-        values[LABEL_HANDLER] = "other";
-        duration = smx_histogram_with(metrics->duration, values);
-    }
-    apr_time_t passed = apr_time_now() - r->request_time; /* in microseconds; clocks may be set */
-    smx_histogram_record(duration, r->request_time && passed > 0 ? (uint64_t)passed * 1000 : 0);
-    smx_histogram_record(smx_histogram_with(metrics->request_size, values), received);
-    smx_histogram_record(smx_histogram_with(metrics->response_size, values),
-                         r->sent_bodyct ? (uint64_t)r->bytes_sent : 0); /* not so for HEAD */
+    const char *values[N_LABELS + 1];
+    describe(r, config_histogram_labels(r->config), values);
+    struct histograms found = metrics_histograms(r->config->metrics, values);
+    if (found.duration.base)
+        return found;
+    values[LABEL_HANDLER] = "other";
+    return metrics_histograms(r->config->metrics, values);
+}
+
+static void measure(struct request *r, uint64_t received)
+{
+    const struct histograms to =
+        r->config->histograms.duration.base ? r->config->histograms : find_histograms(r);
+    apr_time_t began = r->last->request_time; /* in microseconds; 0 if there was no request line */
+    apr_time_t passed = began ? apr_time_now() - began : 0;
+    smx_histogram_record(to.duration,
+                         passed > 0 ? (uint64_t)passed * 1000 : 0); /* clocks are set */
+    smx_histogram_record(to.request_size, received);
+    /* What would be the size of the answer is there for HEAD, too. */
+    smx_histogram_record(to.response_size,
+                         r->last->sent_bodyct ? (uint64_t)r->last->bytes_sent : 0);
 }
 
 int request_begin(request_rec *r)
@@ -109,24 +137,18 @@ int request_end(request_rec *r)
     const struct server_config *begun = ap_get_module_config(r->request_config, &smx_module);
     if (begun)
         smx_gauge_dec(begun->in_flight);
+    struct connection stream = {0}; /* of HTTP/2: its bytes are not known */
     struct connection *connection = connection_of(r->connection);
-    uint64_t received = 0;
-    if (connection) {
-        received = connection->received - connection->accounted;
-        connection->accounted = connection->received;
-    }
-    const struct server_config *config = config_of(r->server);
-    if (!config_is_on(config) || !config->metrics->segment)
+    if (!connection)
+        connection = &stream;
+    uint64_t received = connection->received - connection->accounted;
+    connection->accounted = connection->received;
+    struct request request = {.first = r, .last = r, .config = config_of(r->server)};
+    if (!config_is_on(request.config) || !request.config->metrics->segment)
         return DECLINED;
-    struct values all;
-    const char *chosen[N_LABELS + 1];
-    describe(r, config->vhost, &all);
-    choose(&all, config_request_labels(config), chosen);
-    count(config->metrics, chosen);
-    const request_rec *last = r;
-    while (last->next)
-        last = last->next;
-    choose(&all, config_histogram_labels(config), chosen);
-    measure(last, config->metrics, received, chosen);
+    while (request.last->next)
+        request.last = request.last->next;
+    count(&request, &connection->last);
+    measure(&request, received);
     return DECLINED;
 }
