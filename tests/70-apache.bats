@@ -27,7 +27,9 @@ setup() {
 }
 
 teardown() {
-    [[ ! ${scratch-} ]] || live_teardown
+    [[ ${scratch-} ]] || return 0
+    cat "$scratch/difference" 2>/dev/null || true
+    live_teardown
 }
 
 free_port() {
@@ -79,7 +81,7 @@ work() {
 logged() {
     awk '{
         method = $2 ~ /^(GET|HEAD|POST|OPTIONS)$/ ? $2 : "other"
-        handler = $4 ~ /^-$|\// ? "default-handler" : $4
+        handler = $4 ~ /^proxy:/ ? "proxy-server" : $4 ~ /^-$|\// ? "default-handler" : $4
         n[$1 " " method " " $3 " " handler]++
     } END { for (key in n) print key, n[key] }' "$scratch/access.log" | sort
 }
@@ -93,7 +95,7 @@ counted() {
 
 # Every line of the log is counted under its labels, and nothing else is.
 counts_are_lines() {
-    diff <(logged) <(counted)
+    diff <(logged) <(counted) >"$scratch/difference"
 }
 
 # Of a family's histograms.
@@ -110,6 +112,15 @@ apache_is() {
     dumped_is "$1" "$2" apache2
 }
 
+# The load, and httpd when all of it is served: what waits to be accepted would be so at any time.
+end_gracefully() {
+    stop load
+    eventually apache_is apache_open_connections 0
+    eventually apache_is apache_http_in_flight_requests 0
+    stop httpd WINCH
+    [[ $ended -eq 0 ]]
+}
+
 # exactly_counts MPM N: under load, with restarts, and children that end after N connections.
 exactly_counts() {
     local round received
@@ -122,19 +133,15 @@ exactly_counts() {
         restart_httpd
     done
     work
-    stop load
-    eventually counts_are_lines
+    end_gracefully
+    counts_are_lines
     [[ $(sum_of apache_http_response_size_bytes) -eq $(column 5) ]]
     # mod_logio also adds the byte at which httpd peeks to see whether another request is there.
     received=$(sum_of apache_http_request_size_bytes)
+    echo "received $received, with peeked ones $(column 6), $(lines) lines"
     [[ $received -le $(column 6) && $received -ge $(($(column 6) - $(lines))) ]]
     apache_is apache_http_request_duration_seconds "$(lines)"
     apache_is apache_http_request_size_bytes "$(lines)"
-    eventually apache_is apache_http_in_flight_requests 0
-    eventually apache_is apache_open_connections 0
-    stop httpd
-    [[ $ended -eq 0 ]]
-    counts_are_lines
 }
 
 @test "prefork: counts are the lines of the access log, and sizes their sums" {
@@ -150,20 +157,64 @@ exactly_counts() {
 }
 
 @test "sizes and bytes are those that a client has sent and received" {
-    local requests=$'GET / HTTP/1.1\r\nHost: first.test\r\n\r\nPOST / HTTP/1.1\r\nHost: a\r\nConnection:'
-    requests+=$' close\r\nContent-Length: 5\r\n\r\nhello'
+    local request requests=
+    for request in GET HEAD; do
+        requests+=$request$' / HTTP/1.1\r\nHost: first.test\r\n\r\n'
+    done
+    requests+=$'POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello'
     local to
     start_httpd
     exec {to}<>"/dev/tcp/127.0.0.1/$PORT"
     printf %s "$requests" >&"$to"
     cat <&"$to" >"$scratch/answers"
     exec {to}>&-
-    eventually apache_is apache_http_requests_total 2
+    eventually apache_is apache_http_requests_total 3
+    counts_are_lines
     [[ $(sum_of apache_http_request_size_bytes) -eq ${#requests} ]]
     [[ $(sum_of apache_http_response_size_bytes) -eq 12 ]]
     apache_is apache_received_bytes_total ${#requests}
     apache_is apache_sent_bytes_total "$(wc -c <"$scratch/answers")"
     apache_is apache_connections_total 1
+}
+
+@test "a stream of HTTP/2 is a request, and a proxy's own connection is no client's" {
+    cat >"$scratch/extra.conf" <<END
+LoadModule http2_module $MODULES/mod_http2.so
+LoadModule proxy_module $MODULES/mod_proxy.so
+LoadModule proxy_http_module $MODULES/mod_proxy_http.so
+Protocols h2c http/1.1
+<Location /proxied>
+    SetHandler proxy:http://127.0.0.1:$PORT
+</Location>
+END
+    export MPM=event
+    start_httpd
+    curl -s -o /dev/null --http2-prior-knowledge "$url/missing"
+    eventually apache_is apache_http_requests_total 1
+    eventually apache_is apache_http_in_flight_requests 0
+    apache_is apache_connections_total 1
+    curl -s -o /dev/null "$url/proxied"
+    eventually apache_is apache_http_requests_total 3
+    counted | grep ' GET 404 proxy-server 1'
+    # Of curl, and of the proxy, as the server that it asks.
+    apache_is apache_connections_total 3
+    eventually counts_are_lines
+    eventually apache_is apache_open_connections 0
+}
+
+@test "a request is counted before its line is written: a child killed in between leaves it" {
+    local full
+    mkfifo "$scratch/full"
+    exec {full}<>"$scratch/full"
+    dd if=/dev/zero of="$scratch/full" bs=4096 oflag=nonblock 2>/dev/null || true
+    echo "CustomLog $scratch/full smx" >"$scratch/extra.conf"
+    start_httpd
+    start client curl -s -o /dev/null "$url/index.html"
+    eventually apache_is apache_http_requests_total 1
+    kill -KILL $(pgrep -P "${pids[httpd]}")
+    stop client
+    apache_is apache_http_requests_total 1
+    exec {full}>&-
 }
 
 # What was counted more often than logged, over all labels. Fails if anything was less often.
@@ -196,9 +247,7 @@ survives_storm() {
     done
     restart_httpd HUP
     work
-    stop load
-    eventually apache_is apache_http_in_flight_requests 0
-    eventually apache_is apache_open_connections 0
+    end_gracefully
     run unlogged
     echo "counted and not logged: $output, of $(lines)"
     # HUP ends up to 16 threads wherever they are.
@@ -208,8 +257,6 @@ survives_storm() {
     answer_is 'sum(resets(apache_http_requests_total[1h]))' 0
     answer_is 'sum(resets(apache_http_request_duration_seconds_count[1h]))' 0
     answer_is 'min_over_time(up[1h])' 1
-    stop httpd
-    [[ $ended -eq 0 ]]
 }
 
 @test "prefork: under a storm of kills and restarts no line is uncounted, Prometheus sees no reset" {
@@ -326,7 +373,7 @@ levels_counted() {
 }
 
 levels_are_equal() {
-    diff <(levels_logged) <(levels_counted)
+    diff <(levels_logged) <(levels_counted) >"$scratch/difference"
 }
 
 @test "messages of the error log are counted by level" {

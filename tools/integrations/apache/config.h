@@ -14,6 +14,7 @@
 
 struct server_config {
     /* Found out at start; what a request needs of it lies together. */
+    bool counts; /* it is on, and there is a segment */
     const struct metrics *metrics;
     const char *vhost; /* the label */
     smx_gauge in_flight;

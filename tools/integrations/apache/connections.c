@@ -33,7 +33,7 @@ static apr_status_t count_input(ap_filter_t *filter, apr_bucket_brigade *brigade
     if (status == APR_SUCCESS && mode != AP_MODE_SPECULATIVE) { /* else it will come again */
         uint64_t length = length_of(brigade);
         connection->received += length;
-        smx_counter_add(connection->metrics->received, length);
+        smx_counter_add(connection->bytes_received, length);
     }
     return status;
 }
@@ -42,7 +42,7 @@ static apr_status_t count_output(ap_filter_t *filter, apr_bucket_brigade *brigad
 {
     const struct connection *connection = filter->ctx;
     if (brigade)
-        smx_counter_add(connection->metrics->sent, length_of(brigade));
+        smx_counter_add(connection->bytes_sent, length_of(brigade));
     return ap_pass_brigade(filter->next, brigade);
 }
 
@@ -55,8 +55,8 @@ void connection_register_filters(void)
 
 static apr_status_t connection_end(void *data)
 {
-    const struct connection *connection = data;
-    smx_gauge_dec(connection->metrics->connections);
+    const struct metrics *metrics = data;
+    smx_gauge_dec(metrics->connections);
     return APR_SUCCESS;
 }
 
@@ -69,11 +69,12 @@ int connection_begin(conn_rec *c, void *socket)
     if (!metrics->segment || c->master || !c->sbh)
         return DECLINED;
     struct connection *connection = apr_pcalloc(c->pool, sizeof *connection);
-    connection->metrics = metrics;
+    connection->bytes_received = metrics->received;
+    connection->bytes_sent = metrics->sent;
     ap_set_module_config(c->conn_config, &smx_module, connection);
     smx_counter_inc(metrics->connections_total);
     smx_gauge_inc(metrics->connections);
-    apr_pool_cleanup_register(c->pool, connection, connection_end, apr_pool_cleanup_null);
+    apr_pool_cleanup_register(c->pool, metrics, connection_end, apr_pool_cleanup_null);
     ap_add_input_filter(filter_name, connection, NULL, c);
     ap_add_output_filter(filter_name, connection, NULL, c);
     return DECLINED;

@@ -18,13 +18,14 @@ struct remembered {
     const struct server_config *config;
     int method;
     int status;
-    int header_only; /* HEAD has the number of GET */
+    char initial; /* of the method: HEAD has the number of GET */
 };
 
 /* mod_smx's record of a client's connection. One thread at a time works on it. */
 struct connection {
-    const struct metrics *metrics;
-    uint64_t received;  /* bytes */
+    smx_counter bytes_received;
+    smx_counter bytes_sent;
+    uint64_t received;  /* on this connection */
     uint64_t accounted; /* those of them that were of requests that have ended */
     struct remembered last;
 };

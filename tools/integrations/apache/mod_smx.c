@@ -75,8 +75,7 @@ static int start(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary, serve
         struct server_config *config = apr_pmemdup(pool, config_of(s), sizeof *config);
         ap_set_module_config(s->module_config, &smx_module, config);
         config->metrics = metrics;
-        if (config_is_on(config))
-            config_prepare(config, vhost_of(pool, s));
+        config_prepare(config, vhost_of(pool, s));
     }
     return OK;
 }

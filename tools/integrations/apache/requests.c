@@ -83,10 +83,10 @@ static void count(struct request *r, struct remembered *last)
         .config = r->config,
         .method = method_number(r),
         .status = r->last->status,
-        .header_only = r->first->header_only,
+        .initial = r->first->method ? r->first->method[0] : '\0',
     };
     if (r->last->handler || last->config != now.config || last->method != now.method ||
-        last->status != now.status || last->header_only != now.header_only) {
+        last->status != now.status || last->initial != now.initial) {
         now.counter = find_counter(r);
         if (r->last->handler) /* not to be remembered */
             now.config = NULL;
@@ -124,7 +124,7 @@ int request_begin(request_rec *r)
 {
     const struct server_config *config = config_of(r->server);
     /* Internal redirects come here, too. */
-    if (r->prev || !config_is_on(config))
+    if (r->prev || !config->counts)
         return DECLINED;
     ap_set_module_config(r->request_config, &smx_module, (void *)(uintptr_t)config);
     smx_gauge_inc(config->in_flight);
@@ -144,7 +144,7 @@ int request_end(request_rec *r)
     uint64_t received = connection->received - connection->accounted;
     connection->accounted = connection->received;
     struct request request = {.first = r, .last = r, .config = config_of(r->server)};
-    if (!config_is_on(request.config) || !request.config->metrics->segment)
+    if (!request.config->counts)
         return DECLINED;
     while (request.last->next)
         request.last = request.last->next;
