@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * children.c - says what children and their workers do, from the scoreboard. The parent does so when
- * it looks after its children anyway, about every 10 seconds: that costs requests nothing, and shows
- * what lasts, not what flickers. A worker is a thread, or with prefork a child.
+ * children.c - says what children and their workers do, from the scoreboard. The parent does so
+ * when it looks after its children anyway, about every 10 seconds: that costs requests nothing, and
+ * shows what lasts, not what flickers. A worker is a thread, or with prefork a child.
  */
 #include "config.h"
 #include "hooks.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * connections.c - counts clients' connections and the bytes on them, as they are on the wire but for
- * what the kernel adds: encrypted where they are.
+ * connections.c - counts clients' connections and the bytes on them, as they are on the wire but
+ * for what the kernel adds: encrypted where they are.
  */
 #include "hooks.h"
 #include "metrics.h"
@@ -41,7 +41,7 @@ static apr_status_t count_input(ap_filter_t *filter, apr_bucket_brigade *brigade
 static apr_status_t count_output(ap_filter_t *filter, apr_bucket_brigade *brigade)
 {
     const struct connection *connection = filter->ctx;
-    if (brigade)
+    if (brigade) /* NULL asks to send what is kept below */
         smx_counter_add(connection->bytes_sent, length_of(brigade));
     return ap_pass_brigade(filter->next, brigade);
 }

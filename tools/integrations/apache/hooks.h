@@ -11,8 +11,9 @@
 #include <httpd.h>
 #include <util_filter.h>
 
-/* The counter of the last request of a connection, and whose it is: the next one is often alike. Only
- * of requests without a handler: the name of one may lie where the next request has another. */
+/* The counter of the last request of a connection, and whose it is: the next one is often alike.
+ * Only of requests without a handler: a handler's name may lie where the next request has another.
+ */
 struct remembered {
     smx_counter counter;
     const struct server_config *config;

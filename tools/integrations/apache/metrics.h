@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * metrics.h - the metrics that mod_smx keeps. They are registered by httpd's parent before it forks,
- * anew after each restart, and found again in the same segment then.
+ * metrics.h - the metrics that mod_smx keeps. They are registered by httpd's parent before it
+ * forks, anew after each restart, and found again in the same segment then.
  */
 #ifndef SMX_APACHE_METRICS_H
 #define SMX_APACHE_METRICS_H
