@@ -141,6 +141,6 @@ stateful() {
 state_outside_main() {
     local object
     for object in $(stateful "$@"); do
-        nm --defined-only "$object" | grep -qE ' (T main|D [a-z_]*smx_module)$' || echo "$object"
+        nm --defined-only "$object" | grep -qE ' (T main|D [a-z_]*_module)$' || echo "$object"
     done
 }
