@@ -136,10 +136,11 @@ stateful() {
     done
 }
 
-# Programs may keep mutable globals in the file of their main() alone.
+# Programs may keep mutable globals in the file of their main() alone, a module for Python in that
+# of its PyInit_NAME().
 state_outside_main() {
     local object
     for object in $(stateful "$@"); do
-        nm --defined-only "$object" | grep -q ' T main$' || echo "$object"
+        nm --defined-only "$object" | grep -qE ' T (main|PyInit_\w+)$' || echo "$object"
     done
 }
