@@ -57,13 +57,18 @@ counted() {
 
 @test "metrics do what they say, with the extension" {
     has_extension True
-    python_tests test_metrics
+    python_tests test_metrics test_scopes
 }
 
 @test "metrics do what they say, without the extension" {
     export SMX_NO_EXTENSION=1
     has_extension False
-    python_tests test_metrics
+    python_tests test_metrics test_scopes test_start
+}
+
+@test "a program finds its segment, and does without one, with the extension" {
+    unset SMX_APP
+    python_tests test_start
 }
 
 @test "workers that gunicorn recycles lose and double nothing" {

@@ -10,11 +10,7 @@ from decimal import Decimal
 import smx
 from support import SCALE, Agent, dump, in_children, series, total
 
-APP = "metrics"
-
-
-def setUpModule():
-    smx.open(APP)
+APP = smx.open("unit").app
 
 
 class Counters(unittest.TestCase):
