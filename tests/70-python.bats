@@ -57,7 +57,7 @@ counted() {
 
 @test "metrics do what they say, with the extension" {
     has_extension True
-    python_tests test_metrics test_scopes
+    python_tests test_metrics test_scopes test_middleware
 }
 
 @test "metrics do what they say, without the extension" {
@@ -69,6 +69,33 @@ counted() {
 @test "a program finds its segment, and does without one, with the extension" {
     unset SMX_APP
     python_tests test_start
+}
+
+# install_package: as a user does from a copy of the sources, into $scratch/site.
+install_package() {
+    mkdir -p "$scratch/sources/tools/integrations"
+    cp -r "$root/include" "$scratch/sources"
+    cp -r "$root/tools/integrations/python" "$scratch/sources/tools/integrations"
+    /usr/bin/python3 -m pip --disable-pip-version-check install --quiet --root-user-action=ignore \
+        --no-build-isolation --no-index --no-deps --target "$scratch/site" \
+        "$scratch/sources/tools/integrations/python"
+    export PYTHONPATH=$scratch/site:$root/tests/python SMX_LIBRARY=$build/lib/libshm.so.1
+    cd "$scratch"
+    [[ $(/usr/bin/python3 -c 'import smx; print(smx.__file__)') == "$scratch"/site/* ]]
+}
+
+@test "pip installs it with its extension where there is a compiler" {
+    install_package
+    has_extension True
+    python_tests test_metrics
+}
+
+@test "pip installs it without its extension where there is no compiler" {
+    mkdir "$scratch/bin"
+    ln -s /usr/bin/{mkdir,cp} "$scratch/bin"
+    PATH=$scratch/bin install_package
+    has_extension False
+    python_tests test_scopes
 }
 
 @test "workers that gunicorn recycles lose and double nothing" {
