@@ -107,6 +107,11 @@ eventually() {
     run "$bench" --list update --filter gauge
     [[ $status -eq 0 && ${#lines[@]} -eq 6 ]]
     [[ ${lines[0]} == 'update/gauge_set procs=1 series=1' ]]
+    # What a scrape is compared with is there, too, but in a run of all groups once.
+    run "$bench" --list scrape
+    [[ $(grep -c '^scrape/' <<<"$output") -eq 5 ]]
+    [[ $(grep -c '^gather/memory_to_text\|^gather/gather_python' <<<"$output") -eq 3 ]]
+    [[ $("$bench" --list | grep -c memory_to_text) -eq 2 ]]
     run "$bench" --list --filter 'memory_c*' --filter '*/attach'
     [[ $status -eq 0 && ${#lines[@]} -eq 6 ]]
     [[ $("$bench" --list --full | wc -l) -gt $("$bench" --list | wc -l) ]]

@@ -58,13 +58,14 @@ struct bench_case {
     const char *name;
     enum bench_unit unit;
     enum bench_when when;
-    bool exact;        /* a loss is a failure */
-    unsigned procs;    /* 0: does not matter */
-    uint64_t series;   /* 0: likewise */
-    unsigned rows;     /* forced; 0: as the machine has them */
-    unsigned segments; /* 0: one */
-    uint64_t gauges;   /* likewise */
-    const char *kind;  /* of the segment; NULL: per-CPU */
+    bool exact;         /* a loss is a failure */
+    unsigned procs;     /* 0: does not matter */
+    uint64_t series;    /* 0: likewise */
+    unsigned rows;      /* forced; 0: as the machine has them */
+    unsigned segments;  /* 0: one */
+    uint64_t gauges;    /* likewise */
+    const char *kind;   /* of the segment; NULL: per-CPU */
+    const char *beside; /* another group, whose cases compare with this one; NULL: none */
     const struct subject *subject;
     /* Returns: 0, or a negative errno with the reason in the note; -ENOTSUP: cannot be had here. */
     int (*run)(const struct bench_case *, const struct bench_place *, struct bench_result *);

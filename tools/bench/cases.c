@@ -119,7 +119,7 @@ int cases_init(struct cases *out)
     for (size_t i = 0; i < sizeof groups / sizeof groups[0] && code == 0; i++)
         code = append_subjects(out, groups[i].group, groups[i].subjects);
     const struct bench_case *const tables[] = {lifecycle_cases, gather_cases, gather_limit,
-                                               gather_python,   agent_cases,  memory_cases};
+                                               gather_python,   scrape_cases, memory_cases};
     for (size_t i = 0; i < sizeof tables / sizeof tables[0] && code == 0; i++)
         code = append_table(out, tables[i]);
     if (code < 0)
@@ -144,7 +144,8 @@ bool cases_has_group(const struct cases *cases, const char *group)
 static bool in_groups(const struct bench_case *bench, const struct bench_options *options)
 {
     for (size_t i = 0; i < options->n_groups; i++)
-        if (strcmp(options->groups[i], bench->group) == 0)
+        if (strcmp(options->groups[i], bench->group) == 0 ||
+            (bench->beside && strcmp(options->groups[i], bench->beside) == 0))
             return true;
     return options->n_groups == 0;
 }

@@ -105,7 +105,9 @@ static int run(const struct bench_case *bench, const struct bench_place *place,
 }
 
 const struct bench_case gather_limit[] = {
-    {"gather", "memory_to_text", BENCH_MS, .exact = true, .series = 10000, .run = run},
-    {"gather", "memory_to_text", BENCH_MS, .exact = true, .series = 100000, .run = run},
+    {"gather", "memory_to_text", BENCH_MS, .exact = true, .series = 10000, .beside = "scrape",
+     .run = run},
+    {"gather", "memory_to_text", BENCH_MS, .exact = true, .series = 100000, .beside = "scrape",
+     .run = run},
     {0},
 };

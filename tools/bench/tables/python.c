@@ -153,6 +153,7 @@ const struct bench_case peers_python[] = {
 };
 
 const struct bench_case gather_python[] = {
-    {"gather", "gather_python", BENCH_MS, BENCH_NORMAL, .procs = 8, .series = 10000, .run = run},
+    {"gather", "gather_python", BENCH_MS, BENCH_NORMAL, .procs = 8, .series = 10000,
+     .beside = "scrape", .run = run},
     {0},
 };

@@ -12,7 +12,7 @@ extern const struct bench_case peers_python[];
 extern const struct bench_case lifecycle_cases[];
 extern const struct bench_case gather_cases[];
 extern const struct bench_case gather_limit[];
-extern const struct bench_case agent_cases[];
+extern const struct bench_case scrape_cases[];
 extern const struct bench_case memory_cases[];
 extern const struct bench_case gather_python[];
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * agent.c - smx-agent itself, the program beside this one: a scrape over loopback HTTP, by a client
+ * scrape.c - smx-agent itself, the program beside this one: a scrape over loopback HTTP, by a client
  * that keeps its connection, as it is and compressed; by 40 clients at once, until the last has its
  * answer; a small one beside others that scrape everything, on and on, of which the 99th percentile
  * counts; and the anonymous memory that the agent takes, after some scrapes.
@@ -302,13 +302,13 @@ static int run(const struct bench_case *bench, const struct bench_place *place,
     return code;
 }
 
-const struct bench_case agent_cases[] = {
-    {"agent", "scrape_http", BENCH_MS, .exact = true, .series = 10000, .run = run},
-    {"agent", "scrape_http", BENCH_MS, .exact = true, .series = 100000, .run = run},
-    {"agent", "scrape_http_gzip", BENCH_MS, .series = 100000, .run = run},
-    {"agent", "scrape_http_40", BENCH_MS, .exact = true, .series = 100000, .run = run},
-    {"agent", "small_beside_large_p99", BENCH_MS, .series = 1000000, .run = run},
-    {"agent", "agent_memory", BENCH_BYTES, .run = run},
-    {"agent", "agent_memory", BENCH_BYTES, .exact = true, .series = 10000, .run = run},
+const struct bench_case scrape_cases[] = {
+    {"scrape", "scrape_http", BENCH_MS, .exact = true, .series = 10000, .run = run},
+    {"scrape", "scrape_http", BENCH_MS, .exact = true, .series = 100000, .run = run},
+    {"scrape", "scrape_http_gzip", BENCH_MS, .series = 100000, .run = run},
+    {"scrape", "scrape_http_40", BENCH_MS, .exact = true, .series = 100000, .run = run},
+    {"scrape", "small_beside_large_p99", BENCH_MS, .series = 1000000, .run = run},
+    {"memory", "agent_memory", BENCH_BYTES, .run = run},
+    {"memory", "agent_memory", BENCH_BYTES, .exact = true, .series = 10000, .run = run},
     {0},
 };
