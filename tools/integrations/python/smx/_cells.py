@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is called a million times: the updates, by the extension where it was built.
+"""What is called a million times: the updates, by the extension (fast.c) where it was built.
 
 The extension's cells keep a copy of a series' handle and its scale, the ticks of one unit (0: no
 series, for labels are missing). They do what is common and leave the rest, and every refusal, to
@@ -41,7 +41,11 @@ class HistogramCell(_Cell):
         """Record a value, in the histogram's unit; see Histogram for which can be."""
         self._observe(amount, exemplar)
 
+    def _took_ns(self, ns: int) -> None:
+        self._took(ns)
+
     if TYPE_CHECKING:
+        def _took(self, ns: int) -> None: ...
         def _observe(self, amount: Number, exemplar: Exemplar) -> None: ...
 
 

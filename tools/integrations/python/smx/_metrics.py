@@ -267,7 +267,7 @@ class Histogram(_Metric, HistogramCell):
         else:
             lib.smx_histogram_record_fn(handle, ticks)
 
-    def _took_ns(self, ns: int) -> None:
+    def _took(self, ns: int) -> None:
         self._record(self._series(), ns * self._family.scale // 10 ** 9, None)
 
     def time(self) -> Timer:
