@@ -32,16 +32,10 @@ class Middleware:
 
     def __call__(self, environ: dict[str, Any],
                  start_response: Callable[..., Any]) -> Iterable[bytes]:
-        request = Request(self._metrics, environ["REQUEST_METHOD"], environ, self._route)
-
-        def start(status: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], Any]:
-            request.status = status[:3]
-            write = (start_response(status, headers, exc_info) if exc_info
-                     else start_response(status, headers))
-            return lambda data: (request.count(), write(data))[1]
-
+        request = _Request(self._metrics, environ["REQUEST_METHOD"], environ, self._route)
+        request.server = start_response
         try:
-            body = self._application(environ, start)
+            body = self._application(environ, request.start)
         except BaseException as error:
             request.fail(error)
             request.end()
@@ -57,6 +51,22 @@ class Middleware:
             request.end()
             return body
         return _Body(body, request)
+
+
+class _Request(Request):
+    """With the start_response() of its server."""
+
+    __slots__ = ("server", "_write")
+
+    def start(self, status: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], Any]:
+        self.status = status[:3]
+        self._write = (self.server(status, headers, exc_info) if exc_info
+                       else self.server(status, headers))
+        return self.write
+
+    def write(self, data: bytes) -> None:
+        self.count()
+        self._write(data)
 
 
 class _Body:
