@@ -63,7 +63,7 @@ counted() {
 @test "metrics do what they say, without the extension" {
     export SMX_NO_EXTENSION=1
     has_extension False
-    python_tests test_metrics test_scopes test_start
+    python_tests test_metrics test_scopes
 }
 
 @test "a program finds its segment, and does without one, with the extension" {
@@ -100,7 +100,7 @@ install_package() {
 
 @test "workers that gunicorn recycles lose and double nothing" {
     start_gunicorn --preload --workers 4 --max-requests 50 --max-requests-jitter 20 application:wsgi
-    clients $((1000 * ${SMX_TEST_SCALE:-1}))
+    clients $((600 * ${SMX_TEST_SCALE:-1}))
     [ "$answered" -eq "$sent" ]
     [ "$(counted app_hits_total /)" -eq "$sent" ]
     [ "$(counted http_requests_total /)" -eq "$sent" ]
@@ -114,7 +114,7 @@ install_package() {
     start_gunicorn --preload --workers 4 --max-requests 100 application:wsgi
     start_tcp_agent
     start_prometheus
-    clients $((1500 * ${SMX_TEST_SCALE:-1})) --kill="${pids[server]}" --kills=20
+    clients $((1000 * ${SMX_TEST_SCALE:-1})) --kill="${pids[server]}" --kills=20
     [ "$killed" -eq 20 ]
     local family total
     for family in app_hits_total http_requests_total http_request_duration_seconds; do
@@ -165,4 +165,16 @@ install_package() {
     [ "$(counted http_request_duration_seconds /hang)" -eq 0 ]
     stop hanging
     eventually dumped_is http_in_flight_requests 0 web
+}
+
+@test "the benchmark compares what both libraries have counted, left behind, and say of the dead" {
+    "$root/tools/integrations/python/bench/compare" --repeat 1 --workers 20 \
+        --json "$scratch/figures"
+    jq -e '.updates_ns | length == 5 and all(.[]; length == 3 and all(.[]; . > 0))' \
+        "$scratch/figures"
+    jq -e '.recycled["20"] | .smx.counted == 20 and .prometheus_client.counted == 20 and
+        .smx.files == 1 and .prometheus_client.files > 20' "$scratch/figures"
+    jq -e '.killed == {smx: {before: 2, after: 1}, prometheus_client: {before: 2, after: 2}}' \
+        "$scratch/figures"
+    [ -z "$(compgen -G '/dev/shm/smx-compare-*')" ]
 }
