@@ -66,6 +66,7 @@ print(subprocess.run([sys.argv[2], segment.path], capture_output=True, text=True
         for setting in ({"SMX_APP": "no/name"}, {"SMX_APP": "x" * 80}):
             out, err = python(USE.replace("smx.open()", "smx._segment.default()"), **setting)
             self.assertEqual((out, err.count("runs without metrics")), ("nowhere", 1))
+            self.assertEqual(err.count("\n"), 0)
 
     def test_without_libshm_the_program_runs_and_says_what_to_do(self):
         code = USE.replace("smx.open()", "smx._segment.default()")
