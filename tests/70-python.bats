@@ -114,8 +114,9 @@ install_package() {
     start_gunicorn --preload --workers 4 --max-requests 100 application:wsgi
     start_tcp_agent
     start_prometheus
-    clients $((1000 * ${SMX_TEST_SCALE:-1})) --kill="${pids[server]}" --kills=20
-    [ "$killed" -eq 20 ]
+    local kills=$((20 * ${SMX_TEST_SCALE:-1}))
+    clients $((50 * kills)) --kill="${pids[server]}" --kills=$kills
+    [ "$killed" -eq $kills ]
     local family total
     for family in app_hits_total http_requests_total http_request_duration_seconds; do
         total=$(counted $family /)

@@ -22,7 +22,7 @@ def dump(app):
 
 
 def series(app, name, /, **labels):
-    """The series of a family that have these labels, and perhaps others; none if it is not there."""
+    """The series of a family that have these labels, and perhaps others."""
     return [one for one in dump(app).get(name, {"series": []})["series"]
             if labels.items() <= one["labels"].items()]
 

@@ -246,7 +246,8 @@ class Asgi(Requests):
         self.assertRaises(KeyError, self.run_one, early)
         self.assertRaises(ValueError, self.run_one, late, "BREW")
         self.assertEqual(self.counted(), {("GET", "500", ""): 1, ("other", "200", ""): 1})
-        self.assertEqual(self.failed(), {("GET", "", "KeyError"): 1, ("other", "", "ValueError"): 1})
+        self.assertEqual(self.failed(),
+                         {("GET", "", "KeyError"): 1, ("other", "", "ValueError"): 1})
         self.assertEqual((self.timed(), self.in_flight()), (2, 0))
 
     def test_a_cancellation_is_no_exception_of_the_application(self):

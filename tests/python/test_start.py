@@ -41,6 +41,11 @@ class Start(unittest.TestCase):
             self.assertIn("/my_server.v1.smx", run(script))
             self.assertIn("/my_server.v1.smx", run("-m", "my server"))
             self.assertIn("/python.v1.smx", run("-c", USE))
+            package = Path(folder, "package")
+            package.mkdir()
+            (package / "__main__.py").write_text(USE)
+            for way in (["-m", "package"], [package], [package / "__main__.py"]):
+                self.assertIn("/package.v1.smx", run(*way))
         self.assertIn("/shop.v1.smx", python(USE, SMX_APP="shop")[0])
         self.assertIn("/shop@2.v1.smx", python(USE, SMX_APP="shop", SMX_INSTANCE="2")[0])
 

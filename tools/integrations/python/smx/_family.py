@@ -62,7 +62,8 @@ def label_key(name: str, labelnames: Sequence[str], values: Sequence[Any],
     return tuple(text(value).decode() for value in values)
 
 
-def describe(name: str, documentation: str, labelnames: Sequence[str] = (), **fields: Any) -> Metric:
+def describe(name: str, documentation: str, labelnames: Sequence[str] = (),
+             **fields: Any) -> Metric:
     """A struct smx_metric."""
     if len(labelnames) > LABELS_MAX:
         raise ValueError(f"{name}: at most {LABELS_MAX} labels are possible")

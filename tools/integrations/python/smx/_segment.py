@@ -72,8 +72,10 @@ def default() -> Segment:
 def _own_name() -> str:
     """What to call an application that does not say: its script's or its module's name."""
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
-    argv = getattr(sys, "argv", None) or [""]
-    name = spec.name.removesuffix(".__main__") if spec else Path(argv[0]).stem
+    name = spec.name.removesuffix(".__main__") if spec else ""
+    if name in ("", "__main__"):
+        path = Path((getattr(sys, "argv", None) or [""])[0])
+        name = path.parent.name if path.stem == "__main__" else path.stem
     name = re.sub(r"[^A-Za-z0-9_.-]", "_", name).lstrip(".-")[:63]
     return name if name not in ("", "c") else "python"  # python -c
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """ASGI: `application = smx.asgi.Middleware(application)`. Other scopes than http pass unmeasured.
 
-The route is the path of what the framework has put into scope["route"], as FastAPI does, or what the
-application has put into scope["smx.route"].
+The route is what the application has put into scope["smx.route"], or the path of what its framework
+has put into scope["route"], as FastAPI does.
 """
 from __future__ import annotations
 
