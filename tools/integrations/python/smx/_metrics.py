@@ -35,6 +35,7 @@ def _real(amount: Any) -> float:
 class _Metric:
     """A family, and its only series if it has no labels; or a series of one with labels."""
 
+    # The slots are in the classes: they have another base, with a layout of its own.
     __slots__ = ()
     _family: Family
     _children: Optional[dict[tuple[Any, ...], Any]]
@@ -42,16 +43,16 @@ class _Metric:
     _bind: Any  # the cell's
 
     def _register(self, family: Family) -> None:
-        self._family = family
+        self._family = family  # type: ignore[misc]
         if family.labelnames:
-            self._children = {}
+            self._children = {}  # type: ignore[misc]
             self._handle = None
             self._bind(_NO_HANDLE, 0)
         else:
             self._become(())
 
     def _become(self, values: Sequence[str]) -> None:
-        self._children = None
+        self._children = None  # type: ignore[misc]
         self._handle = self._family.series(values)
         self._bind(bytes(self._handle), self._family.scale)
 
@@ -101,7 +102,7 @@ class _Metric:
                              f"{', '.join(self._family.labelnames)}")
         return self._handle
 
-    def _ticks(self, amount: Number) -> int:
+    def _ticks(self, amount: Any) -> int:
         """An amount as ticks, rounded to the nearest; whole numbers are exact.
 
         Raises ValueError for what has none: see Counter.

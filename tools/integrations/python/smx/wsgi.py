@@ -57,6 +57,8 @@ class _Request(Request):
     """With the start_response() of its server."""
 
     __slots__ = ("server", "_write")
+    server: Callable[..., Any]
+    _write: Callable[[bytes], Any]
 
     def start(self, status: str, headers: Any, exc_info: Any = None) -> Callable[[bytes], Any]:
         self.status = status[:3]
