@@ -2,7 +2,7 @@
 """clients.py SOCKET REQUESTS [--path=PATH] [--kill=PID --kills=N]
 
 Send requests, each on a connection of its own, from eight threads; meanwhile kill children of a
-process, one each time when another part of the requests is answered. Prints an object: requests
+process, one each time when another part of the requests is sent. Prints an object: requests
 that were sent, those that were answered in full and with status 200, children that were killed.
 """
 import argparse
@@ -61,7 +61,7 @@ class Load:
         for thread in threads:
             thread.start()
         while any(thread.is_alive() for thread in threads):
-            due = self.answered * (self.options.kills + 1) // self.options.requests
+            due = self.sent * (self.options.kills + 1) // self.options.requests
             if self.killed < due <= self.options.kills:
                 self.kill_one()
             time.sleep(0.001)
