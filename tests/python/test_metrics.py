@@ -228,6 +228,16 @@ class Histograms(unittest.TestCase):
                       {"schema": 99}, {"digits": 10}, {"digits": -1}):
             self.assertRaises(ValueError, smx.Histogram, "wrong", "", **wrong)
 
+    def test_parts_of_a_unit_have_buckets_of_their_own(self):
+        ratio = smx.Histogram("ratio", "", digits=3)
+        ratio.observe(0.013)
+        ratio.observe(0.027)
+        family = dump(APP)["ratio"]
+        self.assertLessEqual(family["bounds"][0], 0.001)
+        self.assertEqual(sorted(family["series"][0]["buckets"])[-3:], [0, 1, 1])
+        smx.Histogram("known", "", buckets=smx.Histogram.DEFAULT_BUCKETS).observe(0.013)
+        self.assertEqual(dump(APP)["known"]["digits"], 6)
+
     def test_values_that_cannot_be_are_refused(self):
         histogram = smx.Histogram("entries", "")
         for value in (-1, 0.5, float("nan"), float("inf"), 2 ** 64):

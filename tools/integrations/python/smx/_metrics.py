@@ -236,13 +236,16 @@ class Histogram(_Metric, HistogramCell):
     unit: "seconds", "bytes"; the name then ends with it.
     buckets: upper bounds, up to 64. Default: exponential buckets, which are those of Prometheus'
     native histograms, 2^schema (schema is 3: 8) for each doubling from min to max; for seconds from
-    1e-6 to 128, else from 1 to 2^32.
+    1e-6 to 128, else from 10^-digits to 2^32.
     digits: decimal places of the sum; default 9 for seconds, 6 where bounds are no whole numbers,
     else 0. observe() raises ValueError for a negative value, NaN and infinity, and, where digits is
     0, for one that is not whole.
     """
 
     __slots__ = _SLOTS
+    # prometheus_client's, for who names them.
+    DEFAULT_BUCKETS = (.005, .01, .025, .05, .075, .1, .25, .5, .75, 1.0, 2.5, 5.0, 7.5, 10.0,
+                       math.inf)
 
     def __init__(self, name: str, documentation: str, labelnames: Iterable[str] = (),
                  namespace: str = "", subsystem: str = "", unit: str = "", *,
@@ -255,6 +258,8 @@ class Histogram(_Metric, HistogramCell):
             limits = [*(buckets or ()), min or 1, max or 1]
             whole = all(math.isinf(limit) or limit == int(limit) for limit in limits)
             digits = 0 if whole else 6
+        if digits and unit != "seconds" and buckets is None:
+            min = min or 10.0 ** -digits
         self._register(Family("histogram", name, documentation, labelnames, unit, digits,
                               max_series, **bucket_fields(name, buckets, schema, min, max)))
 
