@@ -96,8 +96,7 @@ static void directories_changed(void *context)
 static void look_again(void *context)
 {
     struct agent *agent = context;
-    if (!pages_look(agent->pages))
-        directories_changed(agent);
+    pages_look(agent->pages);
 }
 
 static int watch_directories(struct agent *agent)

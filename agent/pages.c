@@ -5,6 +5,9 @@
  *
  * While a page is encoded, its snapshot serves all who come, but not for longer than a second: else
  * those whose scrapes overlap would keep it for ever.
+ *
+ * Pages that wait for a snapshot have a piece of what they need read in turn: the one that needs
+ * little does not wait for what others need.
  */
 #include "agent/pages.h"
 
@@ -32,6 +35,9 @@ enum { MARGIN_PART = 10 };
 /* So many selections at a time; the pages of those that nobody waits for go when others come. */
 enum { WHOLE = EXPOSITION_COUNT * ESCAPING_COUNT, SELECTIONS = 16, ENTRIES = WHOLE + SELECTIONS };
 
+/* One more, which is no page, wants all to be read because somebody looks. */
+enum { LOOK = ENTRIES };
+
 struct waiter {
     struct waiter *next;
     struct http_deferred *deferred; /* NULL: in its callback, whose reply this is: */
@@ -49,13 +55,15 @@ struct entry {
     struct selection *selection; /* or NULL */
     struct view view;            /* what is encoded then */
     struct waiter *waiters;
+    uint64_t since_ns;  /* while it is wanted: what was read since then will do */
+    uint64_t looked_ns; /* since then; 0: not yet. What comes later is not waited for */
 };
 
 struct pages {
     struct source source;
-    struct entry entries[ENTRIES];
-    size_t replaced; /* the last of the selections that was */
-    size_t next;     /* whose turn it is */
+    struct entry entries[ENTRIES + 1];
+    size_t replaced;    /* the last of the selections that was */
+    size_t next, reads; /* whose turn it is, and of those that want a snapshot */
     struct loop_timer timer;
     uint64_t worked_turn;
     uint64_t slice_ns;
@@ -69,17 +77,41 @@ static const char stopping[] = "stopping\n";
 
 static bool is_any(const struct pages *p, enum page_state state)
 {
-    for (size_t i = 0; i < ENTRIES; i++)
+    for (size_t i = 0; i <= LOOK; i++)
         if (p->entries[i].page.state == state)
             return true;
     return false;
 }
 
-/* Whether the snapshot may be served. */
-static bool is_young(const struct pages *p)
+static bool wants(const void *context, const char *app)
+{
+    const struct entry *e = context;
+    return !e->selection || selection_has_app(e->selection, (struct smx_str){app, strlen(app)});
+}
+
+static struct segments_wish wish_of(const struct entry *e, uint64_t since_ns)
+{
+    bool looked = e->page.state == PAGE_WANTED && e->looked_ns;
+    return (struct segments_wish){wants, e, since_ns, looked ? e->looked_ns : NEVER};
+}
+
+/* Whether the snapshot may be served, or one that is so old. */
+static bool is_young(struct pages *p, const struct entry *e, uint64_t least_ns)
 {
     bool patient = is_any(p, PAGE_ENCODING) || (p->source.http && http_strained(p->source.http));
-    return source_is_young(&p->source, patient ? SHARE_NS : 0);
+    struct segments_wish any = wish_of(e, NEVER);
+    return source_is_young(&p->source, &any, patient ? SHARE_NS : least_ns);
+}
+
+/* Have a snapshot made for it. */
+static void want_snapshot(struct pages *p, struct entry *e)
+{
+    uint64_t now = loop_now_ns();
+    if (e->page.state == PAGE_WANTED)
+        return;
+    e->page.state = PAGE_WANTED;
+    e->since_ns = now > p->source.max_age_ns ? now - p->source.max_age_ns : 1;
+    e->looked_ns = 0;
 }
 
 static void empty(struct entry *e)
@@ -99,9 +131,9 @@ static void forget_selections(struct pages *p)
 }
 
 /* A new snapshot; nobody may be encoding. */
-static int refresh(struct pages *p)
+static int refresh(struct pages *p, const struct segments_wish *wish)
 {
-    int rc = source_refresh(&p->source);
+    int rc = source_refresh(&p->source, wish);
     if (rc == 0)
         forget_selections(p);
     return rc;
@@ -230,46 +262,59 @@ static void begin(struct pages *p, struct entry *e)
         fail(p, e, rc);
 }
 
-/* What a page needs of a snapshot, beside the texts escaped by underscores. */
-static void want(struct source *s, const struct page *page)
+/* What is wanted of a snapshot comes with the next. */
+static void want_all(struct pages *p)
 {
-    if (page->format == EXPOSITION_PROTOBUF) {
-        gather_messages(s->gather);
-        s->has.messages = true;
-    }
-    if (page->escaping != ESCAPING_UNDERSCORES) {
-        gather_escaping(s->gather, page->escaping);
-        s->has.escapings[page->escaping] = true;
-    }
-}
-
-static bool has(const struct render_wants *there, const struct page *page)
-{
-    return (page->format != EXPOSITION_PROTOBUF || there->messages) &&
-           (page->escaping == ESCAPING_UNDERSCORES || there->escapings[page->escaping]);
-}
-
-/* A snapshot for those that want one. False: nothing to do, or nothing yet. */
-static bool work_on_snapshot(struct pages *p)
-{
-    if (!is_any(p, PAGE_WANTED))
-        return false;
-    if (source_read_ahead(&p->source))
-        return true;
-    if (is_any(p, PAGE_ENCODING))
-        return false;
     for (size_t i = 0; i < ENTRIES; i++)
         if (p->entries[i].page.state == PAGE_WANTED)
-            want(&p->source, &p->entries[i].page);
-    int rc = refresh(p);
-    for (size_t i = 0; i < ENTRIES; i++) {
+            source_want(&p->source, p->entries[i].page.format, p->entries[i].page.escaping);
+}
+
+/* Begin what is wanted of the snapshot that was made for one of them. */
+static void begin_wanted(struct pages *p, const struct entry *of, int rc)
+{
+    for (size_t i = 0; i <= LOOK; i++) {
         struct entry *e = &p->entries[i];
-        if (e->page.state == PAGE_WANTED && rc == 0)
-            begin(p, e);
-        else if (e->page.state == PAGE_WANTED)
+        if (e->page.state != PAGE_WANTED || (e != of && rc == 0 && !is_young(p, e, 0)))
+            continue;
+        e->page.state = PAGE_IDLE;
+        if (rc < 0)
             fail(p, e, rc);
+        else if (i != LOOK)
+            begin(p, e);
     }
+}
+
+/* A piece of what one of them needs, in the end the snapshot. Segments come and go only while no
+ * page is being encoded. False: nothing to do, or nothing yet. */
+static bool work_on_wish(struct pages *p, struct entry *e)
+{
+    bool encoding = is_any(p, PAGE_ENCODING);
+    struct segments_wish wish = wish_of(e, e->since_ns);
+    if (!e->looked_ns && !encoding) {
+        source_look(&p->source);
+        e->looked_ns = loop_now_ns();
+        return true;
+    }
+    if (source_read_ahead(&p->source, &wish))
+        return true;
+    if (encoding || !e->looked_ns)
+        return false;
+    want_all(p);
+    begin_wanted(p, e, refresh(p, &wish));
     return true;
+}
+
+/* A snapshot for those that want one. */
+static bool work_on_snapshot(struct pages *p)
+{
+    for (size_t i = 0; i <= LOOK; i++) {
+        struct entry *e = &p->entries[p->reads];
+        p->reads = (p->reads + 1) % (LOOK + 1);
+        if (e->page.state == PAGE_WANTED && work_on_wish(p, e))
+            return true;
+    }
+    return false;
 }
 
 static bool work_on_page(struct pages *p, struct entry *e)
@@ -340,13 +385,13 @@ static bool is_busy(const struct pages *p)
     return is_any(p, PAGE_WANTED) || is_any(p, PAGE_ENCODING) || is_any(p, PAGE_PACKING);
 }
 
-/* A selection, which may be small, does not have all read anew beside work on other pages, nor does
- * it wait for that. */
-static bool is_usable(const struct pages *p, const struct entry *e)
+/* A selection of families, which may be small, does not have all read anew beside work on other
+ * pages, nor does it wait for that. */
+static bool is_usable(struct pages *p, const struct entry *e)
 {
-    bool young =
-        is_young(p) || (e->selection && is_busy(p) && source_is_young(&p->source, SHARE_NS));
-    return young && has(&p->source.has, &e->page);
+    bool by_family = e->selection && !selection_by_app(e->selection);
+    return is_young(p, e, by_family && is_busy(p) ? SHARE_NS : 0) &&
+           source_has(&p->source, e->page.format, e->page.escaping);
 }
 
 static void join(struct pages *p, struct entry *e, struct waiter *w)
@@ -354,7 +399,7 @@ static void join(struct pages *p, struct entry *e, struct waiter *w)
     w->next = e->waiters;
     e->waiters = w;
     if (e->page.state == PAGE_IDLE && !is_usable(p, e))
-        e->page.state = PAGE_WANTED;
+        want_snapshot(p, e);
     else if (e->page.state == PAGE_IDLE && e->page.serial != p->source.serial)
         begin(p, e);
     serve(p, e);
@@ -444,7 +489,8 @@ void pages_answer(struct pages *p, const struct pages_scrape *scrape,
 struct body *pages_make(struct pages *p, const struct accepted *accepted)
 {
     struct page *page = &whole(p, accepted)->page;
-    int rc = refresh(p);
+    source_look(&p->source);
+    int rc = refresh(p, NULL);
     if (rc == 0)
         rc = page_encode(page, p->source.snapshot, p->source.serial);
     for (int more = 1; rc == 0 && more;) {
@@ -456,19 +502,15 @@ struct body *pages_make(struct pages *p, const struct accepted *accepted)
     return rc < 0 ? NULL : body_ref(page->plain);
 }
 
-bool pages_look(struct pages *p)
+void pages_look(struct pages *p)
 {
-    if (is_any(p, PAGE_ENCODING))
-        return false;
-    int rc = refresh(p);
-    if (rc < 0)
-        LOG_ERROR(p->source.log, "cannot gather", "reason", strerror(-rc));
-    return true;
+    want_snapshot(p, &p->entries[LOOK]);
+    work_on(p);
 }
 
 void pages_refresh(struct pages *p)
 {
-    if (!is_young(p))
+    if (!is_young(p, &p->entries[LOOK], 0))
         pages_look(p);
 }
 
@@ -479,7 +521,7 @@ const struct gather_conflict *pages_conflicts(const struct pages *p, size_t *n)
 
 void pages_forget(struct pages *p, smx_reader *reader)
 {
-    gather_forget(p->source.gather, reader);
+    source_forget(&p->source, reader);
 }
 
 void pages_serve(struct pages *p, const struct http *http)

@@ -6,6 +6,7 @@
  *
  * A page is made of a snapshot, which points into the readers: these are shown anew only when no
  * page is being encoded. So that this is no long wait, nor a long stop, they read ahead meanwhile.
+ * Of segments only those are read that the page is of.
  * The snapshot could own its numbers instead; but the readers have two sets of them already, and a
  * third would take more memory than a page that is late takes time.
  */
@@ -63,8 +64,9 @@ void pages_answer(struct pages *pages, const struct pages_scrape *scrape,
 /* Make the whole page at once. NULL without memory. Owns: the caller has a reference. */
 struct body *pages_make(struct pages *pages, const struct accepted *accepted);
 
-/* Look at the segments now. False: not while a page is being encoded. */
-bool pages_look(struct pages *pages);
+/* Look at the segments: some of what is to be read is read at once, which for a few thousand series
+ * is all of it, the rest in slices as for a page. */
+void pages_look(struct pages *pages);
 
 /* The same, unless they were looked at just before. */
 void pages_refresh(struct pages *pages);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * source.c - update, then gather: the readers have two sets of numbers, so that the next snapshot
- * is read, which for a million series takes tens of milliseconds, while this one stands.
+ * source.c - read, then gather: the readers have two sets of numbers, so that the next snapshot is
+ * read, which for a million series takes tens of milliseconds, while this one stands. A snapshot is
+ * of all segments; the numbers of those that nobody has asked for lately are older.
  */
 #include "agent/source.h"
 
@@ -10,11 +11,36 @@
 #include <stdlib.h>
 #include <time.h>
 
-bool source_is_young(const struct source *s, uint64_t least_ns)
+/* What is read in a turn is not read again in it. */
+static void begin_turn(struct source *s)
+{
+    if (s->turn == loop_turns(s->loop))
+        return;
+    s->turn = loop_turns(s->loop);
+    s->turn_ns = loop_now_ns();
+}
+
+static bool is_recent(const struct source *s, uint64_t then_ns, uint64_t most_ns)
+{
+    return then_ns >= s->turn_ns || loop_now_ns() - then_ns < most_ns;
+}
+
+/* Where nothing is wanted of what there is, it matters when that was found out. */
+bool source_is_young(struct source *s, const struct segments_wish *wish, uint64_t least_ns)
 {
     uint64_t most = s->max_age_ns > least_ns ? s->max_age_ns : least_ns;
-    return s->snapshot &&
-           (s->gathered_turn == loop_turns(s->loop) || loop_now_ns() - s->gathered_ns < most);
+    uint64_t oldest = UINT64_MAX;
+    size_t n;
+    const struct segment *list = segments_list(s->segments, &n);
+    begin_turn(s);
+    for (size_t i = 0; i < n; i++) {
+        bool there = list[i].reader || list[i].state == SEGMENT_NEW;
+        if (there && segments_wanted(&list[i], wish) && list[i].read_ns < oldest)
+            oldest = list[i].read_ns;
+    }
+    if (oldest == UINT64_MAX)
+        oldest = s->gathered_ns;
+    return s->snapshot && oldest && is_recent(s, oldest, most);
 }
 
 static void log_conflicts(struct source *s)
@@ -42,7 +68,7 @@ static int collect_sources(struct source *s, size_t *n)
     s->readers = readers;
     *n = 0;
     for (size_t i = 0; i < n_segments; i++)
-        if (list[i].state == SEGMENT_SERVED)
+        if (list[i].state == SEGMENT_SERVED && list[i].read_ns)
             readers[(*n)++].reader = list[i].reader;
     return 0;
 }
@@ -57,16 +83,13 @@ static void measure(struct source *s)
     self_measure(&s->self.process);
 }
 
-int source_refresh(struct source *s)
+int source_refresh(struct source *s, const struct segments_wish *wish)
 {
     size_t n;
     uint64_t begin = loop_now_ns();
+    begin_turn(s);
     s->snapshot = NULL;
-    s->looking(s->context);
-    if (!s->reading)
-        segments_begin(s->segments);
-    s->reading = false;
-    segments_update(s->segments);
+    segments_read(s->segments, wish);
     uint64_t updated = loop_now_ns();
     s->self.phase_ns[SELF_UPDATE] = updated - begin;
     int rc = collect_sources(s, &n);
@@ -78,24 +101,50 @@ int source_refresh(struct source *s)
     if (rc < 0)
         return rc;
     s->gathered_ns = updated;
-    s->gathered_turn = loop_turns(s->loop);
     s->serial++;
     s->self.phase_ns[SELF_GATHER] = loop_now_ns() - updated;
     log_conflicts(s);
     return 0;
 }
 
-bool source_read_ahead(struct source *s)
+void source_want(struct source *s, enum exposition format, enum escaping escaping)
 {
-    if (!s->reading)
-        segments_begin(s->segments);
-    s->reading = true;
-    return segments_step(s->segments);
+    if (format == EXPOSITION_PROTOBUF) {
+        gather_messages(s->gather);
+        s->has.messages = true;
+    }
+    if (escaping != ESCAPING_UNDERSCORES) {
+        gather_escaping(s->gather, escaping);
+        s->has.escapings[escaping] = true;
+    }
+}
+
+bool source_has(const struct source *s, enum exposition format, enum escaping escaping)
+{
+    return (format != EXPOSITION_PROTOBUF || s->has.messages) &&
+           (escaping == ESCAPING_UNDERSCORES || s->has.escapings[escaping]);
+}
+
+bool source_read_ahead(struct source *s, const struct segments_wish *wish)
+{
+    return segments_step(s->segments, wish);
 }
 
 void source_give_up(struct source *s)
 {
-    s->reading = false;
+    segments_give_up(s->segments);
+}
+
+void source_look(struct source *s)
+{
+    s->looking(s->context);
+    segments_scan(s->segments);
+}
+
+void source_forget(struct source *s, smx_reader *reader)
+{
+    s->snapshot = NULL;
+    gather_forget(s->gather, reader);
 }
 
 static uint64_t wall_clock_ns(void)

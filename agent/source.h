@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * source.h - the snapshot that pages are made of: updates the segments, gathers, knows how old the
- * snapshot is. It does not know who uses it.
+ * source.h - the snapshot that pages are made of: reads the segments, gathers, knows how old what
+ * is in it is. It does not know who uses it.
  */
 #ifndef SMX_AGENT_SOURCE_H
 #define SMX_AGENT_SOURCE_H
@@ -28,9 +28,9 @@ struct source {
     struct gather_source *readers;
     const struct snapshot *snapshot; /* NULL: there is none, or the readers have moved on */
     uint64_t serial;                 /* new with each */
-    uint64_t gathered_ns, gathered_turn;
+    uint64_t gathered_ns;
+    uint64_t turn, turn_ns;  /* the last one in which somebody asked, and when */
     struct render_wants has; /* that, beside the texts escaped by underscores */
-    bool reading;            /* the next one ahead */
     struct self_stats self;
     struct once conflicts;
 };
@@ -39,16 +39,29 @@ struct source {
 int source_init(struct source *source);
 void source_fini(struct source *source);
 
-/* Whether there is a snapshot, and not older than it may be, or than least_ns. */
-bool source_is_young(const struct source *source, uint64_t least_ns);
+/* Whether there is a snapshot, and what is wanted in it not older than it may be, or than least_ns.
+ * A wish of NULL is for all. */
+bool source_is_young(struct source *source, const struct segments_wish *wish, uint64_t least_ns);
+
+/* What is needed for pages of a format and an escaping comes with the next snapshot; whether it is
+ * in this one. */
+void source_want(struct source *source, enum exposition format, enum escaping escaping);
+bool source_has(const struct source *source, enum exposition format, enum escaping escaping);
 
 /* Read some of what the next snapshot takes; this one stands. False: all is read. */
-bool source_read_ahead(struct source *source);
+bool source_read_ahead(struct source *source, const struct segments_wish *wish);
 
 /* What was read ahead is not needed. */
 void source_give_up(struct source *source);
 
-/* Make a new snapshot. The one before holds no longer, also on failure. Returns: 0, -ENOMEM. */
-int source_refresh(struct source *source);
+/* See what segments there are. If one that the snapshot is of is gone, that holds no longer. */
+void source_look(struct source *source);
+
+/* Make a new snapshot, with new numbers of what is wanted: what of it was not read ahead is read
+ * now. The one before holds no longer, also on failure. Returns: 0, -ENOMEM. */
+int source_refresh(struct source *source, const struct segments_wish *wish);
+
+/* A reader is about to be closed. */
+void source_forget(struct source *source, smx_reader *reader);
 
 #endif

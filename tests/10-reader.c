@@ -199,6 +199,63 @@ static void test_steps(void **state)
     }
 }
 
+/* Of four bytes each, in the value; the name has one more. */
+static bool is_shown_with(unsigned characters)
+{
+    static const char fish[] = "\xf0\x9f\x90\x9f";
+    char value[4 * 127 + 1] = "", name[] = "id";
+    const char *const labels[] = {name + (characters <= 128), value, NULL};
+    size_t fishes = characters - strlen(labels[0]);
+    assert_true(fishes * 4 < sizeof value);
+    for (size_t i = 0; i < fishes; i++)
+        memcpy(value + 4 * i, fish, sizeof fish);
+    uint64_t series = counter(counter_family("a_total"), "x");
+    (void)segwriter_exemplar(writer, segwriter_exemplars(writer, series, 1), 0, 7, 1, labels);
+    take();
+    return smx_reader_family(reader, 0)->n_exemplars == 1;
+}
+
+static void test_exemplar_of_128_characters(void **state)
+{
+    (void)state;
+    assert_true(is_shown_with(128));
+    assert_int_equal(smx_reader_family(reader, 0)->exemplars[0].labels[0].value.length, 4 * 127);
+}
+
+static void test_exemplar_of_129_characters(void **state)
+{
+    (void)state;
+    assert_false(is_shown_with(129));
+    assert_int_equal(smx_reader_info(reader)->n_series, 1);
+}
+
+/* Each of the many things that are done to a record is left and gone on with. */
+static void test_names_in_steps(void **state)
+{
+    enum { SERIES = 1500, BYTES = 4096 };
+    (void)state;
+    uint64_t family = counter_family("a_total");
+    take();
+    for (unsigned i = 0; i < SERIES; i++) {
+        char code[16];
+        snprintf(code, sizeof code, "%u", i);
+        segwriter_count(writer, counter(family, code), 0, i);
+    }
+    assert_int_equal(segwriter_rewrite(writer, path), 0);
+    assert_int_equal(smx_reader_begin(reader, &diag), 0);
+    unsigned steps = 0;
+    for (; smx_reader_step(reader, BYTES, &diag) > 0; steps++)
+        assert_int_equal(smx_reader_info(reader)->n_series, 0);
+    assert_true(steps >= 400);
+    assert_int_equal(smx_reader_update(reader, &diag), 0);
+    const struct smx_family_info *f = smx_reader_family(reader, 0);
+    assert_int_equal(f->n_series, SERIES);
+    for (unsigned i = 0; i < SERIES; i++) {
+        assert_int_equal(f->series[i].count, i);
+        assert_int_equal(strtoul(f->series[i].values[0].at, NULL, 10), i);
+    }
+}
+
 /* Also where it is half done, and the names have moved: leaks are ASan's affair. */
 static void test_steps_given_up(void **state)
 {
@@ -455,6 +512,9 @@ int main(void)
         TEST(test_many_counters, "1500 counters of two families keep their order and values"),
         TEST(test_values_move, "values move without the epoch"),
         TEST(test_steps, "what is read in steps is shown by the update, and not before"),
+        TEST(test_exemplar_of_128_characters, "an exemplar of 128 characters is shown"),
+        TEST(test_exemplar_of_129_characters, "an exemplar of 129 characters is left out"),
+        TEST(test_names_in_steps, "names that are read in steps are those that are read at once"),
         TEST(test_steps_given_up, "an update that has begun is given up for another, or an error"),
         TEST(test_names_appear, "new families and series appear and move the epoch"),
         TEST(test_hidden, "a hidden series is left out until it is shown again"),

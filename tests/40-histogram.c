@@ -159,6 +159,25 @@ static void bounds_that_are_wished_for_become_the_nearest_that_there_are(void **
     assert_bounds(&wishes[1], 1, (const double[]){0.5, 1, 2, 4, 8, 16}, 6);
 }
 
+/* Of two bounds as near by ratio the lower one, of two wishes for all the later one. */
+static void where_wishes_leave_a_choice_it_is_made_the_same_way(void **state)
+{
+    (void)state;
+    static const double fours[] = {1, 4, 16, (double)INFINITY};
+    static const struct edges_wish wishes[] = {{{"", 0}, 1, {4}}, {{"", 0}, 2, {2, 8}}};
+    const struct smx_family_info f = {.name = {"h", 1},
+                                      .type = SMX_HISTOGRAM,
+                                      .exponential = true,
+                                      .schema = -1,
+                                      .upper_bounds = fours,
+                                      .n_buckets = 4};
+    struct edges edges;
+    assert_int_equal(edges_init(&edges, &f, &(struct edges_wishes){wishes, 2}), 0);
+    assert_int_equal(edges.n, 3);
+    assert_true(edges.upto[0] == 0 && edges.upto[1] == 1 && edges.upto[2] == 3);
+    edges_fini(&edges);
+}
+
 static void all_explicit_bounds_are_exposed(void **state)
 {
     (void)state;
@@ -229,6 +248,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_wish_is_read_or_refused),
         cmocka_unit_test(bounds_that_are_wished_for_become_the_nearest_that_there_are),
+        cmocka_unit_test(where_wishes_leave_a_choice_it_is_made_the_same_way),
         cmocka_unit_test(the_default_ranges_are_exposed_as_powers_of_two),
         cmocka_unit_test(a_wide_range_is_thinned_and_a_narrow_one_refined),
         cmocka_unit_test(all_explicit_bounds_are_exposed),

@@ -48,21 +48,26 @@ struct client {
     size_t length;
 };
 
-static void open_segments(void)
+static void open_large(const char *app, const char *name, unsigned series)
 {
-    smx_segment *large, *small;
-    const struct smx_options options[] = {{.app = "large", .directory = f.directory},
-                                          {.app = "small", .directory = f.directory}};
-    assert_int_equal(smx_open(&options[0], &large, NULL), 0);
-    assert_int_equal(smx_open(&options[1], &small, NULL), 0);
+    smx_segment *large;
+    const struct smx_options options = {.app = app, .directory = f.directory};
+    assert_int_equal(smx_open(&options, &large, NULL), 0);
     smx_family family = smx_counter_family(
-        large, &(struct smx_metric){.name = "large_total", .labels = {"n"}, .max_series = LARGE},
-        NULL);
-    for (unsigned i = 0; i < LARGE; i++) {
+        large, &(struct smx_metric){.name = name, .labels = {"n"}, .max_series = series}, NULL);
+    for (unsigned i = 0; i < series; i++) {
         char n[16];
         snprintf(n, sizeof n, "%u", i);
         smx_counter_add(smx_counter_with(family, SMX_VALUES(n)), 1);
     }
+}
+
+static void open_segments(void)
+{
+    smx_segment *small;
+    const struct smx_options options = {.app = "small", .directory = f.directory};
+    open_large("large", "large_total", LARGE);
+    assert_int_equal(smx_open(&options, &small, NULL), 0);
     f.small = smx_counter_new(small, &(struct smx_metric){.name = "small_total"}, NULL);
     smx_histogram_record(
         smx_histogram_new(small, &(struct smx_metric){.name = "latency_seconds"}, NULL), 1);
@@ -383,6 +388,71 @@ static void a_selection_gives_what_it_names(void **state)
     finish();
 }
 
+/* When a segment was read; 0 if it never was, or is not known. */
+static uint64_t read_at(const char *app)
+{
+    size_t n;
+    const struct segment *list = segments_list(f.segments, &n);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(list[i].app, app) == 0)
+            return list[i].read_ns;
+    return 0;
+}
+
+static void an_application_alone_is_read_for_its_page(void **state)
+{
+    (void)state;
+    start(0);
+    expect_small(4, REQUEST("?app=small", ""));
+    assert_int_equal(read_at("large"), 0);
+    expect_small(4, REQUEST("", ""));
+    uint64_t large = read_at("large"), small = read_at("small");
+    assert_true(large > 0);
+    expect_small(4, REQUEST("?app=small&app=nobody", OPENMETRICS));
+    assert_true(read_at("small") > small);
+    assert_int_equal(read_at("large"), large);
+    small = read_at("small");
+    struct client nobody = ask(REQUEST("?app=nobody", ""));
+    wait_for(&nobody);
+    assert_int_equal(read_at("small"), small);
+    leave(&nobody);
+    expect_small(4, REQUEST("", ""));
+    assert_true(read_at("small") > small && read_at("large") > large);
+    finish();
+}
+
+/* Its page waits until all of it is there, those of others do not, nor does who only looks. */
+static void what_is_new_and_large_holds_up_no_other(void **state)
+{
+    (void)state;
+    char path[SCRATCH_SIZE + 16];
+    start(0);
+    expect_small(4, REQUEST("", ""));
+    open_large("new", "new_total", LARGE / 2);
+    pages_refresh(f.pages);
+    struct client whole = ask(REQUEST("", ""));
+    unsigned served = 0;
+    for (; read_at("new") == 0; served++)
+        expect_small(4, REQUEST("?app=small", ""));
+    assert_true(served >= 3);
+    assert_int_equal(count(wait_for(&whole), "\nnew_total{"), LARGE / 2);
+    leave(&whole);
+    snprintf(path, sizeof path, "%s/new.v1.smx", f.directory);
+    assert_int_equal(unlink(path), 0);
+    finish();
+}
+
+static void what_is_new_is_read_although_nobody_asks(void **state)
+{
+    unsigned turns = 0;
+    (void)state;
+    start(0);
+    for (pages_look(f.pages); read_at("large") == 0; turns++)
+        turn();
+    assert_true(turns >= 50 && read_at("small") > 0);
+    finish();
+}
+
 static void a_selection_does_not_spoil_the_whole_page(void **state)
 {
     (void)state;
@@ -516,6 +586,9 @@ int main(void)
         cmocka_unit_test(a_client_that_goes_away_holds_up_nobody),
         cmocka_unit_test(a_selection_gives_what_it_names),
         cmocka_unit_test(a_selection_does_not_spoil_the_whole_page),
+        cmocka_unit_test(an_application_alone_is_read_for_its_page),
+        cmocka_unit_test(what_is_new_and_large_holds_up_no_other),
+        cmocka_unit_test(what_is_new_is_read_although_nobody_asks),
         cmocka_unit_test(many_selections_at_a_time_are_bounded),
         cmocka_unit_test(a_scrape_that_would_be_late_is_refused_in_time),
         cmocka_unit_test(a_timeout_that_makes_no_sense_is_ignored),

@@ -349,3 +349,81 @@ only_asked() {
         start_stressed
     done
 }
+
+peak_kib() {
+    awk '/^VmHWM/ { print $2 }' "/proc/${pids[agent]}/status"
+}
+
+# scrape_at_once N: print the status and the size of each answer.
+scrape_at_once() {
+    curl -sS --parallel --parallel-immediate --parallel-max "$1" -o /dev/null \
+        -w '%{http_code} %{size_download}\n' "http://$tcp/metrics?n=[1-$1]"
+}
+
+# Forty pages would be 650 MB.
+@test "forty who scrape a long page at once take little more memory than one" {
+    local one forty
+    start crowd "$build/tests/crowd" "$SMX_DIR" 0 1 300000
+    eventually file_says "$scratch/crowd.out" ready
+    start_stressed
+    scrape_at_once 1
+    scrape_at_once 1
+    one=$(peak_kib)
+    scrape_at_once 40 >"$scratch/answers"
+    forty=$(peak_kib)
+    echo "# with one: $one KiB, with forty: $forty KiB" >&3
+    [ "$(awk '$1 == 200 && $2 > 16000000' "$scratch/answers" | wc -l)" -eq 40 ]
+    [ $((forty - one)) -le 65536 ]
+    ends_well
+}
+
+# Again until it came in the middle, which is the rule: the first page takes longest.
+@test "SIGTERM while a long page is made ends it when that is sent, whole" {
+    local caught=
+    start crowd "$build/tests/crowd" "$SMX_DIR" 0 1 300000
+    eventually file_says "$scratch/crowd.out" ready
+    for _ in {1..20}; do
+        rm -f "$scratch/page"
+        start agent "$bin/smx-agent" --segments.dir="$SMX_DIR" \
+            --web.listen-address="unix:$scratch/agent.sock"
+        eventually file_says "$scratch/agent.err" listening
+        start scrape curl -sS --fail -o "$scratch/page" --unix-socket "$scratch/agent.sock" \
+            http://agent/metrics
+        sleep "0.$((RANDOM % 10 + 10))" # any moment
+        kill -TERM "${pids[agent]}"
+        eventually file_says "$scratch/agent.err" stopping
+        [ -s "$scratch/page" ] || caught=1
+        wait "${pids[scrape]}"
+        unset "pids[scrape]"
+        ends_well
+        [ "$(grep -c '^items_total{' "$scratch/page")" -eq 300000 ]
+        [ -z "$caught" ] || break
+    done
+    [ "$caught" ]
+}
+
+# health_says STATE: 200, every segment in that state, and nothing wrong.
+health_says() {
+    agent_get /health >"$scratch/health"
+    agent_get / >/dev/null
+    jq -e --arg state "$1" '.status == "ok" and
+        ([.components.segments[].state] | unique) == [$state]' "$scratch/health"
+}
+
+@test "while a large segment is read for the first time, who asks how it goes is told so" {
+    local seen=
+    start crowd "$build/tests/crowd" "$SMX_DIR" 0 1 300000
+    eventually file_says "$scratch/crowd.out" ready
+    for _ in {1..20}; do
+        start agent "$bin/smx-agent" --segments.dir="$SMX_DIR" \
+            --web.listen-address="unix:$scratch/agent.sock"
+        eventually file_says "$scratch/agent.err" listening
+        ! health_says new || seen=1
+        eventually health_says served
+        [ "$(jq '.components.segments[].series' "$scratch/health")" -ge 300000 ]
+        agent_get / | grep -q 30000
+        ends_well
+        [ -z "$seen" ] || break
+    done
+    [ "$seen" ]
+}

@@ -331,3 +331,21 @@ json() {
     [ "$(json states@one '[.families[].series[0].value | type] | join(" ")')" = \
         "number object object null" ]
 }
+
+@test "exemplars stand under their family, and in the document with their series" {
+    printf '%s\n' 'example orders_total 3 abc' 'slow latency_seconds 0.25 d"e' |
+        SMX_DIR=$dir "$build/tests/puppet" demo >"$dir/answers"
+    run -0 "$dump" --directory "$dir" demo
+    echo "$output"
+    [[ "$output" =~ orders_total.*$'\n'.*' 3'$'\n''   # {trace_id="abc"} 3 '[0-9]{10}\.[0-9]{9}$'\n' ]]
+    [[ "$output" == *$'\n   # {trace_id="d\\"e"} 0.25 '* ]]
+    [ "$(grep -c '# {' <<<"$output")" -eq 2 ]
+    [ "$(json demo '.families[0].series[0].exemplars[0] | [.labels.trace_id, .value, .ticks] | @csv')" = \
+        '"abc",3,"3"' ]
+    [ "$(json demo '.families[0].series[0].exemplars[0].time_ns | length')" -eq 19 ]
+    # In the bucket whose bounds are around it.
+    [ "$(json demo '.families[1] | .bounds as $b | .series[0].exemplars[] |
+        [.labels.trace_id, .ticks, $b[.bucket - 1] < .value, .value <= $b[.bucket]] | @csv')" = \
+        '"d""e","250000000",true,true' ]
+    [ "$(json demo '[.families[].series[].exemplars | length] | @csv')" = 1,1 ]
+}

@@ -138,8 +138,9 @@ poke() {
     serves
     chown 12345 "$SMX_DIR/overflow@one.v1.smx"
     leaves_out owner
-    chown 0 "$SMX_DIR/overflow@one.v1.smx"
+    # In this order: a file that may be read is opened at once, and then stays.
     chmod 600 "$SMX_DIR/overflow@one.v1.smx"
+    chown 0 "$SMX_DIR/overflow@one.v1.smx"
     leaves_out permission
     chmod 644 "$SMX_DIR/overflow@one.v1.smx"
     mv "$SMX_DIR/overflow@one.v1.smx" "$(evil)"

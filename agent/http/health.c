@@ -112,15 +112,15 @@ static void add_info(json_t *part, const struct smx_segment_info *info, bool *fa
 static json_t *segment_part(const struct segment *segment, bool *failed)
 {
     json_t *part = json_object();
-    bool served = segment->state == SEGMENT_SERVED;
-    set(part, "status", json_string(served ? "ok" : "degraded"), failed);
+    const struct smx_segment_info *info = segment_info(segment);
+    set(part, "status", json_string(segment_ok(segment) ? "ok" : "degraded"), failed);
     set(part, "path", text(segment->path), failed);
     set(part, "owner", number(segment->owner), failed);
     set(part, "state", json_string(segment_state_name(segment->state)), failed);
     if (segment->why[0])
         set(part, "reason", text(segment->why), failed);
-    if (segment->reader)
-        add_info(part, smx_reader_info(segment->reader), failed);
+    if (info)
+        add_info(part, info, failed);
     return part;
 }
 
@@ -132,7 +132,7 @@ static const char *overall(const struct status *status)
     if (!health_ready(status, &why))
         return "unavailable";
     for (size_t i = 0; i < n; i++)
-        if (list[i].state != SEGMENT_SERVED)
+        if (!segment_ok(&list[i]))
             return "degraded";
     const struct directory *directories = segments_directories(status->segments, &n);
     for (size_t i = 0; i < n; i++)

@@ -80,12 +80,11 @@ static uint64_t total_lost(const struct smx_segment_info *info)
 
 static void segment_row(struct buffer *out, const struct segment *segment)
 {
+    const struct smx_segment_info *info = segment_info(segment);
     buffer_puts(out, "<tr>");
     cell(out, segment->path);
-    state_cell(out, segment_state_name(segment->state), segment->why,
-               segment->state == SEGMENT_SERVED);
-    if (segment->reader) {
-        const struct smx_segment_info *info = smx_reader_info(segment->reader);
+    state_cell(out, segment_state_name(segment->state), segment->why, segment_ok(segment));
+    if (info) {
         number_cell(out, info->n_live);
         number_cell(out, info->n_series);
         number_cell(out, info->allocated_bytes);
@@ -146,8 +145,7 @@ static size_t put_unsound(struct buffer *out, const struct segment *list, size_t
 {
     size_t rows = 0;
     for (size_t i = 0; i < n; i++) {
-        const struct smx_segment_info *info =
-            list[i].reader ? smx_reader_info(list[i].reader) : NULL;
+        const struct smx_segment_info *info = segment_info(&list[i]);
         for (size_t k = 0; info && k < info->n_unsound_named; k++, rows++) {
             char why[64];
             snprintf(why, sizeof why, "a record of it is unsound: %s",

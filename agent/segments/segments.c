@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
  * segments.c - the table of segments. Owns the readers. What directory.c finds is matched with the
- * table by path, device and inode; what follows from it is decided and logged here.
+ * table by path, device and inode; what follows from it is decided and logged here. reading.c
+ * reads.
  *
  * The table is in the order of the names, and of those of one name in that of their directories: to
  * find one takes a few steps, and those that may shadow it are beside it.
  */
-#include "agent/segments/segments.h"
-#include "agent/once.h"
+#include "agent/segments/table.h"
+
+#include "agent/loop/loop.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,24 +19,6 @@
 #include <unistd.h>
 
 #define DEFAULT_OWNER_BYTES (UINT64_C(1) << 30)
-
-/* Why a whole file is left out. */
-enum fault {
-    FAULT_LINK,
-    FAULT_NOT_REGULAR,
-    FAULT_OWNER,
-    FAULT_MISNAMED,
-    FAULT_PERMISSION,
-    FAULT_REPLACED,
-    FAULT_UNREADABLE,
-    FAULT_VERSION,
-    FAULT_NOT_A_SEGMENT,
-    FAULT_HEADER,
-    FAULT_TRUNCATED,
-    FAULT_HOLES,
-    FAULT_TOO_LARGE,
-    FAULTS
-};
 
 static const struct {
     const char *name; /* the label `reason` */
@@ -54,31 +37,6 @@ static const struct {
     [FAULT_TRUNCATED] = {"truncated", SEGMENT_DAMAGED},
     [FAULT_HOLES] = {"holes", SEGMENT_DAMAGED},
     [FAULT_TOO_LARGE] = {"too_large", SEGMENT_UNREADABLE},
-};
-
-/* Whole files, then records. */
-enum { ERRORS = (int)FAULTS + (int)SMX_UNSOUND_COUNT };
-
-/* What is left to be read of one user's segments in the update that runs. */
-struct share {
-    uid_t owner;
-    uint64_t left;
-};
-
-struct segments {
-    struct segments_options options;
-    struct directory *directories;
-    size_t n_directories;
-    struct segment *list;
-    size_t n, size;
-    size_t n_ordered; /* behind these are those that the running scan has added */
-    size_t n_left_out;
-    struct once left_out; /* the paths of those that have been named */
-    struct self_count by_state[SEGMENT_STATES - 1];
-    struct self_count errors[ERRORS];
-    struct directory *scanned; /* while directory_scan() runs */
-    struct share shares[SEGMENTS_MAX];
-    size_t n_shares;
 };
 
 const char *segment_state_name(enum segment_state state)
@@ -135,8 +93,8 @@ static const char *advice(enum segment_state state)
 
 /* Enter a state. It is logged when it, or its reason, is another than before: so once for each
  * inode and reason, for a replaced file starts as new. */
-static void settle(struct segments *segments, struct segment *segment, enum segment_state state,
-                   const char *why)
+void table_settle(struct segments *segments, struct segment *segment, enum segment_state state,
+                  const char *why)
 {
     segment->state = state;
     if (segment->said == state && strcmp(segment->why, why) == 0)
@@ -158,19 +116,20 @@ static void close_reader(struct segments *segments, struct segment *segment)
         segments->options.closing(segments->options.context, segment->reader);
     smx_reader_close(segment->reader);
     segment->reader = NULL;
+    segment->read_ns = 0;
 }
 
-static void fail(struct segments *segments, struct segment *segment, enum fault fault,
-                 const char *why)
+void table_fail(struct segments *segments, struct segment *segment, enum fault fault,
+                const char *why)
 {
     close_reader(segments, segment);
     segments->errors[fault].n++;
-    settle(segments, segment, faults[fault].state, why);
+    table_settle(segments, segment, faults[fault].state, why);
 }
 
 /* The same for what the reader says of it. */
-static void fail_code(struct segments *segments, struct segment *segment, int code,
-                      const struct smx_diag *diag)
+void table_fail_code(struct segments *segments, struct segment *segment, int code,
+                     const struct smx_diag *diag)
 {
     static const struct {
         int code;
@@ -186,7 +145,7 @@ static void fail_code(struct segments *segments, struct segment *segment, int co
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (known[i].code == code)
             fault = known[i].fault;
-    fail(segments, segment, fault, diag->text[0] ? diag->text : smx_strerror(code));
+    table_fail(segments, segment, fault, diag->text[0] ? diag->text : smx_strerror(code));
 }
 
 static int by_name(const void *left, const void *right)
@@ -255,6 +214,17 @@ static bool has_place(const struct segments *segments, uid_t owner)
     return n < most - most / 4;
 }
 
+/* APP.vN.smx or APP@INSTANCE.vN.smx; a file of any other name is never served. */
+static void name_app(struct segment *segment)
+{
+    const char *name = segment->name, *end = strrchr(name, '.');
+    const char *at = strchr(name, '@');
+    const char *version = end ? memrchr(name, '.', (size_t)(end - name)) : NULL;
+    end = at ? at : version;
+    if (end && (size_t)(end - name) < sizeof segment->app)
+        memcpy(segment->app, name, (size_t)(end - name));
+}
+
 static struct segment *add(struct segments *segments, const struct directory_entry *entry)
 {
     const char *name = entry->name;
@@ -270,6 +240,7 @@ static struct segment *add(struct segments *segments, const struct directory_ent
     struct segment *segment = &segments->list[segments->n++];
     *segment = (struct segment){
         .path = path, .name = path + strlen(path) - strlen(name), .directory = segments->scanned};
+    name_app(segment);
     return segment;
 }
 
@@ -288,17 +259,19 @@ static void found(void *context, const struct directory_entry *entry)
         segment->said = SEGMENT_NEW;
         segment->why[0] = 0;
         segment->reported_unsound = false;
+        segment->begun = false;
+        segment->found_ns = loop_now_ns();
         segment->device = entry->st->st_dev;
         segment->inode = entry->st->st_ino;
     }
     segment->owner = entry->st->st_uid;
     const char *refusal = directory_refuses(segments->scanned, entry->st);
     if (refusal)
-        fail(segments, segment,
-             S_ISLNK(entry->st->st_mode)   ? FAULT_LINK
-             : S_ISREG(entry->st->st_mode) ? FAULT_OWNER
-                                           : FAULT_NOT_REGULAR,
-             refusal);
+        table_fail(segments, segment,
+                   S_ISLNK(entry->st->st_mode)   ? FAULT_LINK
+                   : S_ISREG(entry->st->st_mode) ? FAULT_OWNER
+                                                 : FAULT_NOT_REGULAR,
+                   refusal);
     else if (segment->state == SEGMENT_REFUSED)
         segment->state = SEGMENT_NEW;
 }
@@ -362,157 +335,6 @@ void segments_scan(struct segments *segments)
     if (added)
         qsort(segments->list, segments->n, sizeof segments->list[0], by_name);
     segments->n_ordered = segments->n;
-}
-
-static void open_reader(struct segments *segments, struct segment *segment)
-{
-    struct smx_diag diag = {0};
-    int rc = smx_reader_open(segment->path, &segment->reader, &diag);
-    if (rc == 0)
-        return;
-    segment->reader = NULL;
-    fail_code(segments, segment, rc, &diag);
-}
-
-/* A file may call itself what it likes; only its name is protected by the directory. */
-static bool is_named_right(const struct segment *segment, const struct smx_segment_info *info)
-{
-    char expected[NAME_MAX + 1];
-    bool instance = info->instance.length > 0;
-    int n = snprintf(expected, sizeof expected, "%s%s%s.v%u.smx", info->app.at, instance ? "@" : "",
-                     instance ? info->instance.at : "", info->major);
-    return n > 0 && (size_t)n < sizeof expected && strcmp(expected, segment->name) == 0;
-}
-
-/* The reader has left out what is unsound and counted it; the rest is served. Said once an inode.
- */
-static void report_unsound(struct segments *segments, struct segment *segment,
-                           const struct smx_segment_info *info)
-{
-    char n[24], reasons[256] = "";
-    size_t length = 0;
-    for (unsigned i = 0; i < SMX_UNSOUND_COUNT; i++) {
-        segments->errors[FAULTS + i].n += info->unsound[i];
-        if (info->unsound[i])
-            length += (size_t)snprintf(reasons + length, sizeof reasons - length, "%s%s",
-                                       length ? "," : "", smx_unsound_name(i));
-    }
-    if (info->errors == 0 || segment->reported_unsound)
-        return;
-    segment->reported_unsound = true;
-    snprintf(n, sizeof n, "%" PRIu64, info->errors);
-    LOG_WARN(segments->options.log, "segment has unsound records, which are left out", "path",
-             segment->path, "records", n, "reasons", reasons, "do", "look at it with smx-dump");
-}
-
-static struct share *share_of(struct segments *segments, uid_t owner)
-{
-    size_t i = 0;
-    while (i < segments->n_shares && segments->shares[i].owner != owner)
-        i++;
-    if (i == segments->n_shares)
-        segments->shares[segments->n_shares++] =
-            (struct share){.owner = owner, .left = segments->options.owner_bytes};
-    return &segments->shares[i];
-}
-
-/* Between directory_scan() and smx_reader_open() the path may have come to lead elsewhere; what was
- * opened must be what was examined, and is read no further if not. */
-static bool is_what_was_found(const struct segment *segment)
-{
-    const struct smx_segment_info *info = smx_reader_info(segment->reader);
-    return info->device == segment->device && info->inode == segment->inode;
-}
-
-static void read_segment(struct segments *segments, struct segment *segment)
-{
-    if (!segment->reader && segment->state != SEGMENT_REFUSED)
-        open_reader(segments, segment);
-    if (!segment->reader)
-        return;
-    if (!is_what_was_found(segment)) {
-        fail(segments, segment, FAULT_REPLACED, "replaced while it was opened");
-        return;
-    }
-    struct smx_diag diag = {0};
-    struct share *share = share_of(segments, segment->owner);
-    smx_reader_bound(segment->reader, share->left + 1); /* 0 is no bound */
-    int rc = smx_reader_update(segment->reader, &diag);
-    if (rc < 0) {
-        fail_code(segments, segment, rc, &diag);
-        return;
-    }
-    const struct smx_segment_info *info = smx_reader_info(segment->reader);
-    share->left -= info->allocated_bytes < share->left ? info->allocated_bytes : share->left;
-    if (!is_named_right(segment, info))
-        fail(segments, segment, FAULT_MISNAMED, "its header names another application");
-    else
-        report_unsound(segments, segment, info);
-}
-
-/* Lower wins: root's and our own before other users', held ones before abandoned ones, then the
- * order of the directories. */
-static unsigned rank(const struct segments *segments, const struct segment *segment)
-{
-    bool foreign = segment->owner != 0 && segment->owner != geteuid();
-    bool abandoned = smx_reader_info(segment->reader)->n_live == 0;
-    size_t place = (size_t)(segment->directory - segments->directories);
-    return (foreign ? 0x20000u : 0u) + (abandoned ? 0x10000u : 0u) + (unsigned)place;
-}
-
-/* Whether another of its name is preferred: they lie beside it, from `step` on. */
-static bool is_beaten(const struct segments *segments, size_t i, size_t step)
-{
-    const struct segment *segment = &segments->list[i];
-    for (size_t k = i + step; k < segments->n; k += step) {
-        const struct segment *other = &segments->list[k];
-        if (strcmp(other->name, segment->name) != 0)
-            return false;
-        if (other->reader && rank(segments, other) < rank(segments, segment))
-            return true;
-    }
-    return false;
-}
-
-static void choose(struct segments *segments)
-{
-    for (size_t i = 0; i < SEGMENT_STATES - 1; i++)
-        segments->by_state[i].n = 0;
-    for (size_t i = 0; i < segments->n; i++) {
-        struct segment *segment = &segments->list[i];
-        /* (size_t)-1 steps to the left; past the first place it leads behind the last. */
-        if (segment->reader && (is_beaten(segments, i, 1) || is_beaten(segments, i, (size_t)-1)))
-            settle(segments, segment, SEGMENT_SHADOWED, "another file of this name is served");
-        else if (segment->reader)
-            settle(segments, segment, SEGMENT_SERVED, "");
-        segments->by_state[segment->state - 1].n++;
-    }
-}
-
-/* What fails here fails again in segments_update(), which says so. */
-void segments_begin(struct segments *segments)
-{
-    for (size_t i = 0; i < segments->n; i++)
-        if (segments->list[i].reader)
-            (void)smx_reader_begin(segments->list[i].reader, NULL);
-}
-
-bool segments_step(struct segments *segments)
-{
-    enum { BYTES = 1 << 19 };
-    for (size_t i = 0; i < segments->n; i++)
-        if (segments->list[i].reader && smx_reader_step(segments->list[i].reader, BYTES, NULL) > 0)
-            return true;
-    return false;
-}
-
-void segments_update(struct segments *segments)
-{
-    segments_scan(segments);
-    segments->n_shares = 0;
-    for (size_t i = 0; i < segments->n; i++)
-        read_segment(segments, &segments->list[i]);
-    choose(segments);
 }
 
 static int set_directories(struct segments *segments, const char *const paths[], size_t n,

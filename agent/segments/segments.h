@@ -24,7 +24,7 @@
 enum { SEGMENTS_MAX = 1024 };
 
 enum segment_state {
-    SEGMENT_NEW, /* not opened yet */
+    SEGMENT_NEW, /* not read yet */
     SEGMENT_SERVED,
     SEGMENT_SHADOWED,    /* sound, but another file of the same name is served */
     SEGMENT_UNSUPPORTED, /* another major version */
@@ -41,7 +41,11 @@ struct segment {
     enum segment_state state;
     enum segment_state said; /* logged last, with why: a new look at a refused one is no news */
     char why[sizeof((struct smx_diag *)0)->text]; /* unless it is served */
-    smx_reader *reader;                           /* NULL unless it is served or shadowed */
+    smx_reader *reader; /* NULL unless it is served, shadowed, or read for the first time */
+    char app[64];       /* that its name says */
+    uint64_t found_ns;
+    uint64_t read_ns; /* when it was; 0: the reader shows nothing yet */
+    bool begun;       /* read ahead, or found unreadable meanwhile */
     dev_t device;
     ino_t inode;
     uid_t owner;
@@ -70,12 +74,28 @@ void segments_free(struct segments *segments);
 /* Look into the directories; opens no file in them. */
 void segments_scan(struct segments *segments);
 
-/* Begin to read what is open, aside: nothing in the table changes, and all that the readers show
- * holds. segments_update() then reads the rest and shows it. */
-void segments_begin(struct segments *segments);
+/* Which segments one is after: those of the applications that wants() says, unless they were read
+ * since then, or found later than that; NULL: all. */
+struct segments_wish {
+    bool (*wants)(const void *context, const char *app);
+    const void *context;
+    uint64_t since_ns, found_ns;
+};
 
-/* Go on, for a fraction of a millisecond. False: all is read. */
-bool segments_step(struct segments *segments);
+/* Whether it is one of those. */
+bool segments_wanted(const struct segment *segment, const struct segments_wish *wish);
+
+/* Open what is new among those that are wanted, and read them ahead, for a fraction of a
+ * millisecond: all that the readers show holds. What was never shown is in the table once it is
+ * read, but not served before segments_read(). False: all is read. */
+bool segments_step(struct segments *segments, const struct segments_wish *wish);
+
+/* What was read ahead is not needed. */
+void segments_give_up(struct segments *segments);
+
+/* Read what is left to be read of those that are wanted, show it, and decide which are served; the
+ * others stay as they are. */
+void segments_read(struct segments *segments, const struct segments_wish *wish);
 
 /* Look for files, open what is new or was replaced, close what is gone, take a snapshot of each and
  * decide which are served. Nothing in it fails as a whole. */
@@ -93,6 +113,18 @@ const struct self_count *segments_errors(const struct segments *segments, size_t
 
 /* How many files were not looked at because there are too many. */
 size_t segments_left_out(const struct segments *segments);
+
+/* What its reader shows; NULL: nothing. */
+static inline const struct smx_segment_info *segment_info(const struct segment *segment)
+{
+    return segment->read_ns ? smx_reader_info(segment->reader) : NULL;
+}
+
+/* Whether it is as it should be: served, or about to be. */
+static inline bool segment_ok(const struct segment *segment)
+{
+    return segment->state == SEGMENT_SERVED || segment->state == SEGMENT_NEW;
+}
 
 /* "served", "shadowed", ... */
 const char *segment_state_name(enum segment_state state);

@@ -30,7 +30,8 @@ enum { FIRST_CHUNK = 0, LARGEST_CHUNK = 0, ALIGN = 1 };
 enum { FIRST_CHUNK = 4096, LARGEST_CHUNK = 256 * 1024, ALIGN = _Alignof(max_align_t) };
 #endif
 
-/* Chunks double in size: little waste for small segments, few calls for large. */
+/* Chunks double in size: little waste for small segments, few calls for large. No byte is given out
+ * twice, so they are zeroed as a whole: a large one by the kernel, when it comes to be used. */
 static struct smx__chunk *new_chunk(const struct smx__arena *arena, size_t size)
 {
     size_t room = arena->chunks ? arena->chunks->size * 2 : FIRST_CHUNK;
@@ -40,9 +41,11 @@ static struct smx__chunk *new_chunk(const struct smx__arena *arena, size_t size)
         room = size;
     if (room > SIZE_MAX - sizeof(struct smx__chunk))
         return NULL;
-    struct smx__chunk *chunk = malloc(sizeof *chunk + room);
-    if (chunk)
-        *chunk = (struct smx__chunk){.next = arena->chunks, .size = room};
+    struct smx__chunk *chunk = calloc(1, sizeof *chunk + room);
+    if (!chunk)
+        return NULL;
+    chunk->next = arena->chunks;
+    chunk->size = room;
     return chunk;
 }
 
@@ -60,7 +63,7 @@ void *smx__arena_take(struct smx__arena *arena, size_t size)
     }
     void *at = (char *)chunk->bytes + chunk->used;
     chunk->used += size;
-    return memset(at, 0, size);
+    return at;
 }
 
 void *smx__arena_array(struct smx__arena *arena, size_t n, size_t size)
@@ -82,11 +85,19 @@ bool smx__arena_string(struct smx__arena *arena, const void *bytes, size_t lengt
     return true;
 }
 
+size_t smx__arena_drop(struct smx__arena *arena)
+{
+    struct smx__chunk *chunk = arena->chunks;
+    if (!chunk)
+        return 0;
+    size_t size = sizeof *chunk + chunk->size;
+    arena->chunks = chunk->next;
+    free(chunk);
+    return size;
+}
+
 void smx__arena_free(struct smx__arena *arena)
 {
-    while (arena->chunks) {
-        struct smx__chunk *chunk = arena->chunks;
-        arena->chunks = chunk->next;
-        free(chunk);
-    }
+    while (smx__arena_drop(arena))
+        continue;
 }

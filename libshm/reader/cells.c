@@ -60,26 +60,28 @@ static bool block_of(const struct smx__registry *registry, uint32_t family, uint
     return b.end <= h->allocated;
 }
 
-void smx__cells_check(const struct smx__build *build)
+int smx__cells_check(struct smx__build *build)
 {
-    struct smx__block last = {0};
-    uint64_t last_cell = 0;
-    for (size_t i = 0; i < build->n_by_cell; i++) {
-        struct smx__candidate *c = &build->candidates[build->by_cell[i].candidate];
+    struct smx__block *last = &build->last;
+    for (; build->next < build->n_by_cell; build->next++) {
+        struct smx__candidate *c = &build->candidates[build->by_cell[build->next].candidate];
         struct smx__block block;
+        if (!smx__build_spend(build, SMX__LOOK_BYTES))
+            return 1;
         bool sound = block_of(build->registry, c->family, c->cell, &block);
-        bool same = sound && block.at == last.at && block.kind == last.kind &&
-                    block.kind != SMX__BLOCK_HISTOGRAM && c->cell != last_cell;
-        if (!sound || (block.at < last.end && !same)) {
+        bool same = sound && block.at == last->at && block.kind == last->kind &&
+                    block.kind != SMX__BLOCK_HISTOGRAM && c->cell != build->last_cell;
+        if (!sound || (block.at < last->end && !same)) {
             c->dropped = true;
             enum smx_unsound reason = sound ? SMX_UNSOUND_OVERLAP : SMX_UNSOUND_CELL;
             build->registry->unsound[reason]++;
             smx__series_name_unsound(build->registry, reason, c);
             continue;
         }
-        last = block;
-        last_cell = c->cell;
+        *last = block;
+        build->last_cell = c->cell;
     }
+    return 0;
 }
 
 static uint64_t words_of(const struct smx_family_info *family)
@@ -102,14 +104,18 @@ static void join_runs(struct smx__registry *registry)
     }
 }
 
-int smx__cells_group(struct smx__registry *registry)
+int smx__cells_group(struct smx__build *build)
 {
-    registry->blocks =
-        smx__arena_array(&registry->arena, registry->n_series, sizeof *registry->blocks);
+    struct smx__registry *registry = build->registry;
+    if (!registry->blocks)
+        registry->blocks =
+            smx__arena_array(&registry->arena, registry->n_series, sizeof *registry->blocks);
     if (!registry->blocks)
         return -ENOMEM;
-    for (size_t i = 0; i < registry->n_series; i++) {
-        struct smx__place *place = &registry->places[i];
+    for (; build->next < registry->n_series; build->next++) {
+        if (!smx__build_spend(build, SMX__LOOK_BYTES))
+            return 1;
+        struct smx__place *place = &registry->places[build->next];
         const struct smx_family_info *family = &registry->families[place->family];
         struct smx__block block;
         if (!block_of(registry, place->family, place->cell, &block))
@@ -117,7 +123,7 @@ int smx__cells_group(struct smx__registry *registry)
         struct smx__block *last = &registry->blocks[registry->n_blocks];
         if (registry->n_blocks == 0 || last[-1].at != block.at) {
             *last = block;
-            last->first = i;
+            last->first = build->next;
             registry->n_blocks++;
         } else {
             last--;

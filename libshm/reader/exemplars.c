@@ -80,29 +80,36 @@ static void drop_duplicates(struct smx__registry *r)
     r->n_examples = kept;
 }
 
+static void find_examples(struct smx__build *b, const struct smx__raw *raw)
+{
+    struct smx__registry *r = b->registry;
+    struct smx__exemplars e;
+    memcpy(&e, raw->bytes, sizeof e);
+    const struct smx__place *place = find_place(r, e.cell);
+    const bool sound = in_bounds(b, &e);
+    if (sound && !place)
+        return; /* of a series that is hidden, or that was left out itself */
+    if (sound && is_sound(b, &e, &r->families[place->family]))
+        r->examples[r->n_examples++] = (struct smx__examples){
+            .at = e.at, .series = place->series, .family = place->family, .n = e.n};
+    else
+        r->unsound[SMX_UNSOUND_EXEMPLAR]++;
+}
+
 int smx__exemplars_find(struct smx__build *b)
 {
     struct smx__registry *r = b->registry;
-    size_t n = 0;
-    for (size_t i = 0; i < b->records.n; i++)
-        n += b->records.raw[i].kind == SMX__RECORD_EXEMPLARS;
-    r->examples = smx__arena_array(&r->arena, n, sizeof *r->examples);
+    if (!r->examples)
+        r->examples = smx__arena_array(&r->arena, b->records.n_exemplars, sizeof *r->examples);
     if (!r->examples)
         return -ENOMEM;
-    for (size_t i = 0; n && i < b->records.n; i++) {
-        struct smx__exemplars e;
-        if (b->records.raw[i].kind != SMX__RECORD_EXEMPLARS)
-            continue;
-        memcpy(&e, b->records.raw[i].bytes, sizeof e);
-        const struct smx__place *place = find_place(r, e.cell);
-        const bool sound = in_bounds(b, &e);
-        if (sound && !place)
-            continue; /* of a series that is hidden, or that was left out itself */
-        if (sound && is_sound(b, &e, &r->families[place->family]))
-            r->examples[r->n_examples++] = (struct smx__examples){
-                .at = e.at, .series = place->series, .family = place->family, .n = e.n};
-        else
-            r->unsound[SMX_UNSOUND_EXEMPLAR]++;
+    for (; b->records.n_exemplars && b->next < b->records.n; b->next++) {
+        const struct smx__raw *raw = &b->records.raw[b->next];
+        bool here = raw->kind == SMX__RECORD_EXEMPLARS;
+        if (!smx__build_spend(b, sizeof *raw + (here ? SMX__LOOK_BYTES : 0)))
+            return 1;
+        if (here)
+            find_examples(b, raw);
     }
     drop_duplicates(r);
     return 0;

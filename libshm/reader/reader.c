@@ -28,6 +28,10 @@ struct side {
 /* An update that has begun. */
 struct coming {
     bool begun;
+    struct smx__build *build; /* while names are read */
+    int tries;                /* before this one, and what the last one found */
+    uint64_t errors;
+    size_t n_series;
     struct smx__header header;
     struct stat st;
     struct smx__registry *registry; /* the reader's, or a new one */
@@ -78,9 +82,10 @@ int smx_reader_open(const char *path, smx_reader **out, struct smx_diag *diag)
 static void drop_coming(struct smx_reader *reader)
 {
     struct coming *c = &reader->coming;
+    smx__build_free(c->build, NULL);
     if (c->begun && c->registry != reader->registry)
         smx__registry_free(c->registry);
-    c->begun = false;
+    *c = (struct coming){0};
 }
 
 void smx_reader_close(smx_reader *reader)
@@ -206,45 +211,6 @@ static int read_header(struct smx_reader *reader, struct smx__header *header, st
     return result;
 }
 
-/* Read the names. A record that is published meanwhile may lie beyond what the header had as
- * allocated, or in a block that was read before it was written, and then looks unsound: what has
- * errors is read again, with a new header, as long as there is movement in that or in what was
- * found. Bounded, for whoever damages a file may keep it moving. */
-static int read_registry(struct smx_reader *reader, struct smx__header *header, struct stat *st,
-                         struct smx__registry **out, struct smx_diag *diag)
-{
-    uint64_t errors_before = 0;
-    size_t n_before = 0;
-    for (int tries = 0;; tries++) {
-        struct smx__registry *registry;
-        struct smx__header next;
-        int result = smx__registry_read(&registry, &reader->file, header);
-        if (result != 0) {
-            (void)smx__fail(diag, result, "%s: %s", reader->path, smx_strerror(result));
-            return result;
-        }
-        const uint64_t errors = errors_of(registry);
-        if (errors == 0 || tries == REREADS) {
-            *out = registry;
-            return 0;
-        }
-        result = read_header(reader, &next, st, diag);
-        /* Once in any case: a record is seen before `published` moves. */
-        bool moved = tries == 0 || errors != errors_before || registry->n_series != n_before ||
-                     next.allocated != header->allocated || smx__header_moved(&next, header);
-        errors_before = errors;
-        n_before = registry->n_series;
-        if (result == 0 && !moved) {
-            *out = registry;
-            return 0;
-        }
-        smx__registry_free(registry);
-        if (result != 0)
-            return result;
-        *header = next;
-    }
-}
-
 /* Give up what was begun, because of an error. */
 static int fail(struct smx_reader *reader, int result, struct smx_diag *diag)
 {
@@ -252,27 +218,89 @@ static int fail(struct smx_reader *reader, int result, struct smx_diag *diag)
     return smx__fail(diag, result, "%s: %s", reader->path, smx_strerror(result));
 }
 
+/* Before the first update the info says only how much is allocated. */
+static int begin_names(struct smx_reader *reader, struct coming *c)
+{
+    if (!reader->registry)
+        reader->info.allocated_bytes = c->header.allocated;
+    c->registry = NULL;
+    return smx__build_new(&c->build, &reader->file, &c->header);
+}
+
+/* Take the names that were read, or read them again. A record that is published meanwhile may lie
+ * beyond what the header had as allocated, or in a block that was read before it was written, and
+ * then looks unsound: what has errors is read again, with a new header, as long as there is
+ * movement in that or in what was found. Bounded, for whoever damages a file may keep it moving. */
+static int take_names(struct smx_reader *reader, struct coming *c, struct smx_diag *diag)
+{
+    struct smx__header next;
+    smx__build_free(c->build, &c->registry);
+    c->build = NULL;
+    const uint64_t errors = errors_of(c->registry), n_series = c->registry->n_series;
+    if (errors && c->tries < REREADS) {
+        int result = read_header(reader, &next, &c->st, diag);
+        /* Once in any case: a record is seen before `published` moves. */
+        bool moved = c->tries == 0 || errors != c->errors || n_series != c->n_series ||
+                     next.allocated != c->header.allocated || smx__header_moved(&next, &c->header);
+        if (result != 0) {
+            drop_coming(reader);
+            return result;
+        }
+        if (moved) {
+            c->tries++;
+            c->errors = errors;
+            c->n_series = n_series;
+            c->header = next;
+            smx__registry_free(c->registry);
+            result = begin_names(reader, c);
+            return result == 0 ? 0 : fail(reader, result, diag);
+        }
+    }
+    int result = begin_numbers(reader, &reader->side[!reader->shown], c);
+    return result == 0 ? 0 : fail(reader, result, diag);
+}
+
 int smx_reader_begin(smx_reader *reader, struct smx_diag *diag)
 {
     struct coming *c = &reader->coming;
     drop_coming(reader);
     int result = read_header(reader, &c->header, &c->st, diag);
-    c->registry = reader->registry;
-    if (result == 0 && (!c->registry || smx__header_moved(&c->registry->header, &c->header)))
-        result = read_registry(reader, &c->header, &c->st, &c->registry, diag);
     if (result != 0)
         return result;
     c->begun = true;
-    result = begin_numbers(reader, &reader->side[!reader->shown], c);
+    c->registry = reader->registry;
+    if (!c->registry || smx__header_moved(&c->registry->header, &c->header))
+        result = begin_names(reader, c);
+    else
+        result = begin_numbers(reader, &reader->side[!reader->shown], c);
     return result == 0 ? 0 : fail(reader, result, diag);
+}
+
+/* Returns as smx_reader_step(). */
+static int step(struct smx_reader *reader, uint64_t max_bytes, struct smx_diag *diag)
+{
+    struct coming *c = &reader->coming;
+    if (!c->build) {
+        int result = smx__values_step(&c->pass, max_bytes);
+        return result < 0 ? fail(reader, result, diag) : result;
+    }
+    int result = smx__build_step(c->build, max_bytes);
+    if (result < 0)
+        return fail(reader, result, diag);
+    if (result == 0)
+        result = take_names(reader, c, diag);
+    return result < 0 ? result : 1;
 }
 
 int smx_reader_step(smx_reader *reader, uint64_t max_bytes, struct smx_diag *diag)
 {
-    if (!reader->coming.begun)
-        return 0;
-    int result = smx__values_step(&reader->coming.pass, max_bytes);
-    return result < 0 ? fail(reader, result, diag) : result;
+    int result = reader->coming.begun;
+    while (result > 0) {
+        result = step(reader, max_bytes, diag);
+        if (max_bytes < UINT64_MAX)
+            break;
+    }
+    return result;
 }
 
 int smx_reader_update(smx_reader *reader, struct smx_diag *diag)

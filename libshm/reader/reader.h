@@ -10,6 +10,7 @@
  *   family.c     a record becomes a family
  *   registry.c   the records become families; duplicates are left out
  *   series.c     and series
+ *   order.c      sorts them, in pieces
  *   cells.c      which bytes hold the values; overlaps are left out
  *   values.c     reads those bytes and combines the rows
  *   exemplars.c  finds the places of exemplars, and reads them
@@ -17,6 +18,9 @@
  *   quantile.c   mean and quantiles of a histogram
  *
  * The rule: a byte of the file is copied once, checked in the copy, and used from there.
+ *
+ * Names are read in pieces. Functions that take a struct smx__build * and return 1 have more to do:
+ * they have used up the budget, and go on from build->next when they are called again.
  */
 #ifndef SMX_READER_PARTS_H
 #define SMX_READER_PARTS_H
@@ -43,6 +47,8 @@ void *smx__arena_array(struct smx__arena *arena, size_t n, size_t size);
 bool smx__arena_string(struct smx__arena *arena, const void *bytes, size_t length,
                        struct smx_str *out);
 void smx__arena_free(struct smx__arena *arena);
+/* Free a chunk, whatever is in it. Returns how many bytes; 0: there is none. */
+size_t smx__arena_drop(struct smx__arena *arena);
 
 /* source.c */
 
@@ -61,6 +67,7 @@ struct smx__cache {
     uint64_t limit; /* no byte at or behind it is read */
     struct smx__cache_block *blocks;
     size_t n_blocks;
+    uint64_t n_read; /* bytes of the file, in all */
 };
 
 /* Open a regular file. Returns as smx_reader_open(). */
@@ -78,8 +85,9 @@ const void *smx__source_view(struct smx__source *file, uint64_t at, size_t size,
 /* Drop the window: what it held is of an earlier update. */
 void smx__source_forget(struct smx__source *file);
 
-/* Returns 0 or -ENOMEM. */
+/* Returns 0 or -ENOMEM. The last two free the memory: of one block, of all. */
 int smx__cache_init(struct smx__cache *cache, struct smx__source *file, uint64_t limit);
+void smx__cache_drop(struct smx__cache *cache, size_t block);
 void smx__cache_fini(struct smx__cache *cache);
 
 /* Copy bytes out of the file. The range must lie below cache->limit. Returns 0, -EIO, -ENOMEM. */
@@ -113,16 +121,19 @@ struct smx__records {
     struct smx__raw *raw;
     size_t n;
     size_t n_sorted; /* of them are ascending by offset; the rest was added */
+    size_t n_families, n_exemplars;
     size_t room;
     uint64_t *seen;  /* a bit for every ref */
     uint64_t budget; /* bytes that records may still claim; bounds memory and time */
     uint64_t *unsound;
 };
 
-/* Copy every record that the hash table leads to; what cannot be one is counted in unsound[], by
- * enum smx_unsound. Returns 0, -EIO, -ENOMEM. */
-int smx__records_walk(struct smx__records *records, struct smx__cache *cache,
-                      const struct smx__header *header, uint64_t *unsound);
+struct smx__build;
+
+/* Find every record that the hash table leads to, then copy them; what cannot be one is counted in
+ * unsound[], by enum smx_unsound. Return 1, 0, -EIO, -ENOMEM. */
+int smx__records_walk(struct smx__build *build);
+int smx__records_copy(struct smx__build *build);
 /* Copy one record that no chain leads to, unless it was copied already. Returns as above. */
 int smx__records_add(struct smx__records *records, struct smx__cache *cache, uint64_t at);
 /* Put what was added where it belongs. Returns 0 or -ENOMEM. */
@@ -216,9 +227,13 @@ struct smx__registry {
 void smx__registry_name_unsound(struct smx__registry *registry, enum smx_unsound reason,
                                 const char *family, size_t length);
 
-/* Read the registry. Returns 0, -EIO, -ENOMEM. */
-int smx__registry_read(struct smx__registry **out, struct smx__source *file,
-                       const struct smx__header *header);
+/* Begin to read the registry. Returns 0 or -ENOMEM. */
+int smx__build_new(struct smx__build **out, struct smx__source *file,
+                   const struct smx__header *header);
+/* Read on, about so many bytes. Returns 1 when there are more, 0, -EIO, -ENOMEM. */
+int smx__build_step(struct smx__build *build, uint64_t max_bytes);
+/* End; what was read, if all was, is the caller's. NULL is fine for `out` and for the build. */
+void smx__build_free(struct smx__build *build, struct smx__registry **out);
 void smx__registry_free(struct smx__registry *registry);
 
 /* series.c */
@@ -242,39 +257,85 @@ struct smx__order {
     uint32_t candidate;
 };
 
+/* order.c */
+
+/* A merge sort that can be left at any element. All-zero has not begun. */
+struct smx__sort {
+    struct smx__order *other; /* as long as what is sorted */
+    size_t width;             /* of the runs that are merged in pairs; 0: none yet */
+    size_t at;                /* the pair begins there */
+    size_t left, right;       /* taken of its runs */
+};
+
+/* Heads of chains that are read at a time. */
+enum { SMX__HEADS = 1024 };
+
 /* What lives only while a registry is built. */
 struct smx__build {
+    unsigned phase;
+    size_t next;                /* in it */
+    uint64_t left;              /* of this step's bytes */
+    uint64_t paid;              /* of cache.n_read */
+    uint32_t heads[SMX__HEADS]; /* of the table, those around `next` */
+    uint64_t chain;             /* what is left of one */
+    struct smx__sort sort;
+    struct smx__block last; /* of the cells that were checked */
+    uint64_t last_cell;
     struct smx__registry *registry;
     struct smx__records records;
     struct smx__cache cache;
     struct smx__candidate *candidates; /* ascending by record */
-    struct smx__order *by_cell;        /* those that were not dropped before the cells were seen */
+    struct smx__order *by_values;
+    struct smx__order *by_cell; /* those that were not dropped before the cells were seen */
     size_t n;
     size_t n_by_cell;
+    size_t n_placed;
 };
+
+/* What a look at a record, or at what was made of it, is charged with. */
+enum { SMX__LOOK_BYTES = 64 };
+
+/* Whether the step may go on; if so it is charged, also with what was read from the file. */
+static inline bool smx__build_spend(struct smx__build *build, uint64_t bytes)
+{
+    if (build->left == 0)
+        return false;
+    bytes += build->cache.n_read - build->paid;
+    build->paid = build->cache.n_read;
+    build->left -= bytes < build->left ? bytes : build->left;
+    return true;
+}
+
+/* Sort, by number, then tie, then candidate. Returns 1, 0, -ENOMEM. */
+int smx__order_sort(struct smx__build *build, struct smx__order **order, size_t n);
 
 /* Remember the family of a series that was counted as unsound. */
 void smx__series_name_unsound(struct smx__registry *registry, enum smx_unsound reason,
                               const struct smx__candidate *series);
 
-/* Make candidates of the records and mark those that must not be served; then put the rest into the
- * registry, with their places but not yet their words. Return 0 or -ENOMEM. */
-int smx__series_select(struct smx__build *build);
+/* Make candidates of the records; mark those that must not be served, which takes an order by
+ * values; then put the rest, but for what smx__cells_check() drops in the order of their cells,
+ * into the registry, with their places but not yet their words. Return 1, 0, -EIO, -ENOMEM. */
+int smx__series_take(struct smx__build *build);
+int smx__series_by_values(struct smx__build *build);
+int smx__series_drop_duplicates(struct smx__build *build);
+int smx__series_by_cell(struct smx__build *build);
 int smx__series_fill(struct smx__build *build);
+int smx__series_place(struct smx__build *build);
 
 /* cells.c */
 
 /* Drop candidates, which come in the order of their cells, whose cells are out of bounds or
  * another's. */
-void smx__cells_check(const struct smx__build *build);
+int smx__cells_check(struct smx__build *build);
 
 /* Make the blocks of the registry's places, which are ascending and were checked, and give every
- * place its words. Returns 0 or -ENOMEM. */
-int smx__cells_group(struct smx__registry *registry);
+ * place its words. Returns 1, 0, -EIO, -ENOMEM. */
+int smx__cells_group(struct smx__build *build);
 
 /* exemplars.c */
 
-/* Find the places of the registry's exemplars among the records. Returns 0 or -ENOMEM. */
+/* Find the places of the registry's exemplars among the records. Returns 1, 0, -ENOMEM. */
 int smx__exemplars_find(struct smx__build *build);
 
 /* The exemplars of one snapshot. */

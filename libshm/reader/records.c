@@ -45,38 +45,61 @@ static bool in_place(const struct smx__cache *cache, uint64_t at)
            cache->limit - at >= sizeof(struct smx__record);
 }
 
-/* Set the bits of a chain. */
-static int walk_chain(struct smx__records *records, struct smx__cache *cache, uint32_t first)
+/* Set the bits of what is left of a chain. */
+static int walk_chain(struct smx__build *b)
 {
     struct smx__record head;
-    for (uint64_t at = (uint64_t)first * 8; at != 0; at = (uint64_t)head.next * 8) {
-        if (!in_place(cache, at) || *word_of(records, at) & bit_of(at)) {
-            records->unsound[SMX_UNSOUND_CHAIN]++;
+    while (b->chain && smx__build_spend(b, SMX__LOOK_BYTES)) {
+        const uint64_t at = b->chain;
+        b->chain = 0;
+        if (!in_place(&b->cache, at) || *word_of(&b->records, at) & bit_of(at)) {
+            b->records.unsound[SMX_UNSOUND_CHAIN]++;
             return 0;
         }
-        *word_of(records, at) |= bit_of(at);
-        int result = smx__cache_copy(cache, at, &head, sizeof head);
+        *word_of(&b->records, at) |= bit_of(at);
+        int result = smx__cache_copy(&b->cache, at, &head, sizeof head);
         if (result != 0)
             return result;
+        b->chain = (uint64_t)head.next * 8;
     }
-    return 0;
+    return b->chain != 0;
 }
 
-static int walk_chains(struct smx__records *records, struct smx__cache *cache,
-                       const struct smx__header *header)
+static int read_heads(struct smx__build *b)
 {
-    uint32_t heads[1024];
-    for (uint32_t done = 0; done < header->n_buckets;) {
-        uint32_t n = header->n_buckets - done < 1024 ? header->n_buckets - done : 1024;
-        int result = smx__cache_copy(cache, header->buckets_at + (uint64_t)done * sizeof *heads,
-                                     heads, n * sizeof *heads);
-        for (uint32_t i = 0; result == 0 && i < n; i++)
-            result = walk_chain(records, cache, heads[i]);
+    uint64_t left = b->registry->header.n_buckets - b->next;
+    return smx__cache_copy(&b->cache, b->registry->header.buckets_at + b->next * sizeof *b->heads,
+                           b->heads, (left < SMX__HEADS ? left : SMX__HEADS) * sizeof *b->heads);
+}
+
+int smx__records_walk(struct smx__build *b)
+{
+    struct smx__records *records = &b->records;
+    if (!records->seen) {
+        *records =
+            (struct smx__records){.budget = b->cache.limit,
+                                  .unsound = b->registry->unsound,
+                                  .seen = calloc(b->cache.limit / 512 + 1, sizeof(uint64_t))};
+        if (!records->seen)
+            return -ENOMEM;
+    }
+    int result = walk_chain(b);
+    const uint32_t n = b->registry->header.n_buckets;
+    while (result == 0 && b->next < n) {
+        const size_t i = b->next % SMX__HEADS;
+        if (i == 0 && !smx__build_spend(b, sizeof b->heads))
+            return 1;
+        if (i == 0)
+            result = read_heads(b);
         if (result != 0)
             return result;
-        done += n;
+        b->next++;
+        if (b->heads[i] == 0)
+            continue;
+        b->chain = (uint64_t)b->heads[i] * 8;
+        result = walk_chain(b);
     }
-    return 0;
+    return result;
 }
 
 /* Whether a record of this size may be copied; takes it off the budget, or counts why not. */
@@ -115,19 +138,28 @@ static int copy_record(struct smx__records *records, struct smx__cache *cache, u
     memcpy(bytes, &head, sizeof head);
     records->raw[records->n++] =
         (struct smx__raw){.at = at, .bytes = bytes, .size = head.size, .kind = head.kind};
+    records->n_families += head.kind == SMX__RECORD_FAMILY;
+    records->n_exemplars += head.kind == SMX__RECORD_EXEMPLARS;
     return 0;
 }
 
-int smx__records_walk(struct smx__records *records, struct smx__cache *cache,
-                      const struct smx__header *header, uint64_t *unsound)
+/* Those of a word of bits are copied together. */
+int smx__records_copy(struct smx__build *b)
 {
-    *records = (struct smx__records){.budget = cache->limit, .unsound = unsound};
-    uint64_t n_words = cache->limit / 512 + 1;
-    records->seen = calloc(n_words, sizeof *records->seen);
-    int result = records->seen ? walk_chains(records, cache, header) : -ENOMEM;
-    for (uint64_t i = 0; result == 0 && i < n_words; i++)
-        for (uint64_t bits = records->seen[i]; result == 0 && bits; bits &= bits - 1)
-            result = copy_record(records, cache, (i * 64 + (unsigned)__builtin_ctzll(bits)) * 8);
+    struct smx__records *records = &b->records;
+    const uint64_t n_words = b->cache.limit / 512 + 1;
+    int result = 0;
+    for (; result == 0 && b->next < n_words; b->next++) {
+        const uint64_t before = records->budget;
+        if (!smx__build_spend(b, sizeof *records->seen))
+            return 1;
+        for (uint64_t bits = records->seen[b->next]; result == 0 && bits; bits &= bits - 1) {
+            result = copy_record(records, &b->cache,
+                                 (b->next * 64 + (unsigned)__builtin_ctzll(bits)) * 8);
+            (void)smx__build_spend(b, SMX__LOOK_BYTES);
+        }
+        (void)smx__build_spend(b, before - records->budget);
+    }
     records->n_sorted = records->n;
     return result;
 }

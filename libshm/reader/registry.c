@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * registry.c - makes a registry of the records: what the header says of the segment, then
- * the families in the order of their creation; of two with one name the first stays. The series are
- * made in series.c, their values found in cells.c.
+ * registry.c - makes a registry of the records, in pieces: what the header says of the segment,
+ * then the families in the order of their creation; of two with one name the first stays. The
+ * series are made in series.c, their values found in cells.c.
  */
 #include "libshm/reader/reader.h"
 
@@ -46,8 +46,9 @@ static int take_constant_labels(struct smx__registry *r)
     return 0;
 }
 
-static int take_header(struct smx__registry *r)
+static int take_header(struct smx__build *b)
 {
+    struct smx__registry *r = b->registry;
     const struct smx__header *h = &r->header;
     if (!smx__arena_string(&r->arena, h->app, strnlen(h->app, SMX__APP_SIZE), &r->app) ||
         !smx__arena_string(&r->arena, h->instance, strnlen(h->instance, SMX__APP_SIZE),
@@ -84,14 +85,6 @@ static void name_family(struct smx__registry *r, enum smx_unsound reason,
                                record.name_len < room ? record.name_len : room);
 }
 
-static size_t count_kind(const struct smx__records *records, uint16_t kind)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < records->n; i++)
-        n += records->raw[i].kind == kind;
-    return n;
-}
-
 static int compare_families(const void *a, const void *b)
 {
     const struct smx_family_info *x = *(const struct smx_family_info *const *)a;
@@ -101,8 +94,9 @@ static int compare_families(const void *a, const void *b)
 }
 
 /* Of families with one name keep the first. */
-static int drop_duplicate_families(struct smx__registry *r)
+static int drop_duplicate_families(struct smx__build *b)
 {
+    struct smx__registry *r = b->registry;
     const struct smx_family_info **by_name = calloc(r->n_families + 1, sizeof *by_name);
     bool *twice = calloc(r->n_families + 1, sizeof *twice);
     int result = by_name && twice ? 0 : -ENOMEM;
@@ -131,80 +125,141 @@ static int drop_duplicate_families(struct smx__registry *r)
     return result;
 }
 
+static int take_family(struct smx__build *b, const struct smx__raw *raw)
+{
+    struct smx__registry *r = b->registry;
+    int result = smx__family_parse(raw, &b->records, &b->cache, &r->header, &r->arena,
+                                   &r->families[r->n_families], &r->shapes[r->n_families]);
+    if (result < 0)
+        return result;
+    if (result == 0)
+        name_family(r, r->shapes[r->n_families].unsound, raw);
+    r->n_families += result == 1;
+    return 0;
+}
+
 static int take_families(struct smx__build *b)
 {
     struct smx__registry *r = b->registry;
-    size_t n = count_kind(&b->records, SMX__RECORD_FAMILY);
-    r->families = smx__arena_array(&r->arena, n, sizeof *r->families);
-    r->shapes = smx__arena_array(&r->arena, n, sizeof *r->shapes);
+    if (!r->families) {
+        r->families = smx__arena_array(&r->arena, b->records.n_families, sizeof *r->families);
+        r->shapes = smx__arena_array(&r->arena, b->records.n_families, sizeof *r->shapes);
+    }
     if (!r->families || !r->shapes)
         return -ENOMEM;
-    for (size_t i = 0; i < b->records.n; i++) {
-        const struct smx__raw *raw = &b->records.raw[i];
-        if (raw->kind != SMX__RECORD_FAMILY)
-            continue;
-        int result = smx__family_parse(raw, &b->records, &b->cache, &r->header, &r->arena,
-                                       &r->families[r->n_families], &r->shapes[r->n_families]);
+    for (int result = 0; result == 0 && b->next < b->records.n; b->next++) {
+        const struct smx__raw *raw = &b->records.raw[b->next];
+        bool family = raw->kind == SMX__RECORD_FAMILY;
+        if (!smx__build_spend(b, sizeof *raw + (family ? raw->size : 0)))
+            return 1;
+        result = family ? take_family(b, raw) : 0;
         if (result < 0)
             return result;
-        if (result == 0)
-            name_family(r, r->shapes[r->n_families].unsound, raw);
-        r->n_families += result == 1;
     }
-    return drop_duplicate_families(r);
+    return 0;
 }
 
 /* Overflow series are not in the hash table; their families name them. */
 static int take_overflows(struct smx__build *b)
 {
-    size_t before = b->records.n;
-    for (size_t i = 0; i < b->registry->n_families; i++) {
-        uint64_t at = b->registry->shapes[i].overflow;
+    for (; b->next < b->registry->n_families; b->next++) {
+        uint64_t at = b->registry->shapes[b->next].overflow;
+        if (!smx__build_spend(b, SMX__LOOK_BYTES))
+            return 1;
         int result = at ? smx__records_add(&b->records, &b->cache, at) : 0;
         if (result != 0)
             return result;
     }
-    return b->records.n != before ? smx__records_sort(&b->records) : 0;
+    return b->records.n != b->records.n_sorted ? smx__records_sort(&b->records) : 0;
 }
 
-static int build(struct smx__build *b)
+/* What it took may be as much as the segment: to free it at once would take its time, too. */
+static int drop_cache(struct smx__build *b)
 {
-    int result = take_header(b->registry);
-    if (result == 0)
-        result =
-            smx__records_walk(&b->records, &b->cache, &b->registry->header, b->registry->unsound);
-    if (result == 0)
-        result = take_families(b);
-    if (result == 0)
-        result = take_overflows(b);
-    if (result == 0)
-        result = smx__series_select(b);
-    if (result == 0)
-        result = smx__series_fill(b);
-    if (result == 0)
-        result = smx__cells_group(b->registry);
-    return result == 0 ? smx__exemplars_find(b) : result;
+    for (; b->next < b->cache.n_blocks; b->next++) {
+        if (!smx__build_spend(b, SMX__LOOK_BYTES))
+            return 1;
+        smx__cache_drop(&b->cache, b->next);
+    }
+    return 0;
 }
 
-int smx__registry_read(struct smx__registry **out, struct smx__source *file,
-                       const struct smx__header *header)
+static int drop_records(struct smx__build *b)
 {
-    struct smx__build b = {.registry = calloc(1, sizeof *b.registry)};
-    if (!b.registry)
+    for (size_t dropped = 0; smx__build_spend(b, dropped);) {
+        dropped = smx__arena_drop(&b->records.arena);
+        if (dropped == 0)
+            return 0;
+    }
+    return 1;
+}
+
+static int (*const phases[])(struct smx__build *) = {
+    take_header,
+    smx__records_walk,
+    smx__records_copy,
+    take_families,
+    drop_duplicate_families,
+    take_overflows,
+    smx__series_take,
+    smx__series_by_values,
+    smx__series_drop_duplicates,
+    smx__series_by_cell,
+    smx__cells_check,
+    smx__series_fill,
+    smx__series_place,
+    smx__cells_group,
+    smx__exemplars_find,
+    drop_cache,
+    drop_records,
+};
+enum { PHASES = sizeof phases / sizeof phases[0] };
+
+int smx__build_new(struct smx__build **out, struct smx__source *file,
+                   const struct smx__header *header)
+{
+    struct smx__build *b = calloc(1, sizeof *b);
+    if (!b)
         return -ENOMEM;
-    b.registry->header = *header;
-    int result = smx__cache_init(&b.cache, file, header->allocated);
-    if (result == 0)
-        result = build(&b);
-    smx__cache_fini(&b.cache);
-    smx__records_free(&b.records);
-    free(b.candidates);
-    free(b.by_cell);
-    if (result == 0)
-        *out = b.registry;
+    b->registry = calloc(1, sizeof *b->registry);
+    int result = b->registry ? smx__cache_init(&b->cache, file, header->allocated) : -ENOMEM;
+    if (result != 0) {
+        smx__build_free(b, NULL);
+        return result;
+    }
+    b->registry->header = *header;
+    *out = b;
+    return 0;
+}
+
+int smx__build_step(struct smx__build *b, uint64_t max_bytes)
+{
+    b->left = max_bytes;
+    while (b->phase < PHASES) {
+        int result = phases[b->phase](b);
+        if (result != 0)
+            return result;
+        b->phase++;
+        b->next = 0;
+    }
+    return 0;
+}
+
+void smx__build_free(struct smx__build *b, struct smx__registry **out)
+{
+    if (!b)
+        return;
+    smx__cache_fini(&b->cache);
+    smx__records_free(&b->records);
+    free(b->candidates);
+    free(b->by_cell);
+    free(b->by_values);
+    free(b->sort.other);
+    if (out)
+        *out = b->registry;
     else
-        smx__registry_free(b.registry);
-    return result;
+        smx__registry_free(b->registry);
+    free(b);
 }
 
 void smx__registry_free(struct smx__registry *registry)

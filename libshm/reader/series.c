@@ -101,14 +101,17 @@ static int check_series(struct smx__registry *r, const struct smx__raw *raw,
     return 0;
 }
 
-static int take_candidates(struct smx__build *b)
+int smx__series_take(struct smx__build *b)
 {
     struct smx__registry *r = b->registry;
-    b->candidates = calloc(b->records.n + 1, sizeof *b->candidates);
+    if (!b->candidates)
+        b->candidates = calloc(b->records.n + 1, sizeof *b->candidates);
     if (!b->candidates)
         return -ENOMEM;
-    for (size_t i = 0; i < b->records.n; i++) {
-        const struct smx__raw *raw = &b->records.raw[i];
+    for (; b->next < b->records.n; b->next++) {
+        const struct smx__raw *raw = &b->records.raw[b->next];
+        if (!smx__build_spend(b, SMX__LOOK_BYTES + raw->size))
+            return 1;
         if (raw->kind == SMX__RECORD_SERIES) {
             int result = check_series(r, raw, &b->candidates[b->n]);
             b->n += result == 1;
@@ -120,59 +123,57 @@ static int take_candidates(struct smx__build *b)
     return 0;
 }
 
-static int compare_order(const void *a, const void *b)
+/* Both orders take as much memory as one and what sorts it. */
+int smx__series_by_values(struct smx__build *b)
 {
-    const struct smx__order *x = a;
-    const struct smx__order *y = b;
-    if (x->number != y->number)
-        return x->number < y->number ? -1 : 1;
-    if (x->tie != y->tie)
-        return x->tie < y->tie ? -1 : 1;
-    return (x->candidate > y->candidate) - (x->candidate < y->candidate);
-}
-
-static void sort(struct smx__order *order, size_t n)
-{
-    if (n)
-        qsort(order, n, sizeof *order, compare_order);
+    if (!b->by_values)
+        b->by_values = calloc(b->n + 1, sizeof *b->by_values);
+    if (!b->by_values)
+        return -ENOMEM;
+    for (; b->next < b->n; b->next++) {
+        const struct smx__candidate *c = &b->candidates[b->next];
+        if (!smx__build_spend(b, SMX__LOOK_BYTES))
+            return 1;
+        b->by_values[b->next] = (struct smx__order){
+            .number = c->key, .tie = c->family * 2 + c->overflow, .candidate = (uint32_t)b->next};
+    }
+    return smx__order_sort(b, &b->by_values, b->n);
 }
 
 /* Of series with the same values keep the first. */
-static void drop_duplicate_series(struct smx__build *b, struct smx__order *order)
+int smx__series_drop_duplicates(struct smx__build *b)
 {
-    for (size_t i = 0; i < b->n; i++)
-        order[i] =
-            (struct smx__order){.number = b->candidates[i].key,
-                                .tie = b->candidates[i].family * 2 + b->candidates[i].overflow,
-                                .candidate = (uint32_t)i};
-    sort(order, b->n);
-    for (size_t i = 1; i < b->n; i++) {
-        if (order[i].number == order[i - 1].number && order[i].tie == order[i - 1].tie) {
-            b->candidates[order[i].candidate].dropped = true;
-            b->registry->unsound[SMX_UNSOUND_DUPLICATE]++;
-            smx__series_name_unsound(b->registry, SMX_UNSOUND_DUPLICATE,
-                                     &b->candidates[order[i].candidate]);
-        }
+    const struct smx__order *order = b->by_values;
+    for (; b->next + 1 < b->n; b->next++) {
+        const struct smx__order *x = &order[b->next], *y = x + 1;
+        if (!smx__build_spend(b, SMX__LOOK_BYTES))
+            return 1;
+        if (x->number != y->number || x->tie != y->tie)
+            continue;
+        b->candidates[y->candidate].dropped = true;
+        b->registry->unsound[SMX_UNSOUND_DUPLICATE]++;
+        smx__series_name_unsound(b->registry, SMX_UNSOUND_DUPLICATE, &b->candidates[y->candidate]);
     }
+    free(b->by_values);
+    b->by_values = NULL;
+    return 0;
 }
 
-/* Mark what must not be served. */
-int smx__series_select(struct smx__build *b)
+int smx__series_by_cell(struct smx__build *b)
 {
-    int result = take_candidates(b);
-    if (result != 0)
-        return result;
-    b->by_cell = calloc(b->n + 1, sizeof *b->by_cell);
+    if (!b->by_cell)
+        b->by_cell = calloc(b->n + 1, sizeof *b->by_cell);
     if (!b->by_cell)
         return -ENOMEM;
-    drop_duplicate_series(b, b->by_cell);
-    for (size_t i = 0; i < b->n; i++)
-        if (!b->candidates[i].dropped)
+    for (; b->next < b->n; b->next++) {
+        const struct smx__candidate *c = &b->candidates[b->next];
+        if (!smx__build_spend(b, SMX__LOOK_BYTES))
+            return 1;
+        if (!c->dropped)
             b->by_cell[b->n_by_cell++] =
-                (struct smx__order){.number = b->candidates[i].cell, .candidate = (uint32_t)i};
-    sort(b->by_cell, b->n_by_cell);
-    smx__cells_check(b);
-    return 0;
+                (struct smx__order){.number = c->cell, .candidate = (uint32_t)b->next};
+    }
+    return smx__order_sort(b, &b->by_cell, b->n_by_cell);
 }
 
 /* Copy a series' label values, which hash_values() has checked. */
@@ -221,41 +222,52 @@ static void divide_series(struct smx__build *b)
     }
 }
 
-static int fill_places(struct smx__build *b)
+static int fill(struct smx__build *b, struct smx__candidate *c)
 {
     struct smx__registry *r = b->registry;
-    r->places = smx__arena_array(&r->arena, r->n_series, sizeof *r->places);
-    if (!r->places)
-        return -ENOMEM;
-    size_t n = 0;
-    for (size_t i = 0; i < b->n_by_cell; i++) {
-        const struct smx__candidate *c = &b->candidates[b->by_cell[i].candidate];
-        if (!c->dropped)
-            r->places[n++] =
-                (struct smx__place){.cell = c->cell, .series = c->series, .family = c->family};
-    }
-    return 0;
+    struct smx_family_info *family = &r->families[c->family];
+    c->series = (uint32_t)((size_t)(family->series - r->series) + family->n_series++);
+    int result = copy_values(r, c, &r->series[c->series]);
+    if (result == 0 && family->type == SMX_HISTOGRAM)
+        result = add_histogram(r, c->family, &r->series[c->series]);
+    return result;
 }
 
 /* Lay the series out by family; within a family they are in the order of creation. */
 int smx__series_fill(struct smx__build *b)
 {
     struct smx__registry *r = b->registry;
-    r->series = smx__arena_array(&r->arena, b->n_by_cell, sizeof *r->series);
-    if (!r->series)
-        return -ENOMEM;
-    divide_series(b);
-    for (size_t i = 0; i < b->n; i++) {
-        struct smx__candidate *c = &b->candidates[i];
-        if (c->dropped)
-            continue;
-        struct smx_family_info *family = &r->families[c->family];
-        c->series = (uint32_t)((size_t)(family->series - r->series) + family->n_series++);
-        int result = copy_values(r, c, &r->series[c->series]);
-        if (result == 0 && family->type == SMX_HISTOGRAM)
-            result = add_histogram(r, c->family, &r->series[c->series]);
+    if (!r->series) {
+        r->series = smx__arena_array(&r->arena, b->n_by_cell, sizeof *r->series);
+        if (!r->series)
+            return -ENOMEM;
+        divide_series(b);
+    }
+    for (; b->next < b->n; b->next++) {
+        struct smx__candidate *c = &b->candidates[b->next];
+        if (!smx__build_spend(b, SMX__LOOK_BYTES + c->raw->size))
+            return 1;
+        int result = c->dropped ? 0 : fill(b, c);
         if (result != 0)
             return result;
     }
-    return fill_places(b);
+    return 0;
+}
+
+int smx__series_place(struct smx__build *b)
+{
+    struct smx__registry *r = b->registry;
+    if (!r->places)
+        r->places = smx__arena_array(&r->arena, r->n_series, sizeof *r->places);
+    if (!r->places)
+        return -ENOMEM;
+    for (; b->next < b->n_by_cell; b->next++) {
+        const struct smx__candidate *c = &b->candidates[b->by_cell[b->next].candidate];
+        if (!smx__build_spend(b, SMX__LOOK_BYTES))
+            return 1;
+        if (!c->dropped)
+            r->places[b->n_placed++] =
+                (struct smx__place){.cell = c->cell, .series = c->series, .family = c->family};
+    }
+    return 0;
 }

@@ -139,6 +139,12 @@ int smx__cache_init(struct smx__cache *cache, struct smx__source *file, uint64_t
     return cache->blocks ? 0 : -ENOMEM;
 }
 
+void smx__cache_drop(struct smx__cache *cache, size_t block)
+{
+    free(cache->blocks[block].bytes);
+    cache->blocks[block] = (struct smx__cache_block){0};
+}
+
 void smx__cache_fini(struct smx__cache *cache)
 {
     for (size_t i = 0; cache->blocks && i < cache->n_blocks; i++)
@@ -165,6 +171,7 @@ static int cache_block(struct smx__cache *cache, uint64_t number, struct smx__ca
     int result = smx__source_read(cache->file, number * BLOCK_SIZE, block->bytes, length);
     if (result != 0)
         return result;
+    cache->n_read += length;
     block->length = length;
     return 0;
 }
@@ -174,8 +181,10 @@ int smx__cache_copy(struct smx__cache *cache, uint64_t at, void *to, size_t size
     size_t from = at % BLOCK_SIZE;
     /* Not from two blocks: the one may have been read before these bytes were written, the other
      * afterwards, and of what they hold the beginning alone says whether it is complete. */
-    if (size > BLOCK_SIZE - from)
+    if (size > BLOCK_SIZE - from) {
+        cache->n_read += size;
         return smx__source_read(cache->file, at, to, size);
+    }
     struct smx__cache_block *block;
     int result = cache_block(cache, at / BLOCK_SIZE, &block);
     if (result != 0)

@@ -8,7 +8,7 @@ sources() {
     local root=$1
     shift
     [[ $# -gt 0 ]] || set -- include libshm agent tools tests
-    (cd "$root" && find "$@" -name '*.[ch]' -o -name '*.cpp') 2>/dev/null | sort
+    (cd "$root" && find "$@" -name '*.[ch]' -o -name '*.[ch]pp') 2>/dev/null | sort
 }
 
 # "file:line: header" for every #include in the sources of the named folders.
@@ -33,7 +33,8 @@ stray_entries() {
 # include/smx <- libshm <- agent, tools <- tests.
 wrong_includes() {
     local root=$1
-    includes "$root" include | grep -vE ': <(smx/)?[a-z0-9_-]+(/[a-z0-9_]+)?\.h>'
+    includes "$root" include | grep -vE ': <(smx/)?[a-z0-9_-]+(/[a-z0-9_]+)?\.h>' |
+        grep -vE '\.hpp:[0-9]+: <([a-z_]+|smx/[a-z]+\.hpp)>'
     includes "$root" include libshm | grep -E '[<"](\.\./)*(agent|tools|tests|support)/'
     includes "$root" agent tools | grep -E '[<"](\.\./)*(libshm|tests|support)/'
     includes "$root" agent | grep -E '[<"](\.\./)*tools/'

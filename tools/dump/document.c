@@ -144,6 +144,37 @@ static json_t *gauge_value(struct json *json, const struct smx_family_info *fami
                              : integer_value(json, family, series->integer);
 }
 
+static json_t *exemplar_object(struct json *json, const struct smx_family_info *family,
+                               const struct smx_exemplar *exemplar)
+{
+    json_t *object = json_object(), *labels = json_object();
+    for (size_t i = 0; i < exemplar->n_labels; i++)
+        json_put_str(json, labels, exemplar->labels[i].name,
+                     json_from_str(exemplar->labels[i].value));
+    json_put(json, object, "labels", labels);
+    json_put(json, object, "value", json_from_ticks(exemplar->value, family->digits));
+    json_put(json, object, "ticks", json_from_exact(exemplar->value));
+    json_put(json, object, "time_ns", json_from_exact(exemplar->time_ns));
+    if (family->type == SMX_HISTOGRAM)
+        json_put(json, object, "bucket", json_integer((json_int_t)exemplar->bucket));
+    return object;
+}
+
+/* Those of a series, if it has any: *next, which is moved on, is the family's first that may be. */
+static void put_exemplars(struct json *json, json_t *object, const struct smx_family_info *family,
+                          size_t series, size_t *next)
+{
+    json_t *array = NULL;
+    for (; *next < family->n_exemplars && family->exemplars[*next].series <= series; ++*next) {
+        const struct smx_exemplar *exemplar = &family->exemplars[*next];
+        if (exemplar->series != series)
+            continue;
+        if (!array)
+            json_put(json, object, "exemplars", array = json_array());
+        json_push(json, array, exemplar_object(json, family, exemplar));
+    }
+}
+
 static json_t *series_object(struct json *json, const struct smx_family_info *family,
                              const struct smx_series_info *series)
 {
@@ -198,9 +229,13 @@ static json_t *family_object(struct json *json, const struct smx_family_info *fa
         json_push(json, labels, json_from_str(family->labels[i]));
     json_put(json, object, "label_names", labels);
     json_t *series = json_array();
-    for (size_t i = 0; i < family->n_series; i++)
-        if (series_is_used(&family->series[i]))
-            json_push(json, series, series_object(json, family, &family->series[i]));
+    for (size_t i = 0, exemplar = 0; i < family->n_series; i++) {
+        if (!series_is_used(&family->series[i]))
+            continue;
+        json_t *one = series_object(json, family, &family->series[i]);
+        put_exemplars(json, one, family, i, &exemplar);
+        json_push(json, series, one);
+    }
     json_put(json, object, "series", series);
     return object;
 }

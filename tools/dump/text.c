@@ -172,6 +172,23 @@ static void add_series(struct table *table, const struct smx_family_info *family
     }
 }
 
+/* {code="200"} # {trace_id="x"} 0.25 1700000000.123456789 */
+static void write_exemplar(FILE *out, const struct smx_family_info *family,
+                           const struct smx_exemplar *exemplar)
+{
+    char value[NUMBER_SIZE];
+    fputs("  ", out);
+    series_write_labels(out, family, &family->series[exemplar->series], NULL);
+    fputs(" # {", out);
+    for (size_t i = 0; i < exemplar->n_labels; i++) {
+        fprintf(out, "%s%s=", i ? "," : "", exemplar->labels[i].name.at);
+        plain_quoted(out, exemplar->labels[i].value);
+    }
+    fprintf(out, "} %s %" PRIu64 ".%09" PRIu64 "\n",
+            number_ticks(value, exemplar->value, family->digits), exemplar->time_ns / 1000000000u,
+            exemplar->time_ns % 1000000000u);
+}
+
 static int write_family(FILE *out, const struct smx_family_info *family)
 {
     static const char *const columns[] = {"",    "count", "sum", "min", "avg",
@@ -187,6 +204,8 @@ static int write_family(FILE *out, const struct smx_family_info *family)
             add_series(&table, family, &family->series[i]);
     if (result == 0)
         result = table_print(&table, out, "  ");
+    for (size_t i = 0; result == 0 && i < family->n_exemplars; i++)
+        write_exemplar(out, family, &family->exemplars[i]);
     table_fini(&table);
     return result;
 }

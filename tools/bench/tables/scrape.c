@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * scrape.c - smx-agent itself, the program beside this one: a scrape over loopback HTTP, by a client
- * that keeps its connection, as it is and compressed; by 40 clients at once, until the last has its
- * answer; a small one beside others that scrape everything, on and on, of which the 99th percentile
- * counts; and the anonymous memory that the agent takes, after some scrapes.
+ * scrape.c - smx-agent itself, the program beside this one: a scrape over loopback HTTP, by a
+ * client that keeps its connection, as it is and compressed; by 40 clients at once, until the last
+ * has its answer; a small one beside others that scrape everything, on and on, of which the 99th
+ * percentile counts; and the anonymous memory that the agent takes, after some scrapes.
  */
 #include "run/page.h"
 #include "run/sample.h"
