@@ -58,7 +58,8 @@ class Counters(unittest.TestCase):
         counter = smx.Counter("refusing", "", ["method", "status"])
         for values, named in ((("GET",), {}), ((), {"method": "GET"}), (("GET", "200", "x"), {}),
                               (("GET",), {"status": "200"}), ((), {"method": "GET", "state": "1"}),
-                              ((), {}), (("GET", "a\0b"), {}), (("GET", "\udc80"), {})):
+                              ((), {}), (("GET", "a\0b"), {}), (("GET", "\udc80"), {}),
+                              (("GET", "x" * 65536), {})):
             with self.assertRaises(ValueError, msg=(values, named)):
                 counter.labels(*values, **named)
         for wrong in (counter.inc, lambda: counter.inc(2), counter.get,

@@ -147,6 +147,16 @@ class Wsgi(Requests):
             self.answer(application, method=f"M{i}", valid=False, PATH_INFO=f"/{600 + i}")
         self.assertEqual(self.counted(), {("other", "other", ""): 20})
 
+    def test_no_request_fails_for_the_text_of_its_route(self):
+        def application(environ, start_response):
+            start_response("200 OK", [])
+            return []
+
+        for route in ("/a\0b", "/\udc80", "/" + "x" * 70000):
+            self.answer(application, valid=False, route=route)
+        self.assertEqual({labels[2][:4] for labels in self.counted()}, {"/a?b", "/?", "/xxx"})
+        self.assertEqual(self.timed(), 3)
+
     def test_what_is_written_by_the_old_way_is_counted_before(self):
         def application(environ, start_response):
             write = start_response("200 OK", [("Content-Type", "text/plain")])

@@ -68,7 +68,8 @@ print(subprocess.run([sys.argv[2], segment.path], capture_output=True, text=True
         out, err = python(USE, SMX_APP="none", SMX_DIR="/proc/nowhere")
         self.assertEqual(out, "nowhere")
         self.assertEqual(err.count("runs without metrics"), 2)  # the second is the program's own
-        for setting in ({"SMX_APP": "no/name"}, {"SMX_APP": "x" * 80}):
+        for setting in ({"SMX_APP": "no/name"}, {"SMX_APP": "x" * 80}, {"SMX_APP": "\udcff"},
+                        {"SMX_INSTANCE": "\udcff"}):
             out, err = python(USE.replace("smx.open()", "smx._segment.default()"), **setting)
             self.assertEqual((out, err.count("runs without metrics")), ("nowhere", 1))
             self.assertEqual(err.count("\n"), 0)

@@ -6,7 +6,7 @@ import errno
 from ctypes import byref, c_double
 from typing import Any, Iterable, Optional, Sequence
 
-from ._lib import LABELS_MAX, SCHEMA_0, WHOLE, Diag, Metric, lib, strings, text
+from ._lib import LABELS_MAX, SCHEMA_0, STRING_MAX, WHOLE, Diag, Metric, lib, strings, text
 from ._segment import default, log
 
 # prometheus_client's names of how the values of processes become one; enum smx_mode.
@@ -59,7 +59,10 @@ def label_key(name: str, labelnames: Sequence[str], values: Sequence[Any],
         values = [named[label] for label in labelnames]
     if len(values) != len(labelnames):
         raise ValueError(f"{name}: {len(labelnames)} label values are wanted, not {len(values)}")
-    return tuple(text(value).decode() for value in values)
+    encoded = [text(value) for value in values]
+    if any(len(value) > STRING_MAX for value in encoded):
+        raise ValueError(f"{name}: a label value is longer than {STRING_MAX} bytes")
+    return tuple(value.decode() for value in encoded)
 
 
 def describe(name: str, documentation: str, labelnames: Sequence[str] = (),

@@ -16,6 +16,11 @@ _KEPT = 2000  # series that are found at once
 Route = Callable[[Any], Optional[str]]
 
 
+def _clean(route: str) -> str:
+    """A route that can be a label: no request shall fail for its metrics."""
+    return route.encode(errors="replace")[:1000].decode(errors="replace").replace("\0", "?")
+
+
 class Requests:
     """The metrics of an HTTP server; their names begin with `namespace`, if there is one.
 
@@ -44,7 +49,7 @@ class Requests:
             return known
         label = method if method in _METHODS else "other"
         code = status if status in _STATUSES else "other"
-        made = self._total.labels(label, code, route), self.timer(method, route)
+        made = self._total.labels(label, code, _clean(route)), self.timer(method, route)
         if len(self._series) >= _KEPT:
             self._series.clear()
         if label == method and code == status:  # or else a client could fill it
@@ -53,12 +58,12 @@ class Requests:
 
     def timer(self, method: str, route: str) -> Histogram:
         """What times such requests."""
-        return self._duration.labels(method if method in _METHODS else "other", route)
+        return self._duration.labels(method if method in _METHODS else "other", _clean(route))
 
     def fail(self, method: str, route: str, error: BaseException) -> None:
         """Count an exception."""
         label = method if method in _METHODS else "other"
-        self._exceptions.labels(label, route, type(error).__name__).inc()
+        self._exceptions.labels(label, _clean(route), type(error).__name__).inc()
 
 
 class Request:

@@ -15,6 +15,7 @@ from typing import Any, Optional
 
 SONAME = "libshm.so.1"  # another one has other handles
 LABELS_MAX = 16
+STRING_MAX = 65535
 WHOLE = -1  # SMX_WHOLE
 SCHEMA_0 = 100  # SMX_SCHEMA_0
 CONTINUE, RESERVE_NOW = 1, 2

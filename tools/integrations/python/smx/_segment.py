@@ -76,8 +76,9 @@ def _own_name() -> str:
     if name in ("", "__main__"):
         path = Path((getattr(sys, "argv", None) or [""])[0])
         name = path.parent.name if path.stem == "__main__" else path.stem
-    name = re.sub(r"[^A-Za-z0-9_.-]", "_", name).lstrip(".-")[:63]
-    return name if name not in ("", "c") else "python"  # python -c
+    if name in ("", "-", "-c"):
+        return "python"
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name).lstrip(".")[:63] or "python"
 
 
 def open(app: Optional[str] = None, *, instance: Optional[str] = None,
@@ -100,11 +101,11 @@ def open(app: Optional[str] = None, *, instance: Optional[str] = None,
     Never fails: where a segment cannot be had the log says so once, and metrics go nowhere.
     """
     global _default
-    app = app or os.environ.get("SMX_APP") or _own_name()
+    app = app or os.environ.get("SMX_APP", "") or _own_name()
     words = [word for label in (constant_labels or {}).items() for word in label]
     options = Options(
-        app=text(app), instance=text(instance or os.environ.get("SMX_INSTANCE", "")),
-        directory=text(directory or "") or None, role=text(role or "") or None,
+        app=os.fsencode(app), instance=os.fsencode(instance or os.environ.get("SMX_INSTANCE", "")),
+        directory=os.fsencode(directory or "") or None, role=text(role or "") or None,
         name_prefix=text(name_prefix or "") or None, constant_labels=strings(words),
         max_bytes=max_bytes, slots=slots, max_series=max_series,
         flags=(CONTINUE if keep_totals else 0) | (RESERVE_NOW if reserve_now else 0),
