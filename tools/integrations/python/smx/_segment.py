@@ -101,10 +101,10 @@ def open(app: Optional[str] = None, *, instance: Optional[str] = None,
     Never fails: where a segment cannot be had the log says so once, and metrics go nowhere.
     """
     global _default
-    app = app or os.environ.get("SMX_APP", "") or _own_name()
+    name: str = app or os.environ.get("SMX_APP", "") or _own_name()
     words = [word for label in (constant_labels or {}).items() for word in label]
     options = Options(
-        app=os.fsencode(app), instance=os.fsencode(instance or os.environ.get("SMX_INSTANCE", "")),
+        app=os.fsencode(name), instance=os.fsencode(instance or os.environ.get("SMX_INSTANCE", "")),
         directory=os.fsencode(directory or "") or None, role=text(role or "") or None,
         name_prefix=text(name_prefix or "") or None, constant_labels=strings(words),
         max_bytes=max_bytes, slots=slots, max_series=max_series,
@@ -112,13 +112,13 @@ def open(app: Optional[str] = None, *, instance: Optional[str] = None,
     )
     at, diag = c_void_p(), Diag()
     if missing:
-        _warn(app, missing, "LIBRARY")
+        _warn(name, missing, "LIBRARY")
     elif (code := lib.smx_open(byref(options), byref(at), byref(diag))) < 0:
-        _warn(app, diag.text, errno.errorcode.get(-code, ""))
-    if _default and _default.app != app:
+        _warn(name, diag.text, errno.errorcode.get(-code, ""))
+    if _default and _default.app != name:
         log.warning("smx.open(%r) comes after metrics that were made in %r, and stay there: "
-                    "open before the first metric", app, _default.app)
-    _default = Segment(app, at.value)
+                    "open before the first metric", name, _default.app)
+    _default = Segment(name, at.value)
     return _default
 
 
