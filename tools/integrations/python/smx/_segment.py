@@ -101,10 +101,11 @@ def open(app: Optional[str] = None, *, instance: Optional[str] = None,
     Never fails: where a segment cannot be had the log says so once, and metrics go nowhere.
     """
     global _default
-    name: str = app or os.environ.get("SMX_APP", "") or _own_name()
+    name = app or os.environ.get("SMX_APP") or _own_name()
+    instance = instance or os.environ.get("SMX_INSTANCE") or ""
     words = [word for label in (constant_labels or {}).items() for word in label]
     options = Options(
-        app=os.fsencode(name), instance=os.fsencode(instance or os.environ.get("SMX_INSTANCE", "")),
+        app=os.fsencode(name), instance=os.fsencode(instance),
         directory=os.fsencode(directory or "") or None, role=text(role or "") or None,
         name_prefix=text(name_prefix or "") or None, constant_labels=strings(words),
         max_bytes=max_bytes, slots=slots, max_series=max_series,
