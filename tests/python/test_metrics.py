@@ -91,10 +91,10 @@ class Counters(unittest.TestCase):
             whole.inc(amount)
         self.assertEqual(whole.get(), 2 ** 53 + 7)
         cents = smx.Counter("cents", "", digits=2)
-        for amount in (1.1, 0.01, 0.07, 3, Decimal("0.29")):
+        for amount in (1.1, 0.01, 0.07, 0.29, 3, Decimal("0.29")):
             cents.inc(amount)
-        self.assertEqual(cents.get(), 4.47)
-        self.assertEqual(series(APP, "cents_total")[0]["ticks"], "447")
+        self.assertEqual(cents.get(), 4.76)
+        self.assertEqual(series(APP, "cents_total")[0]["ticks"], "476")
 
     def test_seconds_are_told_by_the_name_and_kept_in_nanoseconds(self):
         seconds = smx.Counter("busy_seconds", "")

@@ -130,7 +130,8 @@ class Scopes(unittest.TestCase):
         self.assertRaises(TypeError, TOOK.time(), generate)
 
     def test_what_is_timed_is_the_time_of_each_call(self):
-        clock = iter((5_000_000_000, 5_250_000_000, 5_500_000_000, 6_000_000_000))
+        clock = iter((5_000_000_000, 5_250_000_000, 5_500_000_000, 6_000_000_000, 1, 250_000_001))
+        rough = smx.Histogram("rough", "", digits=3)
 
         @TOOK.time()
         def depth(n):
@@ -139,10 +140,13 @@ class Scopes(unittest.TestCase):
         before, _scopes.perf_counter_ns = _scopes.perf_counter_ns, lambda: next(clock)
         try:
             depth(1)
+            with rough.time():
+                pass
         finally:
             _scopes.perf_counter_ns = before
         self.assertEqual(self.timed()[0], 2)
         self.assertAlmostEqual(self.timed()[1], 1.25, 12)
+        self.assertEqual(rough.get(), (1, 0.25))
 
     def test_a_gauge_is_set_to_the_time(self):
         last = smx.Gauge("last_seconds", "")
