@@ -15,7 +15,7 @@ teardown() {
     live_teardown
 }
 
-strict=(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
+strict=(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wold-style-cast -Werror)
 
 # compile NAME COMPILER FLAG...: tests/cxx/NAME.cpp with the static library.
 compile() {
@@ -61,7 +61,7 @@ template <> struct smx::label_values<method> {
 enum class unnamed { one };
 using requests = smx::family<smx::counter, method, int>;
 END
-        g++ -std=c++17 -I "$root/include" -x c++-header -o uses.hpp.gch uses.hpp
+        g++ -std=gnu++17 -I "$root/include" -x c++-header -o uses.hpp.gch uses.hpp
     fi
     cat >use.cpp <<END
 void use(requests r, smx::table<smx::counter, method> t, smx::histogram h, smx::segment &s)
@@ -73,7 +73,7 @@ void use(requests r, smx::table<smx::counter, method> t, smx::histogram h, smx::
     $1
 }
 END
-    g++ -std=c++17 -I "$root/include" -include uses.hpp -fsyntax-only use.cpp >said 2>&1
+    g++ -std=gnu++17 -I "$root/include" -include uses.hpp -fsyntax-only use.cpp >said 2>&1
 }
 
 # misuse REASON STATEMENT: does not compile, for this reason.
@@ -97,6 +97,7 @@ misuse() {
 @test "what is no label, and what is no number of nanoseconds, does not compile" {
     misuse 'a label is an enumeration' 'smx::family<smx::counter, double>().with(1);'
     misuse 'a label is an enumeration' 'smx::family<smx::counter, bool>().with(true);'
+    misuse 'a label is an enumeration' 'smx::family<smx::counter, __int128>().with(1);'
     misuse 'label_values<unnamed>' 'smx::family<smx::counter, unnamed>().with(unnamed::one);'
     misuse 'no matching' 'h.observe(std::chrono::duration<double>(1));'
     misuse 'no matching' 'h.observe(std::chrono::duration<long, std::pico>(1));'

@@ -31,8 +31,9 @@ namespace detail
 
 template <typename T>
 inline constexpr bool is_number =
-    std::is_integral_v<T> && !std::is_same_v<T, bool> && !std::is_same_v<T, char> &&
-    !std::is_same_v<T, wchar_t> && !std::is_same_v<T, char16_t> && !std::is_same_v<T, char32_t>;
+    std::is_integral_v<T> && sizeof(T) <= sizeof(std::uint64_t) && !std::is_same_v<T, bool> &&
+    !std::is_same_v<T, char> && !std::is_same_v<T, wchar_t> && !std::is_same_v<T, char16_t> &&
+    !std::is_same_v<T, char32_t>;
 
 template <typename Enum>
 inline constexpr std::size_t size_of = std::size(label_values<Enum>::names);
@@ -47,7 +48,8 @@ template <typename Enum> constexpr std::size_t index_of(Enum value) noexcept
 template <typename Label, typename = void> class rendered
 {
     static_assert(!sizeof(Label), "smx: a label is an enumeration with label_values, an integer "
-                                  "(not bool or char), std::string_view, or const char *");
+                                  "(not bool, char or __int128), std::string_view, or const "
+                                  "char *");
 };
 
 template <> class rendered<const char *>
@@ -73,8 +75,9 @@ template <typename Enum> class rendered<Enum, std::enable_if_t<std::is_enum_v<En
     }
     const char *get() const noexcept
     {
-        return index_of(value_) < size_of<Enum> ? label_values<Enum>::names[index_of(value_)]
-                                                : nullptr;
+        /* Qualified: the enumeration's namespace may have an index_of() of its own. */
+        const std::size_t index = detail::index_of(value_);
+        return index < size_of<Enum> ? label_values<Enum>::names[index] : nullptr;
     }
 
   private:

@@ -22,6 +22,8 @@
 #include <smx/update.h>
 
 #ifdef __cplusplus
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wold-style-cast" /* as in update.h */
 extern "C" {
 #endif
 #pragma GCC visibility push(default)
@@ -138,5 +140,6 @@ static inline smx_outcome smx__begin_outcome(smx_counter failures)
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }
+#pragma GCC diagnostic pop
 #endif
 #endif

@@ -363,7 +363,7 @@ template <unsigned N> struct smx__values {
 template <typename... Strings>
 inline smx__values<sizeof...(Strings) + 1> smx__make_values(Strings... strings)
 {
-    return {{strings..., static_cast<const char *>(0)}};
+    return {{strings..., static_cast<const char *>(nullptr)}};
 }
 #endif
 #endif

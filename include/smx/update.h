@@ -21,6 +21,11 @@
 #ifndef SMX_UPDATE_H
 #define SMX_UPDATE_H
 
+#ifdef __cplusplus /* C has no other casts, and who warns of them in C++ means not this */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wold-style-cast"
+#endif
+
 #include <smx/rseq.h>
 #include <stdint.h>
 
@@ -277,5 +282,6 @@ static inline void smx_stateset_enter(smx_stateset s, unsigned state)
 #pragma GCC visibility pop
 #ifdef __cplusplus
 }
+#pragma GCC diagnostic pop
 #endif
 #endif

@@ -16,6 +16,19 @@ template <> struct smx::label_values<method> {
     static constexpr const char *names[] = {"GET", "POST", "other"};
 };
 
+namespace host
+{
+enum class side { left, right };
+/* What lookups must not find. */
+[[maybe_unused]] static int index_of(side)
+{
+    return 7;
+}
+} // namespace host
+template <> struct smx::label_values<host::side> {
+    static constexpr const char *names[] = {"left", "right"};
+};
+
 enum class phase : unsigned char { idle, reading, writing };
 template <> struct smx::label_values<phase> {
     static constexpr std::array names = {"idle", "reading", "writing"};
@@ -150,6 +163,10 @@ static void use_labels(const smx::segment &in, int there)
     expect("a removal", requests.remove(method::get, 200), there);
     expect("a removal of what is not there", requests.remove(method::post, 500), 0);
     expect("a series that comes back", number(requests.with(method::get, 200).value()), 3 * there);
+
+    const smx::family<smx::counter, host::side> sides(in, {"sides_total", "Sides."}, {"side"});
+    sides.with(host::side::right).inc();
+    expect("an enumeration with functions of its own", total(sides.get(), "right", nullptr), there);
 
     const smx::family<smx::counter, std::string_view, const char *> texts(
         in, {"texts_total", "Texts."}, {"a", "b"});
