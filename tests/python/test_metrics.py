@@ -276,6 +276,14 @@ class InfosAndEnums(unittest.TestCase):
         self.assertRaises(ValueError, info.info, {"version": "3"})
         self.assertRaises(ValueError, info.labels("x").info, {"name": "3"})
 
+    def test_a_labelled_info_says_one_thing_at_a_time_too(self):
+        info = smx.Info("wheel", "", ["side"])
+        info.labels("left").info({"version": "1"})
+        info.labels("right").info({"version": "1"})
+        info.labels(side="left").info({"version": "2"})
+        self.assertEqual(sorted(tuple(one["labels"].values()) for one in
+                                series(APP, "wheel_info")), [("left", "2"), ("right", "1")])
+
     def test_an_enum_is_in_one_state(self):
         state = smx.Enum("phase", "", ["part"], states=["starting", "running"])
         self.assertIsNone(state.labels("x").get())

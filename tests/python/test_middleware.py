@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """The middlewares, without a server: wsgiref's validator and a few lines in its place."""
 import asyncio
+import enum
 import io
 import sys
 import unittest
 from itertools import count
+from pathlib import Path
 from wsgiref.util import FileWrapper, setup_testing_defaults
 from wsgiref.validate import validator
 
@@ -157,6 +159,15 @@ class Wsgi(Requests):
         self.assertEqual({labels[2][:4] for labels in self.counted()}, {"/a?b", "/?", "/xxx"})
         self.assertEqual(self.timed(), 3)
 
+    def test_no_request_fails_for_a_route_that_is_no_text(self):
+        def application(environ, start_response):
+            start_response("200 OK", [])
+            return []
+
+        self.answer(application, valid=False, route=Path("/orders"))
+        self.assertEqual(self.counted(), {("GET", "200", "/orders"): 1})
+        self.assertEqual((self.timed(), self.in_flight()), (1, 0))
+
     def test_what_is_written_by_the_old_way_is_counted_before(self):
         def application(environ, start_response):
             write = start_response("200 OK", [("Content-Type", "text/plain")])
@@ -232,6 +243,16 @@ class Asgi(Requests):
         sent = self.run_one(application, "POST", **{"smx.route": "/x"})
         self.assertEqual(len(sent), 3)
         self.assertEqual((self.counted(), self.timed()), ({("POST", "202", "/x"): 1}, 1))
+
+    def test_a_status_may_be_of_an_enumeration(self):
+        class Status(int, enum.Enum):  # as http.HTTPStatus is in Python 3.10
+            CREATED = 201
+
+        async def application(scope, receive, send):
+            await self.start(send, Status.CREATED)
+
+        self.run_one(application)
+        self.assertEqual(self.counted(), {("GET", "201", ""): 1})
 
     def test_the_route_is_that_of_the_framework(self):
         class Route:

@@ -16,8 +16,9 @@ _KEPT = 2000  # series that are found at once
 Route = Callable[[Any], Optional[str]]
 
 
-def _clean(route: str) -> str:
+def _clean(route: Any) -> str:
     """A route that can be a label: no request shall fail for its metrics."""
+    route = route if isinstance(route, str) else str(route)
     return route.encode(errors="replace")[:1000].decode(errors="replace").replace("\0", "?")
 
 

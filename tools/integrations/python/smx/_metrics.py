@@ -297,7 +297,7 @@ class Info:
     multiprocess_mode: livemax (default), liveall, mostrecent; see Gauge.
     """
 
-    __slots__ = ("_description", "_mode", "_labelnames", "_labelvalues", "_said")
+    __slots__ = ("_description", "_mode", "_labelnames", "_labelvalues", "_children", "_said")
 
     def __init__(self, name: str, documentation: str, labelnames: Iterable[str] = (),
                  namespace: str = "", subsystem: str = "", *,
@@ -307,16 +307,20 @@ class Info:
         self._description = (name, documentation)
         self._labelnames = tuple(labelnames)
         self._labelvalues: tuple[str, ...] = ()
+        self._children: dict[tuple[str, ...], Info] = {}
         self._said: Optional[tuple[Any, Any]] = None
 
     def labels(self, *values: Any, **named: Any) -> Info:
-        """An info with these label values besides its own."""
+        """An info with these label values besides its own; the same one for the same values."""
         name, documentation = self._description
+        key = label_key(name, self._labelnames, values, named)
+        if key in self._children:
+            return self._children[key]
         child = Info(name, documentation)
-        child._labelvalues = label_key(name, self._labelnames, values, named)
+        child._labelvalues = key
         child._labelnames = self._labelnames
         child._mode = self._mode
-        return child
+        return self._children.setdefault(key, child)
 
     def info(self, val: Mapping[str, Any]) -> None:
         """Say it, in the place of what this object has said before."""

@@ -36,7 +36,7 @@ class Middleware:
         async def measured(message: Message) -> None:
             kind = message["type"]
             if kind == "http.response.start":
-                request.status = str(message["status"])
+                request.status = str(int(message["status"]))  # an enumeration's str() is its name
                 request.count()
             await send(message)
             if kind == "http.response.body" and not message.get("more_body"):
