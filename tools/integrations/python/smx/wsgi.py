@@ -40,15 +40,13 @@ class Middleware:
             request.fail(error)
             request.end()
             raise
-        if type(body) in (list, tuple):  # all is there
-            request.count()
-            request.end()
+        if type(body) is list or type(body) is tuple:  # all is there
+            request.done()
             return body
         wrapper = environ.get("wsgi.file_wrapper")
         if isinstance(wrapper, type) and isinstance(body, wrapper):
             # As it is, for the server sends it its own way: what begins now is not measured.
-            request.count()
-            request.end()
+            request.done()
             return body
         return _Body(body, request)
 
