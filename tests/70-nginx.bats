@@ -12,10 +12,16 @@ load support/prometheus
 setup() {
     [[ -e $build/lib/ngx_http_smx_module.so ]] || skip "the module is not built: no nginx-dev"
     live_setup
-    port=$((23000 + 10 * BATS_TEST_NUMBER))
+    eventually find_ports
     # The workers of www-data make their files here.
     chmod 755 "$scratch"
     locations='' http='smx on;' main='' level=notice directive="smx_directory $SMX_DIR;"
+}
+
+# Three in a row that nobody listens on, for whoever runs these tests besides.
+find_ports() {
+    port=$((23000 + 10 * (RANDOM % 100)))
+    [[ -z $(ss -Hltn "sport >= :$port and sport <= :$((port + 2))") ]]
 }
 
 teardown() {
