@@ -519,6 +519,28 @@ static void a_scrape_that_would_be_late_is_refused_in_time(void **state)
     finish();
 }
 
+/* Else who has little time would never be answered, however often he asks. */
+static void what_takes_longer_than_scrapers_wait_is_read_to_its_end(void **state)
+{
+    (void)state;
+    static const char *const times[] = {"0.000000001", "0.0001"};
+    for (unsigned i = 0; i < 2; i++) {
+        char request[256];
+        start(0);
+        snprintf(request, sizeof request,
+                 REQUEST("", "X-Prometheus-Scrape-Timeout-Seconds: %s\r\n"), times[i]);
+        struct client late = ask(request);
+        wait_for(&late);
+        assert_int_equal(status_of(&late), 503);
+        assert_int_equal(read_at("large"), 0);
+        for (unsigned turns = 0; turns < 1000 && read_at("large") == 0; turns++)
+            turn();
+        assert_true(read_at("large") > 0);
+        leave(&late);
+        finish();
+    }
+}
+
 /* Zero, or no number, is no time at all to go by. */
 static void a_timeout_that_makes_no_sense_is_ignored(void **state)
 {
@@ -591,6 +613,7 @@ int main(void)
         cmocka_unit_test(what_is_new_is_read_although_nobody_asks),
         cmocka_unit_test(many_selections_at_a_time_are_bounded),
         cmocka_unit_test(a_scrape_that_would_be_late_is_refused_in_time),
+        cmocka_unit_test(what_takes_longer_than_scrapers_wait_is_read_to_its_end),
         cmocka_unit_test(a_timeout_that_makes_no_sense_is_ignored),
         cmocka_unit_test(who_waits_when_it_ends_gets_his_page),
         cmocka_unit_test(an_end_in_the_middle_is_clean),
