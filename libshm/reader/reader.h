@@ -345,13 +345,16 @@ struct smx__exemplar_values {
     uint32_t *family; /* of each */
     struct smx_label *labels;
     struct smx__exemplar *raw;
-    size_t room; /* of all but `labels`, which has SMX_LABELS_MAX times as many */
+    size_t room;           /* of all but `labels`, which has SMX_LABELS_MAX times as many */
+    size_t next, next_raw; /* while they are read: of the registry's, and of raw */
 };
 
-/* Read them; what is being written for longer than it takes, or fits no seal, is left out.
- * Returns 0, -EIO, -ENOMEM. */
-int smx__exemplars_read(struct smx__exemplar_values *values, const struct smx__registry *registry,
-                        struct smx__source *file);
+/* Begin to read them. Returns 0, -ENOMEM. */
+int smx__exemplars_begin(struct smx__exemplar_values *values, const struct smx__registry *registry);
+/* Read about so many bytes; what is being written for longer than it takes, or fits no seal, is
+ * left out. Returns 1 when there are more, 0, -EIO. */
+int smx__exemplars_step(struct smx__exemplar_values *values, const struct smx__registry *registry,
+                        struct smx__source *file, uint64_t max_bytes);
 
 /* Show them in the registry's families. */
 void smx__exemplars_show(const struct smx__exemplar_values *values, struct smx__registry *registry);
