@@ -220,10 +220,10 @@ static int fail(struct smx_reader *reader, int result, struct smx_diag *diag)
     return smx__fail(diag, result, "%s: %s", reader->path, smx_strerror(result));
 }
 
-/* Before the first update the info says only how much is allocated. */
+/* Until it is shown the info says how much is allocated in it, if that is more than before. */
 static int begin_names(struct smx_reader *reader, struct coming *c)
 {
-    if (!reader->registry)
+    if (reader->info.allocated_bytes < c->header.allocated)
         reader->info.allocated_bytes = c->header.allocated;
     c->registry = NULL;
     return smx__build_new(&c->build, &reader->file, &c->header);
