@@ -285,6 +285,35 @@ static void test_names_in_steps(void **state)
     }
 }
 
+/* Names that are there twice are found in steps as well; of two the first stays. */
+static void test_families_in_steps(void **state)
+{
+    enum { FAMILIES = 1000, BYTES = 4096 };
+    (void)state;
+    for (unsigned i = 0; i < FAMILIES; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "f%u_total", i);
+        counter(counter_family(name), "first");
+        if (i % 10 == 0)
+            counter(counter_family(name), "second");
+    }
+    assert_int_equal(segwriter_save(writer, directory, path), 0);
+    assert_int_equal(smx_reader_open(path, &reader, &diag), 0);
+    assert_int_equal(smx_reader_begin(reader, &diag), 0);
+    unsigned steps = 0;
+    while (smx_reader_step(reader, BYTES, &diag) > 0)
+        steps++;
+    assert_true(steps >= 1000);
+    assert_int_equal(smx_reader_update(reader, &diag), 0);
+    assert_int_equal(smx_reader_info(reader)->unsound[SMX_UNSOUND_DUPLICATE], FAMILIES / 10);
+    assert_int_equal(smx_reader_info(reader)->n_families, FAMILIES);
+    for (unsigned i = 0; i < FAMILIES; i++) {
+        const struct smx_family_info *f = smx_reader_family(reader, i);
+        assert_int_equal(strtoul(f->name.at + 1, NULL, 10), i);
+        assert_string_equal(f->series[0].values[0].at, "first");
+    }
+}
+
 /* Also where it is half done, and the names have moved: leaks are ASan's affair. */
 static void test_steps_given_up(void **state)
 {
@@ -545,6 +574,7 @@ int main(void)
         TEST(test_exemplar_of_129_characters, "an exemplar of 129 characters is left out"),
         TEST(test_exemplars_in_steps, "exemplars are read in steps, too"),
         TEST(test_names_in_steps, "names that are read in steps are those that are read at once"),
+        TEST(test_families_in_steps, "families that are there twice are found in steps, too"),
         TEST(test_steps_given_up, "an update that has begun is given up for another, or an error"),
         TEST(test_names_appear, "new families and series appear and move the epoch"),
         TEST(test_hidden, "a hidden series is left out until it is shown again"),
