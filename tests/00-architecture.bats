@@ -44,12 +44,14 @@ write_source() {
 @test "includes follow the arrows: include <- libshm <- agent, tools <- tests" {
     holds wrong_includes "$root"
     write_source include/smx/a.h <<<'#include "layout.h"'
+    write_source include/smx/g.h <<<'#include <vector>'
+    write_source include/smx/h.hpp <<<'#include "agent/h.hpp"'
     write_source libshm/b.c <<<'#include "agent/loop/loop.h"'
     write_source agent/c.c <<<'#include "../libshm/layout.h"'
     write_source tools/dump/d.c <<<'#include "agent/encode/text.h"'
     write_source agent/e.c <<<'#include "smx/smx.h"'
     write_source tools/bench/f.c <<<'#include "agent/encode/text.h"'
-    for place in include/smx/a.h:5 libshm/b.c:5 agent/c.c:5 tools/dump/d.c:5 agent/e.c:5 \
+    for place in include/smx/a.h:5 include/smx/g.h:5 include/smx/h.hpp:5 libshm/b.c:5 agent/c.c:5 tools/dump/d.c:5 agent/e.c:5 \
         tools/bench/f.c:5; do
         fires wrong_includes "$place"
     done
@@ -132,4 +134,8 @@ write_source() {
     echo 'static int n; int count(void); int count(void) { return n++; }' >"$broken/a.c"
     gcc -c -o "$broken/a.o" "$broken/a.c"
     [[ $(state_outside_main "$broken/a.o") == *a.o ]]
+    echo 'int a_module = 1; static int n; int count(void); int count(void) { return n++; }' \
+        >"$broken/a.c"
+    gcc -c -o "$broken/a.o" "$broken/a.c"
+    holds state_outside_main "$broken/a.o"
 }

@@ -51,6 +51,17 @@ compile_headers() {
     compile_headers c++ g++ -std=c++17 -DSMX_REGISTER_RSEQ
 }
 
+@test "each header for C++ alone compiles without exceptions and RTTI" {
+    local header
+    for header in "$root"/include/smx/*.hpp; do
+        printf '#include <smx/%s>\n' "${header##*/}" "${header##*/}" |
+            g++ -std=c++17 -fno-exceptions -fno-rtti "${strict[@]}" -I "$root/include" -x c++ \
+                -fsyntax-only -
+    done
+    clang++ -std=c++20 -fno-exceptions -fno-rtti "${strict[@]}" -I "$root/include" -x c++ \
+        -fsyntax-only - <<<'#include <smx/smx.hpp>'
+}
+
 @test "a warning in a header would be seen" {
     mkdir -p smx
     echo 'static inline int narrow(long n) { return n; }' >smx/narrow.h

@@ -88,6 +88,7 @@ check_example() {
     for header in smx update scope reader; do
         [[ -e $prefix/include/smx/$header.h ]]
     done
+    g++ -std=c++17 -fsyntax-only $(pkg-config --cflags libshm) -x c++ - <<<'#include <smx/smx.hpp>'
     for program in smx-dump smx-top smx-agent; do
         [[ $("$prefix/bin/$program" --version) == *"$(pkg-config --modversion libshm)"* ]]
     done

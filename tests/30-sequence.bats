@@ -85,7 +85,7 @@ cross_clang=(clang --target=aarch64-linux-gnu -I /usr/aarch64-linux-gnu/include)
         # A compiler that inserts it into the function.
         cat >worse <<END
 #!/bin/bash
-gcc "\${@//-c/-S}" && sed '/^add:/a $bad' adding.o | gcc -x assembler -c -o worse.o - &&
+gcc "\${@/#-c/-S}" && sed '/^add:/a $bad' adding.o | gcc -x assembler -c -o worse.o - &&
     mv worse.o adding.o
 END
         chmod +x worse

@@ -107,14 +107,17 @@ typedef struct smx_stateset {
     smx_gauge bits;
 } smx_stateset;
 
-/* The slow paths and the paths without rseq; call the functions below instead. */
-void smx__add_atomic(uint64_t *base, uint32_t rows, uint32_t mask, uint32_t stride, uint64_t n);
-uint32_t smx__histogram_search(const struct smx_hist *hist, uint64_t ticks);
-void smx__histogram_limits(uint64_t *row, uint64_t ticks);
-void smx__histogram_record(smx_histogram h, uint32_t bucket, uint64_t ticks);
-void smx__gauge_set(struct smx_cell *base, const struct smx_proc *proc, uint64_t bits);
-void smx__gauge_add(struct smx_cell *base, const struct smx_proc *proc, int64_t n);
-void smx__fgauge_add(struct smx_cell *base, const struct smx_proc *proc, double n);
+/* The slow paths and the paths without rseq; call the functions below instead. That they do not
+ * throw lets C++ end an update in a jump to one, as C does. */
+#define SMX__NOTHROW __attribute__((__nothrow__))
+void smx__add_atomic(uint64_t *base, uint32_t rows, uint32_t mask, uint32_t stride,
+                     uint64_t n) SMX__NOTHROW;
+uint32_t smx__histogram_search(const struct smx_hist *hist, uint64_t ticks) SMX__NOTHROW;
+void smx__histogram_limits(uint64_t *row, uint64_t ticks) SMX__NOTHROW;
+void smx__histogram_record(smx_histogram h, uint32_t bucket, uint64_t ticks) SMX__NOTHROW;
+void smx__gauge_set(struct smx_cell *base, const struct smx_proc *proc, uint64_t bits) SMX__NOTHROW;
+void smx__gauge_add(struct smx_cell *base, const struct smx_proc *proc, int64_t n) SMX__NOTHROW;
+void smx__fgauge_add(struct smx_cell *base, const struct smx_proc *proc, double n) SMX__NOTHROW;
 
 /* Add n ticks to a counter.
  * n is in the family's resolution (1 unless it was registered with digits).

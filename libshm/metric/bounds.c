@@ -156,5 +156,6 @@ void smx__hist_fill(const struct smx_hist *plan, uint64_t entries[], const uint6
 
 uint32_t smx__histogram_search(const struct smx_hist *hist, uint64_t ticks)
 {
-    return bucket_of(smx__thresholds(hist), hist->n_buckets, ticks);
+    /* No index has it, and a clock of milliseconds measures little else. */
+    return ticks == 0 ? 0 : bucket_of(smx__thresholds(hist), hist->n_buckets, ticks);
 }

@@ -8,7 +8,7 @@ sources() {
     local root=$1
     shift
     [[ $# -gt 0 ]] || set -- include libshm agent tools tests
-    (cd "$root" && find "$@" -name '*.[ch]' -o -name '*.cpp') 2>/dev/null | sort
+    (cd "$root" && find "$@" -name '*.[ch]' -o -name '*.[ch]pp') 2>/dev/null | sort
 }
 
 # "file:line: header" for every #include in the sources of the named folders.
@@ -33,7 +33,8 @@ stray_entries() {
 # include/smx <- libshm <- agent, tools <- tests.
 wrong_includes() {
     local root=$1
-    includes "$root" include | grep -vE ': <(smx/)?[a-z0-9_-]+(/[a-z0-9_]+)?\.h>'
+    includes "$root" include | grep -vE ': <(smx/)?[a-z0-9_-]+(/[a-z0-9_]+)?\.h>' |
+        grep -vE '\.hpp:[0-9]+: <([a-z_]+|smx/[a-z]+\.hpp)>'
     includes "$root" include libshm | grep -E '[<"](\.\./)*(agent|tools|tests|support)/'
     includes "$root" agent tools | grep -E '[<"](\.\./)*(libshm|tests|support)/'
     includes "$root" agent | grep -E '[<"](\.\./)*tools/'
@@ -136,10 +137,12 @@ stateful() {
     done
 }
 
-# Programs may keep mutable globals in the file of their main() alone.
+# Programs may keep mutable globals in the file of their main() alone, a module for Python in that
+# of its PyInit_NAME(), a server's in that of the record by which the server knows it.
 state_outside_main() {
     local object
     for object in $(stateful "$@"); do
-        nm --defined-only "$object" | grep -q ' T main$' || echo "$object"
+        nm --defined-only "$object" | grep -qE ' (T (main|PyInit_\w+)|D [a-z_]*_module)$' ||
+            echo "$object"
     done
 }

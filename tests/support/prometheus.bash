@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: MIT
+#
+# prometheus.bash - for bats scripts that let a real Prometheus scrape an agent: start_tcp_agent, then
+# start_prometheus, then ask. `load support/live` comes first.
+
+# On a port of its own choice, which is left in $agent.
+start_tcp_agent() {
+    start agent "$bin/smx-agent" --segments.dir="$SMX_DIR" --scrape.max-age=0 \
+        --web.listen-address=127.0.0.1:0
+    eventually file_says "$scratch/agent.err" address=127.0.0.1:
+    agent=$(grep -o '127\.0\.0\.1:[0-9]*' "$scratch/agent.err" | head -n 1)
+}
+
+# start_prometheus ARGUMENT...: on a free port, scraping the agent five times a second.
+start_prometheus() {
+    cat >"$scratch/prometheus.yml" <<END
+global: {scrape_interval: 200ms, scrape_timeout: 200ms}
+scrape_configs: [{job_name: smx, static_configs: [{targets: ['$agent']}]}]
+END
+    start prometheus prometheus --config.file="$scratch/prometheus.yml" \
+        --storage.tsdb.path="$scratch/tsdb" --web.listen-address=127.0.0.1:0 "$@"
+    eventually file_says "$scratch/prometheus.err" 'msg="Listening on"\|msg="Start listening'
+    eventually find_prometheus
+    eventually is_up
+}
+
+# It does not say which port it was given.
+find_prometheus() {
+    prometheus=$(ss -Hltnp | grep "pid=${pids[prometheus]}," | grep -o '127\.0\.0\.1:[0-9]*' |
+        head -n 1)
+    [[ $prometheus ]]
+}
+
+ask() {
+    curl -sf --data-urlencode "query=$1" "http://$prometheus/api/v1/query" |
+        jq -r '.data.result[0].value[1] // empty'
+}
+
+answer_is() {
+    [[ $(ask "$1") == "$2" ]]
+}
+
+# Scraped, and without an error of the parser.
+is_up() {
+    curl -sf "http://$prometheus/api/v1/targets" |
+        jq -e '.data.activeTargets[0] | .health == "up" and .lastError == ""'
+}
