@@ -217,7 +217,8 @@ static int read_header(struct smx_reader *reader, struct smx__header *header, st
 static int fail(struct smx_reader *reader, int result, struct smx_diag *diag)
 {
     drop_coming(reader);
-    return smx__fail(diag, result, "%s: %s", reader->path, smx_strerror(result));
+    (void)smx__fail(diag, result, "%s: %s", reader->path, smx_strerror(result));
+    return result;
 }
 
 /* Until it is shown the info says how much is allocated in it, if that is more than before. */
