@@ -237,8 +237,8 @@ static void serve(struct pages *p, struct entry *e)
         fail(p, e, rc);
 }
 
-/* What nobody waits for any more is not made. But what was begun to be read is read: names that take
- * longer than any scraper waits would never be known. */
+/* What nobody waits for any more is not made. But what was begun to be read is read: names that
+ * take longer than any scraper waits would never be known. */
 static void give_up(struct pages *p)
 {
     for (size_t i = 0; i < ENTRIES; i++) {
