@@ -137,11 +137,12 @@ stateful() {
     done
 }
 
-# Programs may keep mutable globals in the file of their main() alone, a server's module in that of
-# the record by which the server knows it.
+# Programs may keep mutable globals in the file of their main() alone, a module for Python in that
+# of its PyInit_NAME(), a server's in that of the record by which the server knows it.
 state_outside_main() {
     local object
     for object in $(stateful "$@"); do
-        nm --defined-only "$object" | grep -qE ' (T main|D [a-z_]*_module)$' || echo "$object"
+        nm --defined-only "$object" | grep -qE ' (T (main|PyInit_\w+)|D [a-z_]*_module)$' ||
+            echo "$object"
     done
 }

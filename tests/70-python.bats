@@ -1,0 +1,180 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# The Python package of tools/integrations/python, as the build has put it together: its tests are
+# in tests/python. Debian's Python, for which the extension is built; where smx-dump reads, and a
+# real Prometheus, what gunicorn's workers have counted that came and went.
+
+load support/live
+load support/prometheus
+
+setup() {
+    live_setup
+    export PYTHONPATH=$build/lib/python:$root/tests/python PYTHONDONTWRITEBYTECODE=1 SMX_APP=web
+}
+
+teardown() {
+    live_teardown
+}
+
+# python_tests MODULE: where every warning of Python is an error.
+python_tests() {
+    /usr/bin/python3 -X dev -W error -m unittest "$@"
+}
+
+has_extension() {
+    [[ $(/usr/bin/python3 -c 'import smx; print(smx.extension)') == "$1" ]]
+}
+
+# start_server MODULE [ARGUMENT...]: of Python, and wait until it serves.
+start_server() {
+    start server /usr/bin/python3 -m "$@"
+    eventually serves
+}
+
+start_gunicorn() {
+    start_server gunicorn --bind "unix:$scratch/app.sock" "$@"
+}
+
+serves() {
+    [[ $(curl -s --unix-socket "$scratch/app.sock" http://app/probe) == done ]]
+}
+
+# clients REQUESTS [ARGUMENT...]: sets sent, answered, killed.
+clients() {
+    local result
+    result=$(/usr/bin/python3 "$root/tests/python/clients.py" "$scratch/app.sock" "$@")
+    echo "$result"
+    read -r sent answered killed < <(jq -r '"\(.sent) \(.answered) \(.killed)"' <<<"$result")
+}
+
+# counted FAMILY PATH: of a family with the label path, or route.
+counted() {
+    "$bin/smx-dump" --json --family="$1" web |
+        jq --arg path "$2" '[.families[].series[] | select(.labels | .path == $path or
+            .route == $path) | .value, .count | numbers] | add // 0'
+}
+
+@test "metrics do what they say, with the extension" {
+    has_extension True
+    python_tests test_metrics test_scopes test_middleware
+}
+
+@test "metrics do what they say, without the extension" {
+    export SMX_NO_EXTENSION=1
+    has_extension False
+    python_tests test_metrics test_scopes
+}
+
+@test "a program finds its segment, and does without one, with the extension" {
+    unset SMX_APP
+    python_tests test_start
+}
+
+# install_package: as a user does from a copy of the sources, into $scratch/site.
+install_package() {
+    mkdir -p "$scratch/sources/tools/integrations"
+    cp -r "$root/include" "$scratch/sources"
+    cp -r "$root/tools/integrations/python" "$scratch/sources/tools/integrations"
+    /usr/bin/python3 -m pip --disable-pip-version-check install --quiet --root-user-action=ignore \
+        --no-build-isolation --no-index --no-deps --target "$scratch/site" \
+        "$scratch/sources/tools/integrations/python"
+    export PYTHONPATH=$scratch/site:$root/tests/python SMX_LIBRARY=$build/lib/libshm.so.1
+    cd "$scratch"
+    [[ $(/usr/bin/python3 -c 'import smx; print(smx.__file__)') == "$scratch"/site/* ]]
+}
+
+@test "pip installs it with its extension where there is a compiler" {
+    install_package
+    has_extension True
+    python_tests test_metrics
+}
+
+@test "pip installs it without its extension where there is no compiler" {
+    mkdir "$scratch/bin"
+    ln -s /usr/bin/{mkdir,cp} "$scratch/bin"
+    PATH=$scratch/bin install_package
+    has_extension False
+    python_tests test_scopes
+}
+
+@test "workers that gunicorn recycles lose and double nothing" {
+    start_gunicorn --preload --workers 4 --max-requests 50 --max-requests-jitter 20 application:wsgi
+    clients $((600 * ${SMX_TEST_SCALE:-1}))
+    [ "$answered" -eq "$sent" ]
+    [ "$(counted app_hits_total /)" -eq "$sent" ]
+    [ "$(counted http_requests_total /)" -eq "$sent" ]
+    [ "$(counted http_request_duration_seconds /)" -eq "$sent" ]
+    dumped_is http_in_flight_requests 0 web
+    [ "$(grep -c 'Booting worker' "$scratch/server.err")" -gt $((4 + sent / 100)) ]
+    [ "$(find "$SMX_DIR" -type f | wc -l)" -eq 1 ]
+}
+
+@test "every answer of workers that are killed is counted, and Prometheus sees no total go down" {
+    start_gunicorn --preload --workers 4 --max-requests 100 application:wsgi
+    start_tcp_agent
+    start_prometheus
+    local kills=$((20 * ${SMX_TEST_SCALE:-1}))
+    clients $((50 * kills)) --kill="${pids[server]}" --kills=$kills
+    [ "$killed" -eq $kills ]
+    local family total
+    for family in app_hits_total http_requests_total http_request_duration_seconds; do
+        total=$(counted $family /)
+        echo "$family $total"
+        # A worker answers one request at a time, and what it dies of is answered by nobody.
+        [ "$total" -ge "$answered" ]
+        [ "$total" -le $((answered + killed)) ]
+    done
+    eventually dumped_is http_in_flight_requests 0 web
+    eventually answer_is 'sum(http_requests_total{route="/"})' "$(counted http_requests_total /)"
+    eventually answer_is 'sum(app_seconds_count)' "$(dumped app_seconds web)"
+    answer_is 'sum(resets(http_requests_total[1h]))' 0
+    answer_is 'sum(resets(app_seconds_count[1h]))' 0
+}
+
+@test "a gauge of a killed worker is gone, and one of the living is not" {
+    start_gunicorn --preload --workers 2 --timeout 0 application:wsgi
+    start first curl -s --unix-socket "$scratch/app.sock" http://app/hang
+    start second curl -s --unix-socket "$scratch/app.sock" http://app/hang
+    eventually dumped_is app_busy 2 web
+    dumped_is http_in_flight_requests 2 web
+    kill -KILL "$(pgrep -P "${pids[server]}" | head -n 1)"
+    eventually dumped_is app_busy 1 web
+    dumped_is http_in_flight_requests 1 web
+}
+
+@test "without preload a master that opens the segment keeps the totals of its one worker" {
+    printf 'import smx\nsmx.open("web", role="master")\n' >"$scratch/gunicorn.conf.py"
+    start_gunicorn --config "$scratch/gunicorn.conf.py" --workers 1 --max-requests 10 \
+        application:wsgi
+    clients 100
+    [ "$answered" -eq 100 ]
+    [ "$(counted http_requests_total /)" -eq 100 ]
+    [ "$(grep -c 'Booting worker' "$scratch/server.err")" -gt 8 ]
+}
+
+@test "uvicorn's requests are counted, and timed to the end" {
+    start_server uvicorn --uds "$scratch/app.sock" --log-level warning application:asgi
+    clients 300
+    [ "$answered" -eq 300 ]
+    [ "$(counted http_requests_total /)" -eq 300 ]
+    [ "$(counted http_request_duration_seconds /)" -eq 300 ]
+    start hanging curl -s --unix-socket "$scratch/app.sock" http://app/hang
+    eventually dumped_is http_in_flight_requests 1 web
+    [ "$(counted http_requests_total /hang)" -eq 1 ]
+    [ "$(counted http_request_duration_seconds /hang)" -eq 0 ]
+    stop hanging
+    eventually dumped_is http_in_flight_requests 0 web
+}
+
+@test "the benchmark compares what both libraries have counted, left behind, and say of the dead" {
+    "$root/tools/integrations/python/bench/compare" --repeat 1 --workers 20 \
+        --json "$scratch/figures"
+    jq -e '.updates_ns | length == 5 and all(.[]; length == 3 and all(.[]; . > 0))' \
+        "$scratch/figures"
+    jq -e '.recycled["20"] | .smx.counted == 20 and .prometheus_client.counted == 20 and
+        .smx.files == 1 and .prometheus_client.files > 20' "$scratch/figures"
+    jq -e '.killed == {smx: {before: 2, after: 1}, prometheus_client: {before: 2, after: 2}}' \
+        "$scratch/figures"
+    [ -z "$(compgen -G '/dev/shm/smx-compare-*')" ]
+}

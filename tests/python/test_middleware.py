@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: MIT
+"""The middlewares, without a server: wsgiref's validator and a few lines in its place."""
+import asyncio
+import io
+import sys
+import unittest
+from itertools import count
+from wsgiref.util import FileWrapper, setup_testing_defaults
+from wsgiref.validate import validator
+
+import smx
+import smx.asgi
+import smx.wsgi
+from support import series, total
+
+APP = smx.open("unit").app
+numbers = count()
+
+
+class Requests(unittest.TestCase):
+    """Each test has metrics of its own."""
+
+    def setUp(self):
+        self.namespace = f"{type(self).__name__.lower()}_{next(numbers)}"
+
+    def counted(self):
+        return {tuple(one["labels"].values()): one["value"]
+                for one in series(APP, self.namespace + "_http_requests_total")}
+
+    def timed(self, **labels):
+        return total(APP, self.namespace + "_http_request_duration_seconds", **labels)
+
+    def failed(self):
+        return {tuple(one["labels"].values()): one["value"]
+                for one in series(APP, self.namespace + "_http_request_exceptions_total")}
+
+    def in_flight(self):
+        return total(APP, self.namespace + "_http_in_flight_requests")
+
+
+class Wsgi(Requests):
+    def begin(self, application, method="GET", route=None, valid=True, **environ):
+        """Call an application as a server does; gives the body, and the list of statuses."""
+        self.written, self.statuses = [], []
+        environ.update(REQUEST_METHOD=method, QUERY_STRING="")
+        if route:
+            environ["smx.route"] = route
+        setup_testing_defaults(environ)
+        measured = smx.wsgi.Middleware(validator(application) if valid else application,
+                                       self.namespace)
+
+        def start_response(status, headers, exc_info=None):
+            self.statuses.append(status)
+            return self.written.append
+
+        return (validator(measured) if valid else measured)(environ, start_response)
+
+    def answer(self, *arguments, **named):
+        body = self.begin(*arguments, **named)
+        try:
+            return b"".join(body)
+        finally:
+            if hasattr(body, "close"):
+                body.close()
+
+    def test_an_answer_is_counted_and_timed(self):
+        def application(environ, start_response):
+            self.assertEqual(self.in_flight(), 1)
+            start_response("201 Created", [("Content-Type", "text/plain")])
+            return [b"a", b"b"]
+
+        for _ in range(3):
+            self.assertEqual(self.answer(application, route="/orders/{id}"), b"ab")
+        self.assertEqual(self.counted(), {("GET", "201", "/orders/{id}"): 3})
+        self.assertEqual((self.timed(method="GET", route="/orders/{id}"), self.in_flight()), (3, 0))
+
+    def test_a_list_is_counted_before_the_server_has_it_and_stays_a_list(self):
+        def application(environ, start_response):
+            start_response("200 OK", [])
+            return [b"a"]
+
+        self.assertEqual(self.begin(application, valid=False), [b"a"])
+        self.assertEqual((self.counted(), self.timed()), ({("GET", "200", ""): 1}, 1))
+
+    def test_a_streamed_answer_is_counted_before_its_first_byte_and_timed_to_its_end(self):
+        def application(environ, start_response):
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            yield b""
+            yield b"a"
+            yield b"b"
+
+        body = iter(answer := self.begin(application, valid=False))
+        self.assertEqual((next(body), self.counted()), (b"", {}))
+        self.assertEqual((next(body), self.counted()), (b"a", {("GET", "200", ""): 1}))
+        self.assertEqual((next(body), self.timed(), self.in_flight()), (b"b", 0, 1))
+        answer.close()
+        self.assertEqual((self.counted(), self.timed(), self.in_flight()),
+                         ({("GET", "200", ""): 1}, 1, 0))
+
+    def test_an_answer_without_a_body_is_counted(self):
+        def application(environ, start_response):
+            start_response("204 No Content", [])
+            return iter(())
+
+        self.assertEqual(self.answer(application), b"")
+        self.assertEqual((self.counted(), self.timed()), ({("GET", "204", ""): 1}, 1))
+
+    def test_the_status_that_replaces_another_is_counted(self):
+        def application(environ, start_response):
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            try:
+                raise KeyError
+            except KeyError:
+                start_response("503 Busy", [("Content-Type", "text/plain")], sys.exc_info())
+            return [b"busy"]
+
+        self.answer(application)
+        self.assertEqual(self.counted(), {("GET", "503", ""): 1})
+
+    def test_exceptions_are_counted_as_a_500_if_nothing_was_answered(self):
+        def application(environ, start_response):
+            raise KeyError("x")
+
+        self.assertRaises(KeyError, self.begin, application, route="/x")
+        self.assertEqual(self.counted(), {("GET", "500", "/x"): 1})
+        self.assertEqual(self.failed(), {("GET", "/x", "KeyError"): 1})
+        self.assertEqual((self.timed(), self.in_flight()), (1, 0))
+
+    def test_exceptions_in_the_midst_of_an_answer_are_counted(self):
+        def application(environ, start_response):
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            yield b"a"
+            raise ValueError
+
+        with self.assertRaises(ValueError):
+            self.answer(application)
+        self.assertEqual(self.counted(), {("GET", "200", ""): 1})
+        self.assertEqual(self.failed(), {("GET", "", "ValueError"): 1})
+        self.assertEqual((self.timed(), self.in_flight()), (1, 0))
+
+    def test_labels_do_not_grow_with_what_clients_send(self):
+        def application(environ, start_response):
+            start_response(environ["PATH_INFO"][1:] + " Odd", [])
+            return []
+
+        for i in range(20):
+            self.answer(application, method=f"M{i}", valid=False, PATH_INFO=f"/{600 + i}")
+        self.assertEqual(self.counted(), {("other", "other", ""): 20})
+
+    def test_no_request_fails_for_the_text_of_its_route(self):
+        def application(environ, start_response):
+            start_response("200 OK", [])
+            return []
+
+        for route in ("/a\0b", "/\udc80", "/" + "x" * 70000):
+            self.answer(application, valid=False, route=route)
+        self.assertEqual({labels[2][:4] for labels in self.counted()}, {"/a?b", "/?", "/xxx"})
+        self.assertEqual(self.timed(), 3)
+
+    def test_what_is_written_by_the_old_way_is_counted_before(self):
+        def application(environ, start_response):
+            write = start_response("200 OK", [("Content-Type", "text/plain")])
+            self.assertEqual(self.counted(), {})
+            write(b"a")
+            self.assertEqual(self.counted(), {("GET", "200", ""): 1})
+            return iter([b"b"])
+
+        self.answer(application)
+        self.assertEqual((self.written, self.counted()), ([b"a"], {("GET", "200", ""): 1}))
+
+    def test_a_file_stays_the_servers_own(self):
+        def application(environ, start_response):
+            start_response("200 OK", [])
+            return environ["wsgi.file_wrapper"](io.BytesIO(b"file"))
+
+        named = {"wsgi.file_wrapper": FileWrapper}
+        self.assertIs(type(self.begin(application, valid=False, **named)), FileWrapper)
+        self.assertEqual((self.counted(), self.timed()), ({("GET", "200", ""): 1}, 1))
+        self.assertEqual(self.answer(application, valid=False,
+                                     **{"wsgi.file_wrapper": lambda f: [f.read()]}), b"file")
+
+    def test_the_body_is_closed_once_also_if_that_fails(self):
+        closed = []
+
+        class Body:
+            def __iter__(self):
+                return iter([b"a"])
+
+            def close(self):
+                closed.append(1)
+                raise OSError
+
+        def application(environ, start_response):
+            start_response("200 OK", [])
+            return Body()
+
+        body = self.begin(application, valid=False)
+        self.assertRaises(OSError, body.close)
+        self.assertEqual((closed, self.timed(), self.in_flight()), ([1], 1, 0))
+
+
+class Asgi(Requests):
+    def run_one(self, application, method="GET", kind="http", **scope):
+        """Gives the messages that were sent."""
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+
+        async def receive():
+            return {"type": "http.request"}
+
+        measured = smx.asgi.Middleware(application, self.namespace)
+        asyncio.run(measured({"type": kind, "method": method, **scope}, receive, send))
+        return sent
+
+    @staticmethod
+    async def start(send, status=200):
+        await send({"type": "http.response.start", "status": status, "headers": []})
+
+    def test_an_answer_is_counted_first_and_timed_to_its_last_part(self):
+        async def application(scope, receive, send):
+            self.assertEqual((self.counted(), self.in_flight()), ({}, 1))
+            await self.start(send, 202)
+            self.assertEqual(self.counted(), {("POST", "202", "/x"): 1})
+            await send({"type": "http.response.body", "body": b"a", "more_body": True})
+            self.assertEqual((self.timed(), self.in_flight()), (0, 1))
+            await send({"type": "http.response.body", "body": b"b"})
+            self.assertEqual((self.timed(), self.in_flight()), (1, 0))
+            # What it does now is its own business.
+
+        sent = self.run_one(application, "POST", **{"smx.route": "/x"})
+        self.assertEqual(len(sent), 3)
+        self.assertEqual((self.counted(), self.timed()), ({("POST", "202", "/x"): 1}, 1))
+
+    def test_the_route_is_that_of_the_framework(self):
+        class Route:
+            path = "/orders/{id}"
+
+        async def application(scope, receive, send):
+            scope["route"] = Route
+            await self.start(send)
+            await send({"type": "http.response.body"})
+
+        self.run_one(application)
+        self.assertEqual(self.counted(), {("GET", "200", "/orders/{id}"): 1})
+
+    def test_exceptions_are_counted(self):
+        async def early(scope, receive, send):
+            raise KeyError
+
+        async def late(scope, receive, send):
+            await self.start(send)
+            raise ValueError
+
+        self.assertRaises(KeyError, self.run_one, early)
+        self.assertRaises(ValueError, self.run_one, late, "BREW")
+        self.assertEqual(self.counted(), {("GET", "500", ""): 1, ("other", "200", ""): 1})
+        self.assertEqual(self.failed(),
+                         {("GET", "", "KeyError"): 1, ("other", "", "ValueError"): 1})
+        self.assertEqual((self.timed(), self.in_flight()), (2, 0))
+
+    def test_a_cancellation_is_no_exception_of_the_application(self):
+        async def application(scope, receive, send):
+            raise asyncio.CancelledError
+
+        self.assertRaises(asyncio.CancelledError, self.run_one, application)
+        self.assertEqual((self.counted(), self.failed(), self.timed(), self.in_flight()),
+                         ({}, {}, 1, 0))
+
+    def test_other_scopes_pass(self):
+        passed = []
+
+        async def application(scope, receive, send):
+            passed.append(scope["type"])
+
+        self.run_one(application, kind="lifespan")
+        self.run_one(application, kind="websocket")
+        self.assertEqual((passed, self.counted()), (["lifespan", "websocket"], {}))
