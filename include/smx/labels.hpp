@@ -30,10 +30,10 @@ namespace detail
 {
 
 template <typename T>
-inline constexpr bool is_number =
-    std::is_integral_v<T> && sizeof(T) <= sizeof(std::uint64_t) && !std::is_same_v<T, bool> &&
-    !std::is_same_v<T, char> && !std::is_same_v<T, wchar_t> && !std::is_same_v<T, char16_t> &&
-    !std::is_same_v<T, char32_t>;
+inline constexpr bool is_number = std::is_integral_v<T> && sizeof(T) <= sizeof(std::uint64_t) &&
+                                  !std::is_same_v<T, bool> && !std::is_same_v<T, char> &&
+                                  !std::is_same_v<T, wchar_t> && !std::is_same_v<T, char16_t> &&
+                                  !std::is_same_v<T, char32_t>;
 
 template <typename Enum>
 inline constexpr std::size_t size_of = std::size(label_values<Enum>::names);
