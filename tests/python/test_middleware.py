@@ -168,6 +168,21 @@ class Wsgi(Requests):
         self.assertEqual(self.counted(), {("GET", "200", "/orders"): 1})
         self.assertEqual((self.timed(), self.in_flight()), (1, 0))
 
+    def test_no_request_fails_for_who_should_tell_its_route(self):
+        def application(environ, start_response):
+            start_response("200 OK", [])
+            return []
+
+        measured = smx.wsgi.Middleware(application, self.namespace,
+                                       route=lambda environ: environ["no.such"])
+        with self.assertLogs("smx", "WARNING") as said:
+            for _ in range(3):
+                measured({"REQUEST_METHOD": "GET"}, lambda status, headers: None)
+        self.assertEqual(len(said.output), 1)
+        self.assertIn("no.such", said.output[0])
+        self.assertEqual((self.counted(), self.timed(), self.in_flight()),
+                         ({("GET", "200", ""): 3}, 3, 0))
+
     def test_what_is_written_by_the_old_way_is_counted_before(self):
         def application(environ, start_response):
             write = start_response("200 OK", [("Content-Type", "text/plain")])

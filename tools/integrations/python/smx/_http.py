@@ -6,6 +6,7 @@ from time import perf_counter_ns
 from typing import Any, Callable, Optional
 
 from ._metrics import Counter, Gauge, Histogram
+from ._segment import log
 
 _METHODS = frozenset("GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH".split())
 _STATUSES = frozenset(map(str, range(100, 600)))
@@ -20,6 +21,23 @@ def _clean(route: Any) -> str:
     """A route that can be a label: no request shall fail for its metrics."""
     route = route if isinstance(route, str) else str(route)
     return route.encode(errors="replace")[:1000].decode(errors="replace").replace("\0", "?")
+
+
+def guarded(route: Route) -> Route:
+    """A function of the user's, that no request shall fail for: the log says once that it does."""
+    said = False
+
+    def told(source: Any) -> Optional[str]:
+        nonlocal said
+        try:
+            return route(source)
+        except Exception:
+            if not said:
+                said = True
+                log.warning("requests are counted without a route", exc_info=True)
+            return None
+
+    return told
 
 
 class Requests:

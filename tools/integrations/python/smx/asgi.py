@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Awaitable, Callable, Optional
 
-from ._http import Request, Requests, Route
+from ._http import Request, Requests, Route, guarded
 
 Message = dict[str, Any]
 
@@ -25,7 +25,7 @@ class Middleware:
                  route: Route = route_of) -> None:
         self._app = app
         self._metrics = Requests(namespace)
-        self._route = route
+        self._route = route if route is route_of else guarded(route)
 
     async def __call__(self, scope: dict[str, Any], receive: Callable[..., Awaitable[Message]],
                        send: Callable[[Message], Awaitable[None]]) -> None:

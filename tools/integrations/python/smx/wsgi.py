@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Iterable, Iterator, Optional
 
-from ._http import Request, Requests, Route
+from ._http import Request, Requests, Route, guarded
 
 
 def route_of(environ: dict[str, Any]) -> Optional[str]:
@@ -28,7 +28,7 @@ class Middleware:
                  route: Route = route_of) -> None:
         self._application = application
         self._metrics = Requests(namespace)
-        self._route = route
+        self._route = route if route is route_of else guarded(route)
 
     def __call__(self, environ: dict[str, Any],
                  start_response: Callable[..., Any]) -> Iterable[bytes]:
