@@ -237,13 +237,14 @@ static void serve(struct pages *p, struct entry *e)
         fail(p, e, rc);
 }
 
-/* What nobody waits for any more is not made. */
+/* What nobody waits for any more is not made. But what was begun to be read is read: names that
+ * take longer than any scraper waits would never be known. */
 static void give_up(struct pages *p)
 {
     for (size_t i = 0; i < ENTRIES; i++) {
         struct entry *e = &p->entries[i];
         refuse_late(p, e);
-        if (!e->waiters)
+        if (!e->waiters && e->page.state != PAGE_WANTED)
             stop(e);
     }
     if (!is_any(p, PAGE_WANTED))
@@ -280,7 +281,7 @@ static void begin_wanted(struct pages *p, const struct entry *of, int rc)
         e->page.state = PAGE_IDLE;
         if (rc < 0)
             fail(p, e, rc);
-        else if (i != LOOK)
+        else if (e->waiters)
             begin(p, e);
     }
 }
@@ -347,6 +348,12 @@ static bool work(struct pages *p)
     return false;
 }
 
+static void work_next_turn(struct pages *p)
+{
+    if (!p->timer.set)
+        loop_timer_set(p->source.loop, &p->timer, 0);
+}
+
 /* A slice of work, one in a turn of the loop. */
 static void work_on(struct pages *p)
 {
@@ -358,8 +365,8 @@ static void work_on(struct pages *p)
             continue;
         give_up(p);
     }
-    if (more && !p->timer.set)
-        loop_timer_set(p->source.loop, &p->timer, 0);
+    if (more)
+        work_next_turn(p);
 }
 
 static void tick(void *context)
@@ -464,6 +471,8 @@ static void wait_for(struct pages *p, struct entry *e, const struct pages_scrape
     join(p, e, w);
     if (!w->settled)
         work_on(p);
+    else if (e->page.state == PAGE_WANTED)
+        work_next_turn(p);
     if (!w->settled) {
         w->deferred = http_defer(request);
         if (w->deferred)

@@ -199,6 +199,35 @@ static void test_steps(void **state)
     }
 }
 
+/* They are read after the values, one series' at least. */
+static void test_exemplars_in_steps(void **state)
+{
+    enum { SERIES = 100 };
+    static const char *const none[] = {NULL};
+    (void)state;
+    uint64_t family = counter_family("a_total"), record = 0;
+    for (unsigned i = 0; i < SERIES; i++) {
+        char code[16];
+        snprintf(code, sizeof code, "%u", i);
+        record = segwriter_exemplars(writer, counter(family, code), 1);
+        (void)segwriter_exemplar(writer, record, 0, i, 1, none);
+    }
+    take();
+    const struct smx_family_info *f = smx_reader_family(reader, 0);
+    assert_int_equal(f->n_exemplars, SERIES);
+    (void)segwriter_exemplar(writer, record, 0, 1000, 1, none);
+    assert_int_equal(segwriter_rewrite(writer, path), 0);
+    assert_int_equal(smx_reader_begin(reader, &diag), 0);
+    unsigned steps = 0;
+    for (; smx_reader_step(reader, 1, &diag) > 0; steps++)
+        assert_int_equal(f->exemplars[SERIES - 1].value, SERIES - 1);
+    assert_true(steps >= SERIES - 1);
+    assert_int_equal(smx_reader_update(reader, &diag), 0);
+    assert_int_equal(f->n_exemplars, SERIES);
+    assert_int_equal(f->exemplars[SERIES - 2].value, SERIES - 2);
+    assert_int_equal(f->exemplars[SERIES - 1].value, 1000);
+}
+
 /* Of four bytes each, in the value; the name has one more. */
 static bool is_shown_with(unsigned characters)
 {
@@ -253,6 +282,35 @@ static void test_names_in_steps(void **state)
     for (unsigned i = 0; i < SERIES; i++) {
         assert_int_equal(f->series[i].count, i);
         assert_int_equal(strtoul(f->series[i].values[0].at, NULL, 10), i);
+    }
+}
+
+/* Names that are there twice are found in steps as well; of two the first stays. */
+static void test_families_in_steps(void **state)
+{
+    enum { FAMILIES = 1000, BYTES = 4096 };
+    (void)state;
+    for (unsigned i = 0; i < FAMILIES; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "f%u_total", i);
+        counter(counter_family(name), "first");
+        if (i % 10 == 0)
+            counter(counter_family(name), "second");
+    }
+    assert_int_equal(segwriter_save(writer, directory, path), 0);
+    assert_int_equal(smx_reader_open(path, &reader, &diag), 0);
+    assert_int_equal(smx_reader_begin(reader, &diag), 0);
+    unsigned steps = 0;
+    while (smx_reader_step(reader, BYTES, &diag) > 0)
+        steps++;
+    assert_true(steps >= 1000);
+    assert_int_equal(smx_reader_update(reader, &diag), 0);
+    assert_int_equal(smx_reader_info(reader)->unsound[SMX_UNSOUND_DUPLICATE], FAMILIES / 10);
+    assert_int_equal(smx_reader_info(reader)->n_families, FAMILIES);
+    for (unsigned i = 0; i < FAMILIES; i++) {
+        const struct smx_family_info *f = smx_reader_family(reader, i);
+        assert_int_equal(strtoul(f->name.at + 1, NULL, 10), i);
+        assert_string_equal(f->series[0].values[0].at, "first");
     }
 }
 
@@ -514,7 +572,9 @@ int main(void)
         TEST(test_steps, "what is read in steps is shown by the update, and not before"),
         TEST(test_exemplar_of_128_characters, "an exemplar of 128 characters is shown"),
         TEST(test_exemplar_of_129_characters, "an exemplar of 129 characters is left out"),
+        TEST(test_exemplars_in_steps, "exemplars are read in steps, too"),
         TEST(test_names_in_steps, "names that are read in steps are those that are read at once"),
+        TEST(test_families_in_steps, "families that are there twice are found in steps, too"),
         TEST(test_steps_given_up, "an update that has begun is given up for another, or an error"),
         TEST(test_names_appear, "new families and series appear and move the epoch"),
         TEST(test_hidden, "a hidden series is left out until it is shown again"),

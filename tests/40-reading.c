@@ -51,6 +51,18 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* Have so much allocated in a segment that is served, and names that moved. */
+static void grow(const char *path, uint64_t allocated, uint64_t published)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    if (allocated <= 8 << 20)
+        assert_int_equal(fallocate(fd, 0, 0, (off_t)allocated), 0);
+    assert_int_equal(pwrite(fd, &allocated, sizeof allocated, 1024), sizeof allocated);
+    assert_int_equal(pwrite(fd, &published, sizeof published, 1088), sizeof published);
+    close(fd);
+}
+
 /* A segment of which so much is allocated; 0: no more than it needs. */
 static void save(const char *app, uint64_t allocated, char path[SEGWRITER_PATH_SIZE])
 {
@@ -156,6 +168,46 @@ static void what_is_read_in_pieces_has_its_share_too(void **state)
     assert_int_equal(counted("too_large"), 1);
 }
 
+static void what_grows_while_it_is_served_has_its_share_too(void **state)
+{
+    (void)state;
+    char a[SEGWRITER_PATH_SIZE], b[SEGWRITER_PATH_SIZE];
+    save("a", 0, a);
+    save("b", 0, b);
+    segments_update(f.segments);
+    grow(b, 5 << 20, 1000);
+    const struct segments_wish late = wish_for("b");
+    step_all(&late);
+    grow(a, 5 << 20, 1000);
+    step_all(NULL);
+    assert_int_equal(segment_info(find("b"))->allocated_bytes, 5 << 20);
+    assert_true(segment_info(find("a"))->allocated_bytes < 1 << 20);
+    assert_int_equal(f.closed, 0);
+    segments_read(f.segments, NULL);
+    assert_int_equal(find("a")->state, SEGMENT_UNREADABLE);
+    assert_int_equal(find("b")->state, SEGMENT_SERVED);
+    assert_int_equal(counted("too_large"), 1);
+}
+
+/* What it shows holds until then. It is not tried again at once, in one piece. */
+static void what_is_served_and_cannot_be_read_ahead_is_left_out_when_it_is_read(void **state)
+{
+    (void)state;
+    char path[SEGWRITER_PATH_SIZE];
+    save("a", 0, path);
+    segments_update(f.segments);
+    grow(path, UINT64_MAX, 1000);
+    step_all(NULL);
+    grow(path, 1 << 20, 1001);
+    step_all(NULL);
+    assert_int_equal(find("a")->state, SEGMENT_SERVED);
+    assert_int_equal(f.closed, 0);
+    segments_read(f.segments, NULL);
+    assert_int_equal(find("a")->state, SEGMENT_DAMAGED);
+    segments_update(f.segments);
+    assert_int_equal(find("a")->state, SEGMENT_SERVED);
+}
+
 static void what_is_damaged_while_it_is_read_is_left_out_once(void **state)
 {
     (void)state;
@@ -208,6 +260,8 @@ int main(void)
         TEST(what_is_wanted_alone_is_opened_and_served),
         TEST(what_was_read_since_or_found_later_is_not_wanted),
         TEST(what_is_read_in_pieces_has_its_share_too),
+        TEST(what_grows_while_it_is_served_has_its_share_too),
+        TEST(what_is_served_and_cannot_be_read_ahead_is_left_out_when_it_is_read),
         TEST(what_is_damaged_while_it_is_read_is_left_out_once),
         TEST(what_is_replaced_before_it_is_opened_is_not_read),
         TEST(what_was_given_up_is_read_anew),

@@ -79,14 +79,25 @@ static bool is_what_was_found(const struct segment *segment)
     return info->device == segment->device && info->inode == segment->inode;
 }
 
+static void forget_ahead(struct segment *segment)
+{
+    segment->begun = false;
+    segment->ahead.code = 0;
+}
+
 /* Read on what has begun, or all of it. */
 static void read_segment(struct segments *segments, struct segment *segment)
 {
     if (!segment->reader && !segment->begun && segment->state != SEGMENT_REFUSED)
         open_reader(segments, segment);
-    segment->begun = false;
+    const struct smx_diag ahead = segment->ahead;
+    forget_ahead(segment);
     if (!segment->reader)
         return;
+    if (ahead.code) {
+        table_fail_code(segments, segment, ahead.code, &ahead);
+        return;
+    }
     if (!is_what_was_found(segment)) {
         table_fail(segments, segment, FAULT_REPLACED, "replaced while it was opened");
         return;
@@ -155,18 +166,30 @@ bool segments_wanted(const struct segment *segment, const struct segments_wish *
                      wish->wants(wish->context, segment->app));
 }
 
-/* What is open of one user's, and what is being opened, takes from his share. */
-static void bound_new(struct segments *segments, const struct segment *segment)
+/* What is open of one user's, and what is being read, takes from his share. */
+static void bound_ahead(struct segments *segments, const struct segment *segment)
 {
     struct share share = {.left = segments->options.owner_bytes};
     for (size_t i = 0; i < segments->n; i++)
-        if (segments->list[i].reader && segments->list[i].owner == segment->owner)
+        if (segments->list[i].reader && segments->list[i].owner == segment->owner &&
+            &segments->list[i] != segment)
             take_share(&share, smx_reader_info(segments->list[i].reader));
     smx_reader_bound(segment->reader, share.left + 1);
 }
 
-/* Begin. False: there is nothing to go on with. What fails of what is shown fails again when it is
- * read, and then it is said; a reader that has shown nothing may go at any time. */
+/* A reader that has shown nothing may go at any time, others when what they show is not needed. */
+static void fail_ahead(struct segments *segments, struct segment *segment, int code,
+                       const struct smx_diag *diag)
+{
+    if (!segment->read_ns) {
+        table_fail_code(segments, segment, code, diag);
+        return;
+    }
+    segment->ahead = *diag;
+    segment->ahead.code = code;
+}
+
+/* Begin. False: there is nothing to go on with. */
 static bool begin(struct segments *segments, struct segment *segment)
 {
     struct smx_diag diag = {0};
@@ -175,16 +198,14 @@ static bool begin(struct segments *segments, struct segment *segment)
         open_reader(segments, segment);
     if (!segment->reader)
         return false;
-    bool new = !segment->read_ns;
-    if (new && !is_what_was_found(segment)) {
+    if (!segment->read_ns && !is_what_was_found(segment)) {
         table_fail(segments, segment, FAULT_REPLACED, "replaced while it was opened");
         return false;
     }
-    if (new)
-        bound_new(segments, segment);
+    bound_ahead(segments, segment);
     int rc = smx_reader_begin(segment->reader, &diag);
-    if (rc < 0 && new)
-        table_fail_code(segments, segment, rc, &diag);
+    if (rc < 0)
+        fail_ahead(segments, segment, rc, &diag);
     return rc == 0;
 }
 
@@ -196,8 +217,8 @@ static bool step(struct segments *segments, struct segment *segment)
     if (!segment->begun)
         return begin(segments, segment);
     int rc = segment->reader ? smx_reader_step(segment->reader, BYTES, &diag) : 0;
-    if (rc < 0 && !segment->read_ns)
-        table_fail_code(segments, segment, rc, &diag);
+    if (rc < 0)
+        fail_ahead(segments, segment, rc, &diag);
     return rc > 0;
 }
 
@@ -212,7 +233,7 @@ bool segments_step(struct segments *segments, const struct segments_wish *wish)
 void segments_give_up(struct segments *segments)
 {
     for (size_t i = 0; i < segments->n; i++)
-        segments->list[i].begun = false;
+        forget_ahead(&segments->list[i]);
 }
 
 void segments_read(struct segments *segments, const struct segments_wish *wish)

@@ -44,8 +44,9 @@ struct segment {
     smx_reader *reader; /* NULL unless it is served, shadowed, or read for the first time */
     char app[64];       /* that its name says */
     uint64_t found_ns;
-    uint64_t read_ns; /* when it was; 0: the reader shows nothing yet */
-    bool begun;       /* read ahead, or found unreadable meanwhile */
+    uint64_t read_ns;      /* when it was; 0: the reader shows nothing yet */
+    bool begun;            /* read ahead, or found unreadable meanwhile */
+    struct smx_diag ahead; /* with a code: what came of that, and is said when it is read */
     dev_t device;
     ino_t inode;
     uid_t owner;

@@ -235,11 +235,11 @@ int smx_reader_update(smx_reader *reader, struct smx_diag *diag);
 
 /* The same in steps, for who has other things to do meanwhile. smx_reader_begin() looks whether the
  * names moved; one that has begun before is given up. smx_reader_step() reads about max_bytes of
- * the names, if they did, and then of the values. smx_reader_update() then reads what is left, if
- * anything is, and shows it all: until then the snapshot stays as it is, but that, where there was
- * none yet, allocated_bytes is known. Returns: as smx_reader_update(); smx_reader_step() 1 when
- * there is more to read, and 0 when nothing has begun. After a failure nothing has. Context:
- * threads=one fork=no signal=no blocks=no. */
+ * the names, if they did, then of the values, then of the exemplars. smx_reader_update() reads what
+ * is left, if anything is, and shows it all: until then the snapshot stays as it is, but that
+ * allocated_bytes, if names are read, is no less than what is allocated now. Returns: as
+ * smx_reader_update(); smx_reader_step() 1 when there is more to read, and 0 when nothing has
+ * begun. After a failure nothing has. Context: threads=one fork=no signal=no blocks=no. */
 int smx_reader_begin(smx_reader *reader, struct smx_diag *diag);
 int smx_reader_step(smx_reader *reader, uint64_t max_bytes, struct smx_diag *diag);
 

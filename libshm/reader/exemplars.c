@@ -211,23 +211,36 @@ static void add(struct smx__exemplar_values *v, const struct smx__registry *r,
     v->n += take_labels(e, v->labels + v->n * SMX_LABELS_MAX, &to->n_labels);
 }
 
-int smx__exemplars_read(struct smx__exemplar_values *v, const struct smx__registry *r,
-                        struct smx__source *file)
+int smx__exemplars_begin(struct smx__exemplar_values *v, const struct smx__registry *r)
 {
-    int result = reserve(v, r->n_exemplars);
-    struct smx__exemplar *raw = v->raw;
-    v->n = 0;
-    for (size_t i = 0; result == 0 && i < r->n_examples; raw += r->examples[i++].n) {
-        const struct smx__examples *of = &r->examples[i];
-        result = smx__source_read(file, of->at, raw, of->n * sizeof *raw);
-        for (uint32_t group = 0; result >= 0 && group < of->n; group++) {
-            result = check(file, of->at + group * sizeof *raw, &raw[group]);
-            if (result == 1)
-                add(v, r, of, group, &raw[group]);
-        }
-        result = result < 0 ? result : 0;
+    v->n = v->next = v->next_raw = 0;
+    return reserve(v, r->n_exemplars);
+}
+
+static int read_places(struct smx__exemplar_values *v, const struct smx__registry *r,
+                       const struct smx__examples *of, struct smx__source *file)
+{
+    struct smx__exemplar *raw = v->raw + v->next_raw;
+    int result = smx__source_read(file, of->at, raw, of->n * sizeof *raw);
+    for (uint32_t group = 0; result >= 0 && group < of->n; group++) {
+        result = check(file, of->at + group * sizeof *raw, &raw[group]);
+        if (result == 1)
+            add(v, r, of, group, &raw[group]);
     }
-    return result;
+    v->next_raw += of->n;
+    return result < 0 ? result : 0;
+}
+
+int smx__exemplars_step(struct smx__exemplar_values *v, const struct smx__registry *r,
+                        struct smx__source *file, uint64_t max_bytes)
+{
+    int result = 0;
+    for (uint64_t done = 0; result == 0 && v->next < r->n_examples && done < max_bytes;) {
+        const struct smx__examples *of = &r->examples[v->next++];
+        result = read_places(v, r, of, file);
+        done += of->n * sizeof *v->raw;
+    }
+    return result < 0 ? result : v->next < r->n_examples;
 }
 
 void smx__exemplars_show(const struct smx__exemplar_values *v, struct smx__registry *r)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * order.c - sorts a million series in pieces: a merge sort from the bottom up, which between any
- * two elements knows where it is.
+ * two elements knows where it is. What is sorted to find what is there twice goes by its hash.
  */
 #include "libshm/reader/reader.h"
 
@@ -15,6 +15,14 @@ static bool is_before(const struct smx__order *a, const struct smx__order *b)
     if (a->tie != b->tie)
         return a->tie < b->tie;
     return a->candidate < b->candidate;
+}
+
+uint64_t smx__hash_bytes(uint64_t hash, const void *bytes, size_t length)
+{
+    const unsigned char *at = bytes;
+    for (size_t i = 0; i < length; i++)
+        hash = (hash ^ at[i]) * UINT64_C(0x100000001b3);
+    return hash;
 }
 
 static size_t least(size_t a, size_t b)

@@ -133,7 +133,9 @@ static int begin_numbers(struct smx_reader *reader, struct side *side, struct co
                                  .file = &reader->file,
                                  .processes = &side->processes,
                                  .values = &side->values};
-    return result == 0 ? smx__values_begin(&c->pass) : result;
+    if (result == 0)
+        result = smx__values_begin(&c->pass);
+    return result == 0 ? smx__exemplars_begin(&side->values.exemplars, c->registry) : result;
 }
 
 static uint64_t errors_of(const struct smx__registry *registry)
@@ -215,13 +217,14 @@ static int read_header(struct smx_reader *reader, struct smx__header *header, st
 static int fail(struct smx_reader *reader, int result, struct smx_diag *diag)
 {
     drop_coming(reader);
-    return smx__fail(diag, result, "%s: %s", reader->path, smx_strerror(result));
+    (void)smx__fail(diag, result, "%s: %s", reader->path, smx_strerror(result));
+    return result;
 }
 
-/* Before the first update the info says only how much is allocated. */
+/* Until it is shown the info says how much is allocated in it, if that is more than before. */
 static int begin_names(struct smx_reader *reader, struct coming *c)
 {
-    if (!reader->registry)
+    if (reader->info.allocated_bytes < c->header.allocated)
         reader->info.allocated_bytes = c->header.allocated;
     c->registry = NULL;
     return smx__build_new(&c->build, &reader->file, &c->header);
@@ -276,14 +279,22 @@ int smx_reader_begin(smx_reader *reader, struct smx_diag *diag)
     return result == 0 ? 0 : fail(reader, result, diag);
 }
 
+static int step_numbers(struct smx_reader *reader, uint64_t max_bytes, struct smx_diag *diag)
+{
+    const struct coming *c = &reader->coming;
+    int result = smx__values_step(&reader->coming.pass, max_bytes);
+    if (result == 0)
+        result = smx__exemplars_step(&reader->side[!reader->shown].values.exemplars, c->registry,
+                                     &reader->file, max_bytes);
+    return result < 0 ? fail(reader, result, diag) : result;
+}
+
 /* Returns as smx_reader_step(). */
 static int step(struct smx_reader *reader, uint64_t max_bytes, struct smx_diag *diag)
 {
     struct coming *c = &reader->coming;
-    if (!c->build) {
-        int result = smx__values_step(&c->pass, max_bytes);
-        return result < 0 ? fail(reader, result, diag) : result;
-    }
+    if (!c->build)
+        return step_numbers(reader, max_bytes, diag);
     int result = smx__build_step(c->build, max_bytes);
     if (result < 0)
         return fail(reader, result, diag);
@@ -311,10 +322,6 @@ int smx_reader_update(smx_reader *reader, struct smx_diag *diag)
         result = smx_reader_step(reader, UINT64_MAX, diag);
     if (result != 0)
         return result;
-    result = smx__exemplars_read(&reader->side[!reader->shown].values.exemplars, c->registry,
-                                 &reader->file);
-    if (result != 0)
-        return fail(reader, result, diag);
     c->begun = false;
     show(reader, c->registry, &c->header, &c->st);
     return 0;

@@ -148,6 +148,7 @@ struct smx__origin {
     uint64_t overflow;        /* of the overflow series' record, or 0 */
     uint64_t stride;          /* histograms: from row to row */
     bool mean;                /* gauges of integers that become their mean, a double */
+    bool twice;               /* another one of its name comes first */
     enum smx_unsound unsound; /* if the family is left out */
 };
 
@@ -285,11 +286,12 @@ struct smx__build {
     struct smx__records records;
     struct smx__cache cache;
     struct smx__candidate *candidates; /* ascending by record */
-    struct smx__order *by_values;
-    struct smx__order *by_cell; /* those that were not dropped before the cells were seen */
+    struct smx__order *by_values;      /* before: families by their names */
+    struct smx__order *by_cell;        /* those that were not dropped before the cells were seen */
     size_t n;
     size_t n_by_cell;
     size_t n_placed;
+    size_t n_kept; /* of the families */
 };
 
 /* What a look at a record, or at what was made of it, is charged with. */
@@ -308,6 +310,12 @@ static inline bool smx__build_spend(struct smx__build *build, uint64_t bytes)
 
 /* Sort, by number, then tie, then candidate. Returns 1, 0, -ENOMEM. */
 int smx__order_sort(struct smx__build *build, struct smx__order **order, size_t n);
+
+/* Go on with a hash; the first goes on from the basis. What has equal ones is taken for the same:
+ * by accident that happens to one segment of 2^64, and on purpose it only hides what is the
+ * author's own. */
+#define SMX__HASH_BASIS UINT64_C(0xcbf29ce484222325)
+uint64_t smx__hash_bytes(uint64_t hash, const void *bytes, size_t length);
 
 /* Remember the family of a series that was counted as unsound. */
 void smx__series_name_unsound(struct smx__registry *registry, enum smx_unsound reason,
@@ -345,13 +353,16 @@ struct smx__exemplar_values {
     uint32_t *family; /* of each */
     struct smx_label *labels;
     struct smx__exemplar *raw;
-    size_t room; /* of all but `labels`, which has SMX_LABELS_MAX times as many */
+    size_t room;           /* of all but `labels`, which has SMX_LABELS_MAX times as many */
+    size_t next, next_raw; /* while they are read: of the registry's, and of raw */
 };
 
-/* Read them; what is being written for longer than it takes, or fits no seal, is left out.
- * Returns 0, -EIO, -ENOMEM. */
-int smx__exemplars_read(struct smx__exemplar_values *values, const struct smx__registry *registry,
-                        struct smx__source *file);
+/* Begin to read them. Returns 0, -ENOMEM. */
+int smx__exemplars_begin(struct smx__exemplar_values *values, const struct smx__registry *registry);
+/* Read about so many bytes; what is being written for longer than it takes, or fits no seal, is
+ * left out. Returns 1 when there are more, 0, -EIO. */
+int smx__exemplars_step(struct smx__exemplar_values *values, const struct smx__registry *registry,
+                        struct smx__source *file, uint64_t max_bytes);
 
 /* Show them in the registry's families. */
 void smx__exemplars_show(const struct smx__exemplar_values *values, struct smx__registry *registry);

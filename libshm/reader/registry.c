@@ -85,44 +85,57 @@ static void name_family(struct smx__registry *r, enum smx_unsound reason,
                                record.name_len < room ? record.name_len : room);
 }
 
-static int compare_families(const void *a, const void *b)
+static int order_families(struct smx__build *b)
 {
-    const struct smx_family_info *x = *(const struct smx_family_info *const *)a;
-    const struct smx_family_info *y = *(const struct smx_family_info *const *)b;
-    int order = strcmp(x->name.at, y->name.at);
-    return order ? order : (x > y) - (x < y);
+    struct smx__registry *r = b->registry;
+    if (!b->by_values)
+        b->by_values = calloc(r->n_families + 1, sizeof *b->by_values);
+    if (!b->by_values)
+        return -ENOMEM;
+    for (; b->next < r->n_families; b->next++) {
+        const struct smx_str *name = &r->families[b->next].name;
+        if (!smx__build_spend(b, SMX__LOOK_BYTES + name->length))
+            return 1;
+        b->by_values[b->next] =
+            (struct smx__order){.number = smx__hash_bytes(SMX__HASH_BASIS, name->at, name->length),
+                                .candidate = (uint32_t)b->next};
+    }
+    return smx__order_sort(b, &b->by_values, r->n_families);
+}
+
+static int mark_duplicate_families(struct smx__build *b)
+{
+    const struct smx__order *order = b->by_values;
+    for (; b->next + 1 < b->registry->n_families; b->next++) {
+        const struct smx__order *x = &order[b->next], *y = x + 1;
+        if (!smx__build_spend(b, SMX__LOOK_BYTES))
+            return 1;
+        b->registry->shapes[y->candidate].twice = x->number == y->number;
+    }
+    free(b->by_values);
+    b->by_values = NULL;
+    return 0;
 }
 
 /* Of families with one name keep the first. */
 static int drop_duplicate_families(struct smx__build *b)
 {
     struct smx__registry *r = b->registry;
-    const struct smx_family_info **by_name = calloc(r->n_families + 1, sizeof *by_name);
-    bool *twice = calloc(r->n_families + 1, sizeof *twice);
-    int result = by_name && twice ? 0 : -ENOMEM;
-    size_t n = result == 0 ? r->n_families : 0;
-    for (size_t i = 0; i < n; i++)
-        by_name[i] = &r->families[i];
-    if (n)
-        qsort(by_name, n, sizeof(*by_name), compare_families);
-    for (size_t i = 1; i < n; i++)
-        twice[by_name[i] - r->families] = strcmp(by_name[i]->name.at, by_name[i - 1]->name.at) == 0;
-    size_t kept = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (twice[i]) {
+    for (; b->next < r->n_families; b->next++) {
+        const struct smx_family_info *family = &r->families[b->next];
+        if (!smx__build_spend(b, SMX__LOOK_BYTES))
+            return 1;
+        if (r->shapes[b->next].twice) {
             r->unsound[SMX_UNSOUND_DUPLICATE]++;
-            smx__registry_name_unsound(r, SMX_UNSOUND_DUPLICATE, r->families[i].name.at,
-                                       r->families[i].name.length);
+            smx__registry_name_unsound(r, SMX_UNSOUND_DUPLICATE, family->name.at,
+                                       family->name.length);
             continue;
         }
-        r->families[kept] = r->families[i];
-        r->shapes[kept++] = r->shapes[i];
+        r->families[b->n_kept] = *family;
+        r->shapes[b->n_kept++] = r->shapes[b->next];
     }
-    if (result == 0)
-        r->n_families = kept;
-    free(by_name);
-    free(twice);
-    return result;
+    r->n_families = b->n_kept;
+    return 0;
 }
 
 static int take_family(struct smx__build *b, const struct smx__raw *raw)
@@ -199,6 +212,8 @@ static int (*const phases[])(struct smx__build *) = {
     smx__records_walk,
     smx__records_copy,
     take_families,
+    order_families,
+    mark_duplicate_families,
     drop_duplicate_families,
     take_overflows,
     smx__series_take,

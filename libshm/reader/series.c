@@ -26,14 +26,6 @@ static size_t find_family(const struct smx__registry *r, uint64_t at)
     return low < r->n_families && r->shapes[low].at == at ? low : r->n_families;
 }
 
-static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t length)
-{
-    const unsigned char *at = bytes;
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ at[i]) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
 /* Take a label value: its bytes, a NUL, zeros up to a multiple of 8. False if it is unsound. */
 static bool take_value(const unsigned char **at, const unsigned char *end, const char **value,
                        size_t *length)
@@ -50,21 +42,19 @@ static bool take_value(const unsigned char **at, const unsigned char *end, const
     return nul == *at && *length <= SMX_STRING_MAX && smx__is_utf8(*value, *length);
 }
 
-/* Check the label values and hash them. Two series of one family with equal hashes are taken for
- * the same: by accident that happens to one segment of 2^64, and on purpose it only hides one of
- * the author's own series. */
+/* Check the label values and hash them. */
 static bool hash_values(const struct smx__raw *raw, size_t n, uint64_t *key)
 {
     const unsigned char *at = raw->bytes + sizeof(struct smx__series);
     const unsigned char *end = raw->bytes + raw->size;
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    uint64_t hash = SMX__HASH_BASIS;
     for (size_t i = 0; i < n; i++) {
         const char *value;
         size_t length;
         if (!take_value(&at, end, &value, &length))
             return false;
-        hash = hash_bytes(hash, &length, sizeof length);
-        hash = hash_bytes(hash, value, length);
+        hash = smx__hash_bytes(hash, &length, sizeof length);
+        hash = smx__hash_bytes(hash, value, length);
     }
     *key = hash;
     return true;
