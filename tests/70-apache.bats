@@ -30,6 +30,8 @@ setup() {
 teardown() {
     [[ ${scratch-} ]] || return 0
     cat "$scratch/difference" 2>/dev/null || true
+    [[ ! ${pids[httpd]-} ]] || stop httpd
+    umount "$scratch/small" 2>/dev/null || true
     live_teardown
 }
 
@@ -333,6 +335,39 @@ get() {
     [[ $(curl -s "$url/index.html") == hello ]]
     eventually apache_is apache_http_requests_total 1
     [[ $(grep -c smx: "$scratch/error.log") -eq 1 ]]
+}
+
+second_is_measured() {
+    get second.test /
+    "$bin/smx-dump" --json --family=apache_http_request_duration_seconds apache2 |
+        jq -e --arg vhost "second.test:$PORT" \
+            '[.families[].series[] | select(.labels.vhost == $vhost).count] | add > 0' >/dev/null
+}
+
+@test "a virtual host that found no room for its series has them when there is, without a reload" {
+    [[ $(id -u) -eq 0 ]] || skip "it takes root to mount a small tmpfs"
+    local i long
+    long=$(printf 'x%.0s' {1..200})
+    mkdir "$scratch/small"
+    mount -t tmpfs -o size=4m smx-test "$scratch/small"
+    export SMX_DIR=$scratch/small
+    echo "AliasMatch ^/h $scratch/www/index.html" >"$scratch/extra.conf"
+    for ((i = 0; i < 600; i++)); do
+        printf '<Location /h%d>\nSetHandler %s\n</Location>\n' "$i" "$long$i" >>"$scratch/extra.conf"
+        printf 'url=%s/h%d\noutput=/dev/null\n' "$url" "$i" >>"$scratch/urls"
+    done
+    echo 'SmxEngine Off' >"$scratch/second.conf"
+    start_httpd
+    # Take what tmpfs has, and then what was reserved before, by series of other handlers.
+    cat /dev/zero >"$scratch/small/filler" 2>/dev/null || true
+    curl -s -K "$scratch/urls"
+    "$bin/smx-dump" apache2 | grep 'lost *space'
+    : >"$scratch/second.conf"
+    restart_httpd
+    run second_is_measured
+    [[ $status -ne 0 ]]
+    rm "$scratch/small/filler"
+    eventually second_is_measured
 }
 
 @test "bounds are those of the start until httpd is stopped, and it says so" {

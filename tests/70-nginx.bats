@@ -26,6 +26,7 @@ find_ports() {
 
 teardown() {
     [[ ! -d ${scratch-} ]] || stop_nginx || true
+    umount "$scratch/small" 2>/dev/null || true
     live_teardown
 }
 
@@ -566,6 +567,51 @@ counted_within() {
     has 'nginx_http_requests_total{server="one",location="/",status="200"} 2'
     has 'nginx_http_requests_total{otel_metric_overflow="true"} 2'
     [[ $("$bin/smx-dump" --json nginx | jq .segment.bytes.budget) -eq 8388608 ]]
+}
+
+# A location that is first asked for while there is no room, and then counted by itself.
+late_is_counted() {
+    get "/$late"
+    exposed | grep -q "^nginx_http_requests_total{.*location=\"/$late\",status=\"200\"}"
+}
+
+nothing_overflows_any_more() {
+    local before
+    before=$(exposed | grep '^nginx_.*overflow')
+    get "/$late" "/$late"
+    [[ $(exposed | grep '^nginx_.*overflow') == "$before" ]]
+}
+
+overflows() {
+    exposed | grep -q "^$1{otel_metric_overflow=\"true\"}"
+}
+
+@test "a location that found no room for its series has one when there is, without a reload" {
+    [[ $(id -u) -eq 0 ]] || skip "it takes root to mount a small tmpfs"
+    local i filler
+    late=$(printf 'late%.0s' {1..100}) filler=$(printf 'x%.0s' {1..200})
+    mkdir "$scratch/small"
+    mount -t tmpfs -o size=4m smx-test "$scratch/small"
+    export SMX_DIR=$scratch/small
+    directive="smx_directory $SMX_DIR;" main='master_process off;'
+    locations="location /$late { return 200; }
+        location /filler { smx_counter filler_total x=$filler-\$arg_x; return 200; }"
+    start_nginx
+    get /
+    eventually log_is_counted
+    # Take what tmpfs has, and then what was reserved before.
+    cat /dev/zero >"$scratch/small/filler" 2>/dev/null || true
+    for ((i = 0; i < 600; i++)); do
+        echo "url=http://127.0.0.1:$port/filler?x=$i"
+        echo output=/dev/null
+    done >"$scratch/urls"
+    curl -s -K "$scratch/urls"
+    overflows filler_total
+    get "/$late"
+    eventually overflows nginx_http_requests_total
+    rm "$scratch/small/filler"
+    eventually late_is_counted
+    eventually nothing_overflows_any_more
 }
 
 @test "a metric that is redefined is refused alone, and named in the log" {

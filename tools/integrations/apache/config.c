@@ -61,15 +61,11 @@ int config_histogram_labels(const struct server_config *config)
 
 void config_prepare(struct server_config *config, const char *vhost)
 {
-    int labels = config_histogram_labels(config);
     config->counts = config_is_on(config) && config->metrics->segment;
     if (!config->counts)
         return;
     config->vhost = vhost;
     config->in_flight = smx_gauge_with(config->metrics->in_flight, SMX_VALUES(vhost));
-    if (labels == 0 || labels == 1 << LABEL_VHOST)
-        config->histograms =
-            metrics_histograms(config->metrics, SMX_VALUES(labels ? vhost : "", "", "", ""));
 }
 
 static const char *set_engine(cmd_parms *cmd, void *unused, int on)

@@ -18,10 +18,9 @@ struct server_config {
     const struct metrics *metrics;
     const char *vhost; /* the label */
     smx_gauge in_flight;
-    struct histograms histograms; /* if they have no label but vhost; else they are looked up */
-    int engine;                   /* SmxEngine; like the next two UNSET, if not said here */
-    int request_labels;           /* SmxLabels: bits 1 << enum label */
-    int histogram_labels;         /* SmxHistogramLabels */
+    int engine;           /* SmxEngine; like the next two UNSET, if not said here */
+    int request_labels;   /* SmxLabels: bits 1 << enum label */
+    int histogram_labels; /* SmxHistogramLabels */
     /* Of the main server alone. */
     const char *application;       /* SmxApplication */
     const char *instance;          /* SmxInstance */

@@ -11,11 +11,12 @@
 #include <httpd.h>
 #include <util_filter.h>
 
-/* The counter of the last request of a connection, and whose it is: the next one is often alike.
- * Only of requests without a handler: a handler's name may lie where the next request has another.
- */
+/* What the last request of a connection updated, and whose it is: the next one is often alike. Only
+ * of requests without a handler: a handler's name may lie where the next request has another. No
+ * longer than a connection: a series that there was no room for is made once there is. */
 struct remembered {
     smx_counter counter;
+    struct histograms histograms;
     const struct server_config *config;
     int method;
     int status;

@@ -77,24 +77,6 @@ static smx_counter find_counter(struct request *r)
     return smx_counter_with(r->config->metrics->requests, values);
 }
 
-static void count(struct request *r, struct remembered *last)
-{
-    struct remembered now = {
-        .config = r->config,
-        .method = method_number(r),
-        .status = r->last->status,
-        .initial = r->first->method ? r->first->method[0] : '\0',
-    };
-    if (r->last->handler || last->config != now.config || last->method != now.method ||
-        last->status != now.status || last->initial != now.initial) {
-        now.counter = find_counter(r);
-        if (r->last->handler) /* not to be remembered */
-            now.config = NULL;
-        *last = now;
-    }
-    smx_counter_inc(last->counter);
-}
-
 static struct histograms find_histograms(struct request *r)
 {
     const char *values[N_LABELS + 1];
@@ -106,17 +88,34 @@ static struct histograms find_histograms(struct request *r)
     return metrics_histograms(r->config->metrics, values);
 }
 
-static void measure(struct request *r, uint64_t received)
+/* What a request updates: what the last one did, if it is like that one. */
+static void find(struct request *r, struct remembered *last)
 {
-    const struct histograms to =
-        r->config->histograms.duration.base ? r->config->histograms : find_histograms(r);
+    struct remembered now = {
+        .config = r->config,
+        .method = method_number(r),
+        .status = r->last->status,
+        .initial = r->first->method ? r->first->method[0] : '\0',
+    };
+    if (!r->last->handler && last->config == now.config && last->method == now.method &&
+        last->status == now.status && last->initial == now.initial)
+        return;
+    now.counter = find_counter(r);
+    now.histograms = find_histograms(r);
+    if (r->last->handler) /* not to be remembered */
+        now.config = NULL;
+    *last = now;
+}
+
+static void measure(const struct request *r, const struct histograms *to, uint64_t received)
+{
     apr_time_t began = r->last->request_time; /* in microseconds; 0 if there was no request line */
     apr_time_t passed = began ? apr_time_now() - began : 0;
-    smx_histogram_record(to.duration,
+    smx_histogram_record(to->duration,
                          passed > 0 ? (uint64_t)passed * 1000 : 0); /* clocks are set */
-    smx_histogram_record(to.request_size, received);
+    smx_histogram_record(to->request_size, received);
     /* What would be the size of the answer is there for HEAD, too. */
-    smx_histogram_record(to.response_size,
+    smx_histogram_record(to->response_size,
                          r->last->sent_bodyct ? (uint64_t)r->last->bytes_sent : 0);
 }
 
@@ -148,7 +147,8 @@ int request_end(request_rec *r)
         return DECLINED;
     while (request.last->next)
         request.last = request.last->next;
-    count(&request, &connection->last);
-    measure(&request, received);
+    find(&request, &connection->last);
+    smx_counter_inc(connection->last.counter);
+    measure(&request, &connection->last.histograms, received);
     return DECLINED;
 }

@@ -48,12 +48,12 @@ typedef struct {
 
 #define NGX_HTTP_SMX_STATUSES 16
 
-/* A location. The handles are found at its first request, in each worker. */
+/* A location. The handles are found at the first request of each second, in each worker. */
 typedef struct {
     ngx_flag_t enable;
     ngx_array_t *customs; /* ngx_http_smx_custom_t *; those of the level above if there are none */
     const char *server, *location;
-    ngx_uint_t known; /* the three below are found */
+    time_t found; /* when all below were */
     smx_histogram duration;
     smx_counter received, sent;
     ngx_http_smx_status_t statuses[NGX_HTTP_SMX_STATUSES];

@@ -45,13 +45,15 @@ static smx_counter requests_of(ngx_http_smx_loc_conf_t *lcf, smx_family family, 
     return entry->requests;
 }
 
+/* Anew each second: a series that there was no room for is made once there is. */
 static void find_handles(ngx_http_smx_loc_conf_t *lcf, const ngx_http_smx_families_t *families)
 {
     const char *const values[] = {lcf->server, lcf->location, NULL};
     lcf->duration = smx_histogram_with(families->duration, values);
     lcf->received = smx_counter_with(families->received, values);
     lcf->sent = smx_counter_with(families->sent, values);
-    lcf->known = 1;
+    ngx_memzero(lcf->statuses, sizeof lcf->statuses);
+    lcf->found = ngx_time();
 }
 
 /* A time that nginx has not come to measure is -1. */
@@ -122,9 +124,9 @@ ngx_int_t ngx_http_smx_log(ngx_http_request_t *r)
     if (!lcf->enable || !mcf->segment)
         return NGX_OK;
     const ngx_http_smx_families_t *families = &mcf->families;
-    smx_counter_inc(requests_of(lcf, families->requests, status_of(r)));
-    if (!lcf->known)
+    if (lcf->found != ngx_time())
         find_handles(lcf, families);
+    smx_counter_inc(requests_of(lcf, families->requests, status_of(r)));
     smx_histogram_record(lcf->duration, duration_of(r));
     smx_counter_add(lcf->received, (uint64_t)r->request_length);
     smx_counter_add(lcf->sent, (uint64_t)r->connection->sent);
