@@ -6,7 +6,7 @@
  * handed out space.pml's.
  *
  * Stands for: smx__registry_walk smx__record_complete smx__announce write_series write_family create
- *   enter smx_reader_update read_registry read_header smx__header_read smx__header_moved walk_chain
+ *   enter smx_reader_begin take_names read_header smx__header_read smx__header_moved walk_chain
  *   copy_record smx__cache_copy afford
  *
  *   holds: WRITERS=3
