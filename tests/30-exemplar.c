@@ -4,6 +4,8 @@
  * and are killed at it. A reader shows one that somebody kept, as a whole, or none; and the dead
  * stand in nobody's way.
  */
+#include "libshm/metric/exemplar.h"
+#include "libshm/segment/process.h"
 #include "support/process.h"
 #include "support/scratch.h"
 #include "support/tap.h"
@@ -13,6 +15,7 @@
 
 #include <limits.h>
 #include <signal.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
@@ -115,14 +118,42 @@ static pid_t start_traced(void)
     _exit(1);
 }
 
-/* Let it take some steps. How many it took before it ended. */
-static unsigned step(pid_t pid, unsigned steps)
+/* Where it keeps it: behind the name of the label of one that is there now, whose text is known. */
+static const struct smx__exemplar *place_of(const char *text)
+{
+    char labels[3 + 128] = "id";
+    memcpy(labels + 3, text, strlen(text) + 1);
+    const char *found =
+        memmem(segment->header, segment->header->allocated, labels, 3 + strlen(text));
+    assert_non_null(found);
+    return (const void *)(found - offsetof(struct smx__exemplar, labels));
+}
+
+static bool is_being_written(const struct smx__exemplar *place)
+{
+    return __atomic_load_n(&place->seal, __ATOMIC_RELAXED) == 0;
+}
+
+/* Let it take so many steps from when it begins to write. How many it took before it was done. */
+static unsigned step(pid_t pid, const struct smx__exemplar *place, unsigned steps)
 {
     int status;
+    bool begun = false;
     unsigned n = 0;
-    for (; waitpid(pid, &status, 0) == pid && WIFSTOPPED(status) && n < steps; n++)
+    while (waitpid(pid, &status, 0) == pid && WIFSTOPPED(status)) {
+        begun = begun || is_being_written(place);
+        if (begun && (!is_being_written(place) || n++ == steps))
+            break;
         ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL);
+    }
     return n;
+}
+
+/* Let it go on to its end. */
+static void let_go(pid_t pid)
+{
+    assert_int_equal(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
+    assert_int_equal(worker_wait(pid), -SIGKILL);
 }
 
 /* The one that goes on in the middle of its writing finds words of the other behind it, and seals
@@ -132,20 +163,23 @@ static void a_writer_that_is_overtaken_at_any_step_leaves_nothing_half(void **st
     (void)state;
     char text[128];
     size_t none = 0;
-    spell(28, text); /* both are long, so that writing is a large part of the way */
-    /* The writing is at the end. */
-    unsigned all = step(start_traced(), UINT_MAX), tried = 0;
-    assert_true(all > 400);
-    for (unsigned steps = all - 300; steps < all - 10; steps += 10, tried++) {
-        pid_t pid = start_traced();
-        if (step(pid, steps) < steps)
-            continue; /* the way is not the same to a step */
+    spell(28, text); /* both are long */
+    smx_counter_add_exemplar(counter, 28, SMX_VALUES("id", text));
+    const struct smx__exemplar *place = place_of(text);
+    pid_t pid = start_traced();
+    unsigned all = step(pid, place, UINT_MAX), tried = (unsigned)scaled(29);
+    let_go(pid);
+    assert_true(all > 29);
+    for (unsigned i = 0; i < tried; i++) {
         smx_counter_add_exemplar(counter, 28, SMX_VALUES("id", text));
-        assert_int_equal(ptrace(PTRACE_CONT, pid, NULL, NULL), 0);
-        assert_int_equal(worker_wait(pid), -SIGKILL);
+        pid = start_traced();
+        (void)step(pid, place, all * i / tried);
+        assert_true(is_being_written(place));
+        smx_counter_add_exemplar(counter, 28, SMX_VALUES("id", text));
+        let_go(pid);
         none += look() == 0;
     }
-    print_message("# of %u, %zu times a mixture was left out\n", tried, none);
+    print_message("# of %u in %u steps, %zu times a mixture was left out\n", tried, all, none);
     assert_true(none > 0);
 }
 
