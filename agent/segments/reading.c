@@ -79,19 +79,13 @@ static bool is_what_was_found(const struct segment *segment)
     return info->device == segment->device && info->inode == segment->inode;
 }
 
-static void forget_ahead(struct segment *segment)
-{
-    segment->begun = false;
-    segment->ahead.code = 0;
-}
-
 /* Read on what has begun, or all of it. */
 static void read_segment(struct segments *segments, struct segment *segment)
 {
     if (!segment->reader && !segment->begun && segment->state != SEGMENT_REFUSED)
         open_reader(segments, segment);
     const struct smx_diag ahead = segment->ahead;
-    forget_ahead(segment);
+    table_forget_ahead(segment);
     if (!segment->reader)
         return;
     if (ahead.code) {
@@ -233,7 +227,7 @@ bool segments_step(struct segments *segments, const struct segments_wish *wish)
 void segments_give_up(struct segments *segments)
 {
     for (size_t i = 0; i < segments->n; i++)
-        forget_ahead(&segments->list[i]);
+        table_forget_ahead(&segments->list[i]);
 }
 
 void segments_read(struct segments *segments, const struct segments_wish *wish)

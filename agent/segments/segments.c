@@ -259,8 +259,7 @@ static void found(void *context, const struct directory_entry *entry)
         segment->said = SEGMENT_NEW;
         segment->why[0] = 0;
         segment->reported_unsound = false;
-        segment->begun = false;
-        segment->ahead.code = 0;
+        table_forget_ahead(segment);
         segment->found_ns = loop_now_ns();
         segment->device = entry->st->st_dev;
         segment->inode = entry->st->st_ino;

@@ -60,4 +60,11 @@ void table_fail(struct segments *segments, struct segment *segment, enum fault f
 void table_fail_code(struct segments *segments, struct segment *segment, int code,
                      const struct smx_diag *diag);
 
+/* What was read ahead of it is not needed. */
+static inline void table_forget_ahead(struct segment *segment)
+{
+    segment->begun = false;
+    segment->ahead.code = 0;
+}
+
 #endif
