@@ -13,7 +13,6 @@
 #include <fcntl.h>
 #include <smx/reader.h>
 #include <smx/smx.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,27 +41,20 @@ static bool is_segment(const char *path)
     return length > 4 && strcmp(path + length - 4, ".smx") == 0;
 }
 
-int __real_open(const char *path, int flags, ...);
-int __wrap_open(const char *path, int flags, ...);
-int __wrap_open(const char *path, int flags, ...)
+/* The mode is there or not; handed on it does no harm, as in shim/faults.c. */
+int __real_open(const char *path, int flags, mode_t mode);
+int __wrap_open(const char *path, int flags, mode_t mode);
+int __wrap_open(const char *path, int flags, mode_t mode)
 {
-    va_list rest;
-    va_start(rest, flags);
-    int mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(rest, int) : 0;
-    va_end(rest);
     if (is_segment(path))
         swap_now();
     return __real_open(path, flags, mode);
 }
 
-int __real_openat(int at, const char *path, int flags, ...);
-int __wrap_openat(int at, const char *path, int flags, ...);
-int __wrap_openat(int at, const char *path, int flags, ...)
+int __real_openat(int at, const char *path, int flags, mode_t mode);
+int __wrap_openat(int at, const char *path, int flags, mode_t mode);
+int __wrap_openat(int at, const char *path, int flags, mode_t mode)
 {
-    va_list rest;
-    va_start(rest, flags);
-    int mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(rest, int) : 0;
-    va_end(rest);
     if (is_segment(path))
         swap_now();
     return __real_openat(at, path, flags, mode);

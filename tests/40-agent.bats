@@ -14,14 +14,10 @@ teardown() {
     live_teardown
 }
 
-# start_tcp NAME [ARGUMENT...]: an agent on a free port, which is left in $port.
+# The same as start_tcp_agent; the port is left in $port.
 start_tcp() {
-    local name=$1
-    shift
-    start "$name" "$bin/smx-agent" --segments.dir="$SMX_DIR" --scrape.max-age=0 \
-        --web.listen-address=127.0.0.1:0 "$@"
-    eventually file_says "$scratch/$name.err" listening
-    port=$(sed -n 's/.*address=127\.0\.0\.1:\([0-9]*\).*/\1/p' "$scratch/$name.err" | head -n 1)
+    start_tcp_agent "$@"
+    port=${agent#*:}
 }
 
 refuses_connections() {

@@ -90,6 +90,15 @@ start_agent() {
     eventually agent_get /-/healthy >/dev/null
 }
 
+# start_tcp_agent [NAME [ARGUMENT...]]: on a free port; its address is left in $agent.
+start_tcp_agent() {
+    local name=${1-agent}
+    start "$name" "$bin/smx-agent" --segments.dir="$SMX_DIR" --scrape.max-age=0 \
+        --web.listen-address=127.0.0.1:0 "${@:2}"
+    eventually file_says "$scratch/$name.err" "listening.*127\.0\.0\.1:"
+    agent=$(grep -o '127\.0\.0\.1:[0-9]*' "$scratch/$name.err" | head -n 1)
+}
+
 agent_get() {
     curl -sf --unix-socket "$scratch/agent.sock" "http://agent$1"
 }

@@ -3,14 +3,6 @@
 # prometheus.bash - for bats scripts that let a real Prometheus scrape an agent: start_tcp_agent, then
 # start_prometheus, then ask. `load support/live` comes first.
 
-# On a port of its own choice, which is left in $agent.
-start_tcp_agent() {
-    start agent "$bin/smx-agent" --segments.dir="$SMX_DIR" --scrape.max-age=0 \
-        --web.listen-address=127.0.0.1:0
-    eventually file_says "$scratch/agent.err" address=127.0.0.1:
-    agent=$(grep -o '127\.0\.0\.1:[0-9]*' "$scratch/agent.err" | head -n 1)
-}
-
 # start_prometheus ARGUMENT...: on a free port, scraping the agent five times a second.
 start_prometheus() {
     cat >"$scratch/prometheus.yml" <<END
