@@ -38,8 +38,9 @@ static uint64_t own_namespace(void)
     return st.st_ino;
 }
 
-/* Fork a child that locks byte SEGWRITER_LOCK_AT + slot of the file and says so. */
-static pid_t lock_in_child(int slot, int type)
+/* Fork a child that locks byte SEGWRITER_LOCK_AT + slot of the file and says so. how: F_SETLK, or
+ * F_OFD_SETLK for a lock that belongs to no process. */
+static pid_t lock_in_child_by(int how, int slot, int type)
 {
     int ready[2];
     char byte = 0;
@@ -51,7 +52,7 @@ static pid_t lock_in_child(int slot, int type)
                              .l_start = SEGWRITER_LOCK_AT + slot,
                              .l_len = 1};
         int fd = open(path, O_RDWR | O_CLOEXEC);
-        byte = fd >= 0 && fcntl(fd, F_SETLK, &lock) == 0;
+        byte = fd >= 0 && fcntl(fd, how, &lock) == 0;
         (void)!write(ready[1], &byte, 1);
         for (;;)
             pause();
@@ -62,6 +63,11 @@ static pid_t lock_in_child(int slot, int type)
     assert_int_equal(byte, 1);
     close(ready[0]);
     return pid;
+}
+
+static pid_t lock_in_child(int slot, int type)
+{
+    return lock_in_child_by(F_SETLK, slot, type);
 }
 
 static void end_child(pid_t *pid)
@@ -149,11 +155,13 @@ static void test_processes(void **state)
     assert_int_equal(n, 4);
     assert_int_equal(smx_reader_info(reader)->n_live, 3);
     assert_false(p[0].live);
+    assert_int_equal(p[0].holder, 0);
     assert_string_equal(p[0].role, "ghost");
     for (unsigned i = 1; i < 4; i++) {
         assert_int_equal(p[i].worker, i);
         assert_true(p[i].live);
         assert_int_equal(p[i].pid, children[i - 1]);
+        assert_int_equal(p[i].holder, children[i - 1]);
         assert_int_equal(p[i].pid_ns, own_namespace());
         assert_int_equal(p[i].start, 999 + i);
         assert_int_equal(p[i].heartbeat_ns, 17);
@@ -212,6 +220,27 @@ static void test_impostors(void **state)
     segwriter_process(writer, 2, &process);
     take();
     assert_int_equal(smx_reader_info(reader)->n_live, 1);
+}
+
+/* What a slot says of its pid is the segment's word; the holder is the kernel's. */
+static void test_holders(void **state)
+{
+    size_t n;
+    (void)state;
+    children[0] = lock_in_child(1, F_WRLCK);
+    children[1] = lock_in_child_by(F_OFD_SETLK, 2, F_WRLCK);
+    struct segwriter_process process = {.pid = 1, .pid_ns = 1, .phase = SEGWRITER_LIVE};
+    segwriter_process(writer, 1, &process);
+    process.pid_ns = own_namespace();
+    segwriter_process(writer, 2, &process);
+    take();
+    const struct smx_process_info *p = smx_reader_processes(reader, &n);
+    assert_int_equal(n, 2);
+    assert_true(p[0].live && p[1].live);
+    assert_int_equal(p[0].pid, 1);
+    assert_int_equal(p[0].holder, children[0]);
+    assert_int_equal(p[1].pid, 1);
+    assert_int_equal(p[1].holder, 0);
 }
 
 static void test_slots_used(void **state)
@@ -339,6 +368,8 @@ int main(void)
         TEST(test_killed, "a process killed by SIGKILL is dead at the next update"),
         TEST(test_phases, "a slot is live only in phase LIVE"),
         TEST(test_impostors, "read locks and other processes' locks make nobody live"),
+        TEST(test_holders,
+             "the holder of a lock is who the kernel says, whatever pid the slot names"),
         TEST(test_slots_used, "slots at or above slots_used are not read, nor any past the table"),
         TEST(test_integer_modes, "integer gauges combine by mode, with the spill row"),
         TEST(test_double_modes, "double gauges combine by mode"),

@@ -192,6 +192,9 @@ struct smx_family_info {
 struct smx_process_info {
     uint32_t worker; /* the slot's number */
     bool live;
+    pid_t holder;          /* whose lock says that it lives, told by the kernel as our own PID
+                              namespace sees it; 0: dead, or of a namespace that is not below ours.
+                              All that follows is what the segment says. */
     pid_t pid;             /* in the namespace pid_ns */
     uint64_t pid_ns;       /* inode of its /proc/self/ns/pid; 0 unknown */
     uint64_t start;        /* clock ticks after boot, as in /proc/<pid>/stat; 0 unknown */

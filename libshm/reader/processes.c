@@ -39,9 +39,10 @@ static bool is_patient(const struct asker *asker)
 
 /* Whether the process that the slot names holds the slot's lock. Asked in the name of the open
  * file description: F_GETLK would not report the asker's own lock. The kernel tells a holder's pid
- * as the asker's namespace sees it, 0 if it does not.
+ * as the asker's namespace sees it, 0 if it does not; -1 where an open file description holds it.
  * Returns: 1, 0, or -EIO: where that cannot be known, gauges would be missing for no reason. */
-static int is_locked(const struct asker *asker, const struct smx__slot *slot, uint32_t index)
+static int is_locked(const struct asker *asker, const struct smx__slot *slot, uint32_t index,
+                     pid_t *holder)
 {
     struct flock lock = {
         .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = SMX__LOCK_AT + index, .l_len = 1};
@@ -49,18 +50,19 @@ static int is_locked(const struct asker *asker, const struct smx__slot *slot, ui
         return -EIO;
     if (lock.l_type != F_WRLCK)
         return 0;
+    *holder = lock.l_pid > 0 ? lock.l_pid : 0;
     bool comparable = lock.l_pid > 0 && slot->pid_ns != 0 && slot->pid_ns == asker->pid_ns;
     return !comparable || (uint64_t)lock.l_pid == (slot->state & 0xffffffffu) >> 8;
 }
 
 /* Whether the process that the slot at this offset names lives: it holds the lock, and the slot's
  * state still is as it was, or else the lock may be that of who came after, since the table was
- * read all at once. Returns: 1, 0, or -EIO. */
+ * read all at once. Returns: 1, 0, or -EIO. Writes the holder's pid if the kernel tells it. */
 static int is_live(const struct asker *asker, struct smx__source *file, uint64_t at,
-                   const struct smx__slot *slot, uint32_t index)
+                   const struct smx__slot *slot, uint32_t index, pid_t *holder)
 {
     uint64_t now;
-    int result = is_locked(asker, slot, index);
+    int result = is_locked(asker, slot, index, holder);
     if (result <= 0)
         return result;
     if (smx__source_read(file, at + offsetof(struct smx__slot, state), &now, sizeof now) != 0)
@@ -83,12 +85,13 @@ static void copy_role(char out[32], const char role[32])
 }
 
 static void add_process(struct smx__processes *processes, const struct smx__slot *slot,
-                        uint32_t index, bool live)
+                        uint32_t index, bool live, pid_t holder)
 {
     struct smx_process_info *info = &processes->info[processes->n++];
     *info = (struct smx_process_info){
         .worker = index,
         .live = live,
+        .holder = live ? holder : 0,
         .pid = (pid_t)((slot->state & 0xffffffffu) >> 8),
         .pid_ns = slot->pid_ns,
         .start = slot->start,
@@ -135,12 +138,13 @@ int smx__processes_read(struct smx__processes *processes, struct smx__source *fi
             result = -EIO;
         } else if (slot->state != 0) {
             bool asked = is_claimed(slot) && is_patient(&asker);
-            int live = asked ? is_live(&asker, file, at, slot, i) : 0;
+            pid_t holder = 0;
+            int live = asked ? is_live(&asker, file, at, slot, i, &holder) : 0;
             processes->n_unasked += is_claimed(slot) && !asked;
             if (live < 0)
                 result = live;
             else
-                add_process(processes, slot, i, live);
+                add_process(processes, slot, i, live, holder);
         }
     }
     return result;
