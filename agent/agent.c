@@ -5,6 +5,7 @@
  */
 #include "agent/agent.h"
 #include "agent/descriptors.h"
+#include "agent/fold.h"
 #include "agent/segments/dirwatch.h"
 #include "agent/http/http.h"
 #include "agent/pages.h"
@@ -41,7 +42,8 @@ struct agent {
     struct http *http;
     struct sockets sockets;
     struct sandbox sandbox;
-    uint64_t started_ns; /* CLOCK_MONOTONIC */
+    struct loop_timer fold_timer; /* set while the log has something that was repeated */
+    uint64_t started_ns;          /* CLOCK_MONOTONIC */
     bool draining;
 };
 
@@ -127,6 +129,36 @@ static int check_directories(const struct agent *agent)
     return 0;
 }
 
+static void tell_repeated(void *context)
+{
+    struct agent *agent = context;
+    uint64_t next = log_repeated(agent->log);
+    if (next != UINT64_MAX)
+        loop_timer_set(agent->loop, &agent->fold_timer, next);
+}
+
+static void repeated(void *context)
+{
+    struct agent *agent = context;
+    if (!agent->fold_timer.set)
+        loop_timer_set(agent->loop, &agent->fold_timer, FOLD_WINDOW_NS);
+}
+
+static void watch_log(struct agent *agent)
+{
+    agent->fold_timer = (struct loop_timer){.fire = tell_repeated, .context = agent};
+    if (agent->log->fold) {
+        agent->log->fold->counting = repeated;
+        agent->log->fold->context = agent;
+    }
+}
+
+static void unwatch_log(const struct agent *agent)
+{
+    if (agent->log->fold)
+        agent->log->fold->counting = NULL;
+}
+
 static int make_loop(struct agent *agent)
 {
     int rc = loop_new(agent->options->loop, &agent->loop);
@@ -134,6 +166,8 @@ static int make_loop(struct agent *agent)
         LOG_ERROR(agent->log, "cannot make the event loop", "reason", strerror(-rc), "do",
                   agent->options->loop == LOOP_URING ? "io_uring is refused here: use --loop=auto"
                                                      : "raise the limits of the process");
+    else
+        watch_log(agent);
     return rc;
 }
 
@@ -205,6 +239,7 @@ void agent_free(struct agent *agent)
     dirwatch_free(agent->dirwatch);
     segments_free(agent->segments);
     pages_free(agent->pages);
+    unwatch_log(agent);
     loop_free(agent->loop);
     free(agent);
 }

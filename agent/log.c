@@ -5,18 +5,20 @@
  * shows it, is escaped.
  */
 #include "agent/log.h"
+#include "agent/fold.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE_SIZE = 8192, VALUE_MAX = 1024 };
+enum { LINE_SIZE = FOLD_SIZE, VALUE_MAX = 1024, END_SIZE = 64 };
 
-/* The last 8 bytes are kept free for what ends a line. */
+/* The last bytes are kept free for what ends a line: how often it was repeated. */
 struct line {
     char at[LINE_SIZE];
     size_t length;
@@ -47,7 +49,7 @@ int log_format_parse(const char *name, enum log_format *out)
 
 static void put(struct line *line, const char *text, size_t length)
 {
-    if (line->length + length > LINE_SIZE - 8)
+    if (line->length + length > LINE_SIZE - END_SIZE)
         return;
     memcpy(line->at + line->length, text, length);
     line->length += length;
@@ -113,15 +115,14 @@ static bool is_plain(const char *value)
 
 static void put_pair(struct line *line, enum log_format format, const char *name, const char *value)
 {
-    bool first = line->length <= 1;
     if (format == LOG_FORMAT_JSON) {
-        put_text(line, first ? "\"" : ",\"");
+        put_text(line, ",\"");
         put_text(line, name);
         put_text(line, "\":");
         put_quoted(line, value);
         return;
     }
-    put_text(line, first ? "" : " ");
+    put_text(line, " ");
     put_text(line, name);
     put_text(line, "=");
     if (is_plain(value))
@@ -130,16 +131,78 @@ static void put_pair(struct line *line, enum log_format format, const char *name
         put_quoted(line, value);
 }
 
-static void put_time(struct line *line, enum log_format format)
+/* What differs when the same is said again: for journald the priority, which it takes off, and the
+ * time. */
+static void begin(struct line *line, const struct log *log, enum log_level level)
 {
+    static const char priorities[] = "7643"; /* as syslog(3) numbers them, by level */
     struct timespec now;
     struct tm utc;
-    char seconds[32], text[48];
+    char seconds[32], text[64];
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &utc);
     strftime(seconds, sizeof seconds, "%Y-%m-%dT%H:%M:%S", &utc);
-    snprintf(text, sizeof text, "%s.%03ldZ", seconds, now.tv_nsec / 1000000);
-    put_pair(line, format, "ts", text);
+    if (log->journal) {
+        snprintf(text, sizeof text, "<%c>", priorities[level]);
+        put_text(line, text);
+    }
+    snprintf(text, sizeof text,
+             log->format == LOG_FORMAT_JSON ? "{\"ts\":\"%s.%03ldZ\"" : "ts=%s.%03ldZ", seconds,
+             now.tv_nsec / 1000000);
+    put_text(line, text);
+}
+
+static void finish(struct line *line, const struct log *log)
+{
+    if (log->format == LOG_FORMAT_JSON)
+        line->at[line->length++] = '}';
+    line->at[line->length++] = '\n';
+    /* Nobody could be told that the log cannot be written. */
+    ssize_t ignored = write(log->fd, line->at, line->length);
+    (void)ignored;
+}
+
+static uint64_t monotonic_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* The text again, with the number of times. */
+static void tell_repeated(const struct log *log, struct fold_text *text, uint64_t now_ns)
+{
+    struct line line = {.length = 0};
+    char repeated[END_SIZE];
+    begin(&line, log, (enum log_level)text->level);
+    put(&line, text->at, text->length);
+    int length = snprintf(repeated, sizeof repeated,
+                          log->format == LOG_FORMAT_JSON ? ",\"repeated\":%llu" : " repeated=%llu",
+                          (unsigned long long)text->repeated);
+    memcpy(line.at + line.length, repeated, (size_t)length);
+    line.length += (size_t)length;
+    finish(&line, log);
+    fold_told(text, now_ns);
+}
+
+static void tell_due(const struct log *log, uint64_t now_ns)
+{
+    for (struct fold_text *text; (text = fold_due(log->fold, now_ns));)
+        tell_repeated(log, text, now_ns);
+}
+
+/* Returns whether a text is only counted, since it was written a moment ago. */
+static bool folded(const struct log *log, enum log_level level, const char *text, size_t length)
+{
+    uint64_t now = monotonic_ns();
+    tell_due(log, now);
+    if (fold_count(log->fold, text, length, now))
+        return true;
+    struct fold_text *place = fold_place(log->fold);
+    if (place->repeated > 0)
+        tell_repeated(log, place, now);
+    fold_remember(place, (int)level, text, length, now);
+    return false;
 }
 
 void log_event(const struct log *log, enum log_level level, const char *const text[])
@@ -147,18 +210,41 @@ void log_event(const struct log *log, enum log_level level, const char *const te
     if (level < log->level)
         return;
     struct line line = {.length = 0};
-    if (log->format == LOG_FORMAT_JSON)
-        put_text(&line, "{");
-    put_time(&line, log->format);
+    begin(&line, log, level);
+    size_t head = line.length;
     put_pair(&line, log->format, "level", level_names[level]);
     put_pair(&line, log->format, "msg", text[0]);
     for (const char *const *pair = text + 1; *pair; pair += 2)
         if (pair[1])
             put_pair(&line, log->format, pair[0], pair[1]);
-    if (log->format == LOG_FORMAT_JSON)
-        line.at[line.length++] = '}';
-    line.at[line.length++] = '\n';
-    /* Nobody could be told that the log cannot be written. */
-    ssize_t ignored = write(log->fd, line.at, line.length);
-    (void)ignored;
+    if (!log->fold || !folded(log, level, line.at + head, line.length - head))
+        finish(&line, log);
+}
+
+uint64_t log_repeated(const struct log *log)
+{
+    if (!log->fold)
+        return UINT64_MAX;
+    uint64_t now = monotonic_ns();
+    tell_due(log, now);
+    uint64_t next = fold_next_ns(log->fold);
+    return next == UINT64_MAX ? next : next - now;
+}
+
+void log_end(const struct log *log)
+{
+    if (log->fold)
+        tell_due(log, UINT64_MAX);
+}
+
+bool log_is_journal(int fd)
+{
+    struct stat st;
+    char own[64];
+    const char *stream = getenv("JOURNAL_STREAM");
+    if (!stream || fstat(fd, &st) < 0)
+        return false;
+    snprintf(own, sizeof own, "%llu:%llu", (unsigned long long)st.st_dev,
+             (unsigned long long)st.st_ino);
+    return strcmp(stream, own) == 0;
 }

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * log.h - the agent's log: one line an event to a descriptor, as logfmt or JSON.
+ * log.h - the agent's log: one line an event to a descriptor, as logfmt or JSON. What is repeated
+ * is folded.
  *
  * An error is logged once, where the decision about it is taken, with what to do about it.
  */
 #ifndef SMX_AGENT_LOG_H
 #define SMX_AGENT_LOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct fold;
 
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
 enum log_format { LOG_FORMAT_LOGFMT, LOG_FORMAT_JSON };
@@ -14,6 +20,8 @@ struct log {
     int fd;
     enum log_level level; /* the lowest that is written */
     enum log_format format;
+    bool journal;      /* journald reads it: a line begins with its priority */
+    struct fold *fold; /* counts what is repeated; NULL: everything is written */
 };
 
 /* Find a level or a format by its name in the options. Returns: 0, -EINVAL. */
@@ -22,8 +30,19 @@ int log_format_parse(const char *name, enum log_format *out);
 
 /* Write an event: text[0] is the message, then come pairs of a name and a value, then NULL. A pair
  * with a NULL value is left out. One write(2); what does not fit a line is cut off by an ellipsis,
- * bytes that are not UTF-8 become U+FFFD. */
+ * bytes that are not UTF-8 become U+FFFD. What is repeated within a window of the log's fold is not
+ * written, but counted. */
 void log_event(const struct log *log, enum log_level level, const char *const text[]);
+
+/* Tell of what was repeated, where its window is over: an event as it was, with how often.
+ * Returns: when to call it again, in nanoseconds from now; UINT64_MAX: nothing is counted. */
+uint64_t log_repeated(const struct log *log);
+
+/* The same, at the end, whether its window is over or not. */
+void log_end(const struct log *log);
+
+/* Whether journald is at the other end of a descriptor, as systemd says of a service's output. */
+bool log_is_journal(int fd);
 
 #define LOG_TEXT(...) ((const char *const[]){__VA_ARGS__, (const char *)0})
 

@@ -5,6 +5,7 @@
  */
 #include "agent/agent.h"
 #include "agent/descriptors.h"
+#include "agent/fold.h"
 
 #include <malloc.h>
 #include <signal.h>
@@ -21,13 +22,19 @@ enum { MAPPED_BYTES = 1 << 20 };
 
 static int run(const struct options *options)
 {
-    struct log log = {
-        .fd = STDERR_FILENO, .level = options->log_level, .format = options->log_format};
+    static struct fold fold; /* pages that are never touched cost nothing */
+    struct log log = {.fd = STDERR_FILENO,
+                      .level = options->log_level,
+                      .format = options->log_format,
+                      .journal = log_is_journal(STDERR_FILENO),
+                      .fold = &fold};
     struct agent *agent;
     mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
     descriptors_raise();
-    if (agent_new(options, &log, &agent) < 0)
+    if (agent_new(options, &log, &agent) < 0) {
+        log_end(&log);
         return EXIT_FAILED;
+    }
     bool once = options->action == OPTIONS_ONCE;
     int rc = once ? 0 : agent_listen(agent);
     if (rc == 0 && !options->no_sandbox)
@@ -35,6 +42,7 @@ static int run(const struct options *options)
     if (rc == 0)
         rc = once ? agent_print(agent, STDOUT_FILENO) : agent_serve(agent);
     agent_free(agent);
+    log_end(&log);
     return rc < 0 ? EXIT_FAILED : EXIT_FINE;
 }
 

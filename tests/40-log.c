@@ -2,6 +2,7 @@
  *
  * 40-log.c - a line of the log is one line, whatever is in the values, and can be read back.
  */
+#include "agent/fold.h"
 #include "agent/http/body.h"
 #include "agent/log.h"
 #include "agent/once.h"
@@ -107,6 +108,156 @@ static void names_of_levels_and_formats_are_known(void **state)
     assert_int_equal(log_format_parse("", &format), -EINVAL);
 }
 
+/* A log with a fold, to a file. */
+struct folded {
+    struct fold fold;
+    struct log log;
+    unsigned told; /* how often it asked for a timer */
+    char text[TEXT_SIZE];
+};
+
+static void ask(void *context)
+{
+    struct folded *f = context;
+    f->told++;
+}
+
+static struct folded *start_folded(enum log_format format)
+{
+    static struct folded f;
+    memset(&f, 0, sizeof f);
+    f.fold = (struct fold){.counting = ask, .context = &f};
+    f.log = (struct log){
+        .fd = memfd_create("log", MFD_CLOEXEC), .format = format, .journal = true, .fold = &f.fold};
+    return &f;
+}
+
+/* What has been written since the last call, without times. */
+static const char *so_far(struct folded *f)
+{
+    ssize_t n = pread(f->log.fd, f->text, sizeof f->text - 1, 0);
+    assert_true(n >= 0);
+    f->text[n] = 0;
+    assert_int_equal(ftruncate(f->log.fd, 0), 0);
+    lseek(f->log.fd, 0, SEEK_SET);
+    char *to = f->text;
+    for (const char *from = f->text; *from;) {
+        size_t skipped = strncmp(from, "ts=", 3) == 0 ? strcspn(from, " ") + 1 : 0;
+        if (strncmp(from, "\"ts\":", 5) == 0)
+            skipped = strcspn(from, ",") + 1;
+        from += skipped;
+        if (!skipped)
+            *to++ = *from++;
+    }
+    *to = 0;
+    return f->text;
+}
+
+/* As if the time of all windows had passed. */
+static void pass_windows(struct folded *f)
+{
+    for (size_t i = 0; i < FOLD_TEXTS; i++)
+        if (f->fold.texts[i].until_ns > 0)
+            f->fold.texts[i].until_ns = 1;
+}
+
+static void what_is_repeated_is_counted_and_told_at_the_end_of_its_window(void **state)
+{
+    struct folded *f = start_folded(LOG_FORMAT_LOGFMT);
+    (void)state;
+    LOG_WARN(&f->log, "refused", "by", "x");
+    assert_string_equal(so_far(f), "<4>level=warn msg=refused by=x\n");
+    assert_int_equal(f->told, 0);
+    assert_true(log_repeated(&f->log) == UINT64_MAX);
+    LOG_WARN(&f->log, "refused", "by", "x");
+    LOG_WARN(&f->log, "refused", "by", "x");
+    assert_string_equal(so_far(f), "");
+    assert_int_equal(f->told, 1);
+    uint64_t next = log_repeated(&f->log);
+    assert_true(next > 0 && next <= FOLD_WINDOW_NS);
+    pass_windows(f);
+    assert_true(log_repeated(&f->log) == UINT64_MAX);
+    assert_string_equal(so_far(f), "<4>level=warn msg=refused by=x repeated=2\n");
+    /* It has been told just now: once more is counted, and so is not news. */
+    LOG_WARN(&f->log, "refused", "by", "x");
+    assert_string_equal(so_far(f), "");
+    assert_int_equal(f->told, 2);
+    pass_windows(f);
+    log_repeated(&f->log);
+    assert_string_equal(so_far(f), "<4>level=warn msg=refused by=x repeated=1\n");
+    /* After a window without it, it is. */
+    pass_windows(f);
+    LOG_WARN(&f->log, "refused", "by", "x");
+    assert_string_equal(so_far(f), "<4>level=warn msg=refused by=x\n");
+    close(f->log.fd);
+}
+
+static void what_differs_in_level_message_or_pairs_is_no_repetition(void **state)
+{
+    struct folded *f = start_folded(LOG_FORMAT_LOGFMT);
+    (void)state;
+    LOG_WARN(&f->log, "refused", "by", "x");
+    LOG_ERROR(&f->log, "refused", "by", "x");
+    LOG_WARN(&f->log, "refused", "by", "y");
+    LOG_WARN(&f->log, "refused");
+    assert_string_equal(so_far(f), "<4>level=warn msg=refused by=x\n"
+                                   "<3>level=error msg=refused by=x\n"
+                                   "<4>level=warn msg=refused by=y\n"
+                                   "<4>level=warn msg=refused\n");
+    close(f->log.fd);
+}
+
+static void texts_that_take_turns_are_folded_and_the_end_tells_all(void **state)
+{
+    struct folded *f = start_folded(LOG_FORMAT_JSON);
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        LOG_INFO(&f->log, "up");
+        LOG_DEBUG(&f->log, "down");
+    }
+    assert_string_equal(so_far(f), "<6>{\"level\":\"info\",\"msg\":\"up\"}\n"
+                                   "<7>{\"level\":\"debug\",\"msg\":\"down\"}\n");
+    log_end(&f->log);
+    assert_string_equal(so_far(f), "<6>{\"level\":\"info\",\"msg\":\"up\",\"repeated\":2}\n"
+                                   "<7>{\"level\":\"debug\",\"msg\":\"down\",\"repeated\":2}\n");
+    close(f->log.fd);
+}
+
+static void nothing_that_was_counted_is_forgotten_for_what_is_new(void **state)
+{
+    struct folded *f = start_folded(LOG_FORMAT_LOGFMT);
+    char number[16];
+    (void)state;
+    LOG_INFO(&f->log, "first");
+    LOG_INFO(&f->log, "first");
+    so_far(f);
+    for (int i = 1; i <= FOLD_TEXTS; i++) {
+        snprintf(number, sizeof number, "%d", i);
+        LOG_INFO(&f->log, "other", "n", number);
+    }
+    assert_non_null(strstr(so_far(f), "<6>level=info msg=first repeated=1\n"
+                                      "<6>level=info msg=other n=4\n"));
+    close(f->log.fd);
+}
+
+static void a_line_of_the_greatest_length_has_room_for_its_number(void **state)
+{
+    static char value[20000];
+    struct folded *f = start_folded(LOG_FORMAT_JSON);
+    (void)state;
+    memset(value, 'x', sizeof value - 1);
+    for (int i = 0; i < 2; i++)
+        log_event(&f->log, LOG_LEVEL_INFO,
+                  LOG_TEXT(value, value, value, value, value, value, value, value, value, value,
+                           value, value, value));
+    so_far(f);
+    log_end(&f->log);
+    const char *line = so_far(f);
+    assert_string_equal(line + strlen(line) - 14, "\"repeated\":1}\n");
+    assert_true(strlen(line) <= 8192);
+    close(f->log.fd);
+}
+
 static void what_was_said_is_not_new(void **state)
 {
     struct once once = {0};
@@ -153,6 +304,11 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_is_cut_and_the_line_still_ends),
         cmocka_unit_test(events_below_the_level_are_not_written),
         cmocka_unit_test(names_of_levels_and_formats_are_known),
+        cmocka_unit_test(what_is_repeated_is_counted_and_told_at_the_end_of_its_window),
+        cmocka_unit_test(what_differs_in_level_message_or_pairs_is_no_repetition),
+        cmocka_unit_test(texts_that_take_turns_are_folded_and_the_end_tells_all),
+        cmocka_unit_test(nothing_that_was_counted_is_forgotten_for_what_is_new),
+        cmocka_unit_test(a_line_of_the_greatest_length_has_room_for_its_number),
         cmocka_unit_test(what_was_said_is_not_new),
         cmocka_unit_test(a_body_is_written_again_only_when_nobody_reads_it),
     };
