@@ -8,6 +8,7 @@
 #include "agent/fold.h"
 #include "agent/segments/dirwatch.h"
 #include "agent/http/http.h"
+#include "agent/notify.h"
 #include "agent/pages.h"
 #include "agent/http/routes.h"
 #include "agent/sandbox.h"
@@ -42,6 +43,7 @@ struct agent {
     struct http *http;
     struct sockets sockets;
     struct sandbox sandbox;
+    struct notify notify;
     struct loop_timer fold_timer; /* set while the log has something that was repeated */
     uint64_t started_ns;          /* CLOCK_MONOTONIC */
     bool draining;
@@ -210,6 +212,7 @@ int agent_new(const struct options *options, const struct log *log, struct agent
     agent->options = options;
     agent->log = log;
     agent->started_ns = loop_now_ns();
+    agent->notify.fd = -1;
     agent->sandbox = (struct sandbox){.seccomp = "off", .landlock = "off"};
     int rc = make_loop(agent);
     if (rc == 0)
@@ -239,6 +242,7 @@ void agent_free(struct agent *agent)
     dirwatch_free(agent->dirwatch);
     segments_free(agent->segments);
     pages_free(agent->pages);
+    notify_close(&agent->notify);
     unwatch_log(agent);
     loop_free(agent->loop);
     free(agent);
@@ -250,13 +254,33 @@ static void stop_loop(void *context)
     loop_stop(agent->loop);
 }
 
-/* A second signal while requests are finishing ends them. There is no configuration to read again
- * at SIGHUP, but whoever sends it does not want the agent to end. */
+static void tell_ready(struct agent *agent)
+{
+    const struct sockets *sockets = &agent->sockets;
+    char status[LISTEN_NAME_SIZE + 64] = "serving";
+    if (sockets->n > 0)
+        snprintf(status, sizeof status, "serving at %s%s", sockets->at[0].name,
+                 sockets->n > 1 ? " and others" : "");
+    notify_ready(&agent->notify, status);
+}
+
+/* There is no configuration to read again, but whoever sends SIGHUP does not want the agent to
+ * end. */
+static void hang_up(struct agent *agent)
+{
+    if (agent->draining)
+        return;
+    notify_reloading(&agent->notify);
+    look_again(agent);
+    tell_ready(agent);
+}
+
+/* A second signal while requests are finishing ends them. */
 static void signal_caught(void *context, int signal)
 {
     struct agent *agent = context;
     if (signal == SIGHUP) {
-        look_again(agent);
+        hang_up(agent);
         return;
     }
     if (agent->draining) {
@@ -265,6 +289,7 @@ static void signal_caught(void *context, int signal)
     }
     LOG_INFO(agent->log, "stopping: finishing what is in flight", "signal", sigabbrev_np(signal));
     agent->draining = true;
+    notify_stopping(&agent->notify, "finishing what is in flight");
     http_drain(agent->http, DRAIN_NS, stop_loop, agent);
     sockets_close(&agent->sockets);
 }
@@ -292,6 +317,7 @@ int agent_listen(struct agent *agent)
         LOG_ERROR(agent->log, "cannot start", "reason", strerror(-rc));
         return rc;
     }
+    notify_open(&agent->notify, agent->log);
     pages_serve(agent->pages, agent->http);
     for (size_t i = 0; i < agent->options->n_listen && rc == 0; i++)
         rc = sockets_open(&agent->sockets, agent->options->listen[i], agent->http, agent->log,
@@ -330,6 +356,8 @@ void agent_enter_sandbox(struct agent *agent)
 int agent_serve(struct agent *agent)
 {
     pages_look(agent->pages);
+    notify_watchdog(&agent->notify, agent->loop);
+    tell_ready(agent);
     int rc = loop_run(agent->loop);
     if (rc < 0)
         LOG_ERROR(agent->log, "the event loop failed", "loop", loop_name(agent->loop), "reason",
