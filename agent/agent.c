@@ -105,10 +105,10 @@ static void look_again(void *context)
 
 static int watch_directories(struct agent *agent)
 {
-    const char *paths[OPTIONS_DIRECTORIES_MAX];
+    const char *paths[SETTINGS_DIRECTORIES_MAX];
     size_t n;
     const struct directory *list = segments_directories(agent->segments, &n);
-    for (size_t i = 0; i < n && i < OPTIONS_DIRECTORIES_MAX; i++)
+    for (size_t i = 0; i < n && i < SETTINGS_DIRECTORIES_MAX; i++)
         paths[i] = list[i].path;
     agent->settle_timer = (struct loop_timer){.fire = look_again, .context = agent};
     int rc = dirwatch_new(agent->loop, paths, n, directories_changed, agent, &agent->dirwatch);
@@ -175,22 +175,23 @@ static int make_loop(struct agent *agent)
 
 static int make_parts(struct agent *agent)
 {
-    struct segments_options options = {.directories = agent->options->directories,
-                                       .n_directories = agent->options->n_directories,
-                                       .owner_bytes = agent->options->max_bytes,
+    struct segments_options options = {.directories = agent->options->settings.directories,
+                                       .n_directories = agent->options->settings.n_directories,
+                                       .owner_bytes = agent->options->settings.max_bytes,
                                        .most = descriptors_share().segments,
                                        .log = agent->log,
                                        .closing = forget_reader,
                                        .context = agent};
-    struct pages_options pages = {.loop = agent->loop,
-                                  .log = agent->log,
-                                  .max_age_ns = agent->options->max_age_ns,
-                                  .wishes = {agent->options->bounds, agent->options->n_bounds},
-                                  .created = agent->options->created_samples,
-                                  .rules = agent->options->rules,
-                                  .n_rules = agent->options->n_rules,
-                                  .looking = arm_watches,
-                                  .context = agent};
+    struct pages_options pages = {
+        .loop = agent->loop,
+        .log = agent->log,
+        .max_age_ns = agent->options->settings.max_age_ns,
+        .wishes = {agent->options->settings.bounds, agent->options->settings.n_bounds},
+        .created = agent->options->settings.created_samples,
+        .rules = agent->options->settings.rules,
+        .n_rules = agent->options->settings.n_rules,
+        .looking = arm_watches,
+        .context = agent};
     int rc = segments_new(&options, &agent->segments);
     pages.segments = agent->segments;
     if (rc == 0)
@@ -336,11 +337,11 @@ static void log_sandbox(const struct agent *agent)
 
 void agent_enter_sandbox(struct agent *agent)
 {
-    const char *directories[OPTIONS_DIRECTORIES_MAX], *sockets[HTTP_LISTEN_MAX];
+    const char *directories[SETTINGS_DIRECTORIES_MAX], *sockets[HTTP_LISTEN_MAX];
     struct sandbox_needs needs = {.directories = directories, .sockets = sockets};
     size_t n;
     const struct directory *list = segments_directories(agent->segments, &n);
-    while (needs.n_directories < n && needs.n_directories < OPTIONS_DIRECTORIES_MAX) {
+    while (needs.n_directories < n && needs.n_directories < SETTINGS_DIRECTORIES_MAX) {
         directories[needs.n_directories] = list[needs.n_directories].path;
         needs.n_directories++;
     }

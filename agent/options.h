@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: MIT
  *
- * options.h - the command line of smx-agent as a struct. Reads nothing else and opens nothing.
+ * options.h - what the command line and the environment say to smx-agent, as a struct. Each option
+ * is one row of a table in options.c, with the one function that reads its value, wherever that
+ * was written; arguments.c reads argv and the environment. Opens nothing.
+ *
+ * What the configuration file may set, too, is in struct settings: agent/config/settings.h.
  */
 #ifndef SMX_AGENT_OPTIONS_H
 #define SMX_AGENT_OPTIONS_H
 
-#include "agent/gather/edges.h"
-#include "agent/gather/filter.h"
+#include "agent/config/settings.h"
+#include "agent/config/value.h"
 #include "agent/log.h"
 #include "agent/loop/loop.h"
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
-enum { OPTIONS_LISTEN_MAX = 16, OPTIONS_DIRECTORIES_MAX = 32 };
-enum { OPTIONS_BOUNDS_MAX = 64, OPTIONS_RULES_MAX = 64 };
+enum { OPTIONS_LISTEN_MAX = 16 };
 
-#define OPTIONS_DEFAULT_LISTEN     "127.0.0.1:9745"
-#define OPTIONS_DEFAULT_MAX_AGE_NS UINT64_C(100000000)
+#define OPTIONS_DEFAULT_LISTEN "127.0.0.1:9745"
 
 /* What the command line asks the program to do. */
 enum options_action {
@@ -29,27 +30,59 @@ enum options_action {
     OPTIONS_VERSION,
 };
 
-/* The strings are those of argv. */
+/* In the order of --help. */
+enum option_id {
+    OPTION_CONFIG_FILE,
+    OPTION_WEB_CONFIG_FILE,
+    OPTION_LISTEN,
+    OPTION_DIRECTORY,
+    OPTION_MAX_AGE,
+    OPTION_METRICS_ALLOW,
+    OPTION_METRICS_DENY,
+    OPTION_LABELS_ALLOW,
+    OPTION_LABELS_DENY,
+    OPTION_MAX_BYTES,
+    OPTION_BOUNDS,
+    OPTION_CREATED_SAMPLES,
+    OPTION_LOG_LEVEL,
+    OPTION_LOG_FORMAT,
+    OPTION_LOOP,
+    OPTION_SANDBOX,
+    OPTION_ONCE,
+    OPTION_CHECK_CONFIG,
+};
+enum { OPTION_COUNT = OPTION_CHECK_CONFIG + 1 };
+
+/* The strings are those of argv and of the environment. */
 struct options {
     enum options_action action;
+    bool given[OPTION_COUNT];
     const char *listen[OPTIONS_LISTEN_MAX];
     size_t n_listen;
-    const char *directories[OPTIONS_DIRECTORIES_MAX]; /* none: the default ones */
-    size_t n_directories;
-    uint64_t max_bytes; /* read of one user's segments; 0: the default */
-    struct edges_wish bounds[OPTIONS_BOUNDS_MAX];
-    size_t n_bounds;
-    bool created_samples;
     enum log_level log_level;
     enum log_format log_format;
     enum loop_kind loop;
     bool no_sandbox;
-    struct filter_rule rules[OPTIONS_RULES_MAX]; /* of what is exposed */
-    size_t n_rules;
-    uint64_t max_age_ns; /* of what concurrent scrapes share */
+    struct settings settings;
 };
 
-/* Parse. Returns: 0, or -EINVAL after having written one line to stderr that names the argument. */
+/* What an option is. */
+struct option_kind {
+    const char *name;
+    bool is_switch; /* without a value: true */
+    int (*set)(struct options *options, const char *value, char why[VALUE_WHY_SIZE]);
+};
+extern const struct option_kind option_kinds[OPTION_COUNT];
+
+/* All that nobody has set. */
+void options_init(struct options *out);
+
+/* Set one, or add to it if it may be repeated. Returns: 0, or -EINVAL and says what was expected. */
+int options_set(struct options *options, enum option_id id, const char *value,
+                char why[VALUE_WHY_SIZE]);
+
+/* Read the command line. Returns: 0, or -EINVAL after having written one line to stderr that names
+ * the argument. */
 int options_parse(int argc, char *argv[], struct options *out);
 
 /* The text of --help. */

@@ -43,13 +43,12 @@ static int compile(const struct filter_rule *from, struct rule *out, char why[FI
         out->length = strcspn(from->text, "=");
         pattern += out->length + 1;
         if (out->length == 0 || !from->text[out->length]) {
-            snprintf(why, FILTER_WHY_SIZE, "must be LABEL=REGEX");
+            snprintf(why, FILTER_WHY_SIZE, "LABEL=REGEX");
             return REG_BADPAT;
         }
     }
     if (strlen(pattern) > PATTERN_MAX) {
-        snprintf(why, FILTER_WHY_SIZE, "must be a regular expression of %d bytes at most",
-                 PATTERN_MAX);
+        snprintf(why, FILTER_WHY_SIZE, "a regular expression of %d bytes at most", PATTERN_MAX);
         return REG_BADPAT;
     }
     snprintf(anchored, sizeof anchored, "^(%s)$", pattern);
@@ -57,7 +56,7 @@ static int compile(const struct filter_rule *from, struct rule *out, char why[FI
     if (rc) {
         char what[FILTER_WHY_SIZE / 2];
         regerror(rc, &out->pattern, what, sizeof what);
-        snprintf(why, FILTER_WHY_SIZE, "must be a POSIX extended regular expression: %s", what);
+        snprintf(why, FILTER_WHY_SIZE, "a POSIX extended regular expression: %s", what);
     }
     return rc;
 }

@@ -26,7 +26,8 @@ struct filter_rule {
 
 enum { FILTER_WHY_SIZE = 160 };
 
-/* Whether a rule can be understood. Returns: 0, or -EINVAL and says what is expected. */
+/* Whether a rule can be understood. Returns: 0, or -EINVAL and says what is expected:
+ * "a regular expression of ...". */
 int filter_check(const struct filter_rule *rule, char why[FILTER_WHY_SIZE]);
 
 struct filter;

@@ -30,14 +30,15 @@ static void check(const struct options *o)
                 o->log_level <= LOG_LEVEL_ERROR && o->log_format <= LOG_FORMAT_JSON,
             "an option out of range");
     require(o->n_listen >= 1 && o->n_listen <= OPTIONS_LISTEN_MAX &&
-                o->n_directories <= OPTIONS_DIRECTORIES_MAX,
+                o->settings.n_directories <= SETTINGS_DIRECTORIES_MAX,
             "too many of something");
     for (size_t i = 0; i < o->n_listen; i++)
         check_listen(o->listen[i]);
-    for (size_t i = 0; i < o->n_directories; i++) {
-        require(o->directories[i][0] == '/', "a directory that is not absolute");
+    for (size_t i = 0; i < o->settings.n_directories; i++) {
+        require(o->settings.directories[i][0] == '/', "a directory that is not absolute");
         for (size_t k = 0; k < i; k++)
-            require(strcmp(o->directories[i], o->directories[k]) != 0, "a directory twice");
+            require(strcmp(o->settings.directories[i], o->settings.directories[k]) != 0,
+                    "a directory twice");
     }
 }
 

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * arguments.c - options from the command line, by getopt_long(3).
+ */
+#include "agent/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+
+/* What getopt_long() returns for the first option of the table. */
+enum { FIRST_LONG = 256 };
+
+const char *options_help(void)
+{
+    return "Usage: smx-agent [OPTION]...\n"
+           "Serve the metrics of the smx segments of this machine to Prometheus.\n"
+           "\n"
+           "  --web.listen-address=ADDR  where to listen: HOST:PORT, [IPV6]:PORT, :PORT or\n"
+           "                             unix:PATH; repeatable (default " OPTIONS_DEFAULT_LISTEN
+           ")\n"
+           "  --segments.dir=DIR         where the segments are; repeatable\n"
+           "                             (default: $SMX_DIR if set, else /run/smx and\n"
+           "                             /dev/shm/smx-<uid>)\n"
+           "  --scrape.max-age=DURATION  how old what scrapes share may be, as 100ms or 2s; 0:\n"
+           "                             only those at the same moment share (default 100ms)\n"
+           "  --metrics.allow=REGEX      expose only families of such names; repeatable\n"
+           "  --metrics.deny=REGEX       expose none of such names; repeatable\n"
+           "  --labels.allow=LABEL=REGEX of the series with this label expose only those with\n"
+           "                             such values; repeatable\n"
+           "  --labels.deny=LABEL=REGEX  expose none with such values; repeatable\n"
+           "  --segments.max-bytes=SIZE  read no more than that of one user's segments; K, M or G\n"
+           "                             may follow (default 1G)\n"
+           "  --histogram.bounds=[NAME=]LIST\n"
+           "                             classic bounds of the exponential histogram NAME, or of\n"
+           "                             all others: 0.1,0.5,1; repeatable (default: powers of 2)\n"
+           "  --openmetrics.created-samples\n"
+           "                             say in OpenMetrics since when counters count\n"
+           "  --log.level=LEVEL          debug, info, warn or error (default info)\n"
+           "  --log.format=FORMAT        logfmt or json (default logfmt)\n"
+           "  --loop=KIND                auto, uring or epoll (default auto)\n"
+           "  --sandbox=MODE             auto: give up what is not needed; or off (default auto)\n"
+           "  --once                     print one scrape to the standard output and exit\n"
+           "  --check-config             check the options and exit\n"
+           "  -h, --help                 print this and exit\n"
+           "  -V, --version              print the version and exit\n"
+           "\n"
+           "Exit status: 0 fine, 1 failure, 2 usage. See smx-agent(8).\n";
+}
+
+static int refuse(const char *option, const char *value, const char *why)
+{
+    fprintf(stderr, "smx-agent: --%s '%s': must be %s\n", option, value, why);
+    return -EINVAL;
+}
+
+static int apply(struct options *options, int option, const char *value)
+{
+    char why[VALUE_WHY_SIZE];
+    switch (option) {
+    case 'h':
+        options->action = OPTIONS_HELP;
+        return 0;
+    case 'V':
+        options->action = OPTIONS_VERSION;
+        return 0;
+    case '?': /* getopt_long has said what is wrong */
+        return -EINVAL;
+    default:
+        value = value ? value : "true";
+        int rc = options_set(options, (enum option_id)(option - FIRST_LONG), value, why);
+        return rc < 0 ? refuse(option_kinds[option - FIRST_LONG].name, value, why) : 0;
+    }
+}
+
+static void name_options(struct option out[OPTION_COUNT + 3])
+{
+    for (int i = 0; i < OPTION_COUNT; i++)
+        out[i] = (struct option){.name = option_kinds[i].name,
+                                 .has_arg = option_kinds[i].is_switch ? optional_argument
+                                                                      : required_argument,
+                                 .val = FIRST_LONG + i};
+    out[OPTION_COUNT] = (struct option){.name = "help", .val = 'h'};
+    out[OPTION_COUNT + 1] = (struct option){.name = "version", .val = 'V'};
+    out[OPTION_COUNT + 2] = (struct option){0};
+}
+
+static bool is_to_tell(const struct options *options)
+{
+    return options->action == OPTIONS_HELP || options->action == OPTIONS_VERSION;
+}
+
+int options_parse(int argc, char *argv[], struct options *out)
+{
+    struct option names[OPTION_COUNT + 3];
+    struct options options;
+    int option;
+    name_options(names);
+    options_init(&options);
+    optind = 0; /* glibc: start afresh, so that a program may parse twice */
+    while ((option = getopt_long(argc, argv, "hV", names, NULL)) != -1) {
+        int rc = apply(&options, option, optarg);
+        if (rc < 0)
+            return rc;
+        if (is_to_tell(&options))
+            break;
+    }
+    if (optind < argc && !is_to_tell(&options)) {
+        fprintf(stderr, "smx-agent: unexpected argument '%s'\n", argv[optind]);
+        return -EINVAL;
+    }
+    if (options.n_listen == 0)
+        options.listen[options.n_listen++] = OPTIONS_DEFAULT_LISTEN;
+    *out = options;
+    return 0;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * settings.h - what the command line, the environment and the configuration file may all set, with
+ * flags before environment before file before what is here the default. The strings are borrowed.
+ */
+#ifndef SMX_AGENT_CONFIG_SETTINGS_H
+#define SMX_AGENT_CONFIG_SETTINGS_H
+
+#include "agent/gather/edges.h"
+#include "agent/gather/filter.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { SETTINGS_DIRECTORIES_MAX = 32, SETTINGS_BOUNDS_MAX = 64, SETTINGS_RULES_MAX = 64 };
+
+#define SETTINGS_DEFAULT_MAX_AGE_NS UINT64_C(100000000)
+
+struct settings {
+    const char *directories[SETTINGS_DIRECTORIES_MAX]; /* none: the default ones */
+    size_t n_directories;
+    uint64_t max_bytes;  /* read of one user's segments; 0: the default */
+    uint64_t max_age_ns; /* of what concurrent scrapes share */
+    struct edges_wish bounds[SETTINGS_BOUNDS_MAX];
+    size_t n_bounds;
+    struct filter_rule rules[SETTINGS_RULES_MAX]; /* of what is exposed */
+    size_t n_rules;
+    bool created_samples;
+};
+
+#endif
