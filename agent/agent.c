@@ -31,6 +31,7 @@ enum { ANSWER_BYTES = 64 << 20 };
 
 struct agent {
     const struct options *options;
+    const struct config *config;
     const struct log *log;
     struct loop *loop;
     struct segments *segments;
@@ -175,9 +176,9 @@ static int make_loop(struct agent *agent)
 
 static int make_parts(struct agent *agent)
 {
-    struct segments_options options = {.directories = agent->options->settings.directories,
-                                       .n_directories = agent->options->settings.n_directories,
-                                       .owner_bytes = agent->options->settings.max_bytes,
+    struct segments_options options = {.directories = agent->config->settings.directories,
+                                       .n_directories = agent->config->settings.n_directories,
+                                       .owner_bytes = agent->config->settings.max_bytes,
                                        .most = descriptors_share().segments,
                                        .log = agent->log,
                                        .closing = forget_reader,
@@ -185,11 +186,11 @@ static int make_parts(struct agent *agent)
     struct pages_options pages = {
         .loop = agent->loop,
         .log = agent->log,
-        .max_age_ns = agent->options->settings.max_age_ns,
-        .wishes = {agent->options->settings.bounds, agent->options->settings.n_bounds},
-        .created = agent->options->settings.created_samples,
-        .rules = agent->options->settings.rules,
-        .n_rules = agent->options->settings.n_rules,
+        .max_age_ns = agent->config->settings.max_age_ns,
+        .wishes = {agent->config->settings.bounds, agent->config->settings.n_bounds},
+        .created = agent->config->settings.created_samples,
+        .rules = agent->config->settings.rules,
+        .n_rules = agent->config->settings.n_rules,
         .looking = arm_watches,
         .context = agent};
     int rc = segments_new(&options, &agent->segments);
@@ -203,7 +204,8 @@ static int make_parts(struct agent *agent)
     return rc;
 }
 
-int agent_new(const struct options *options, const struct log *log, struct agent **out)
+int agent_new(const struct options *options, const struct config *config, const struct log *log,
+              struct agent **out)
 {
     struct agent *agent = calloc(1, sizeof *agent);
     if (!agent) {
@@ -211,6 +213,7 @@ int agent_new(const struct options *options, const struct log *log, struct agent
         return -ENOMEM;
     }
     agent->options = options;
+    agent->config = config;
     agent->log = log;
     agent->started_ns = loop_now_ns();
     agent->notify.fd = -1;

@@ -5,6 +5,7 @@
 #ifndef SMX_AGENT_AGENT_H
 #define SMX_AGENT_AGENT_H
 
+#include "agent/config/config.h"
 #include "agent/log.h"
 #include "agent/options.h"
 
@@ -12,7 +13,8 @@ struct agent;
 
 /* Make an agent and look whether its directories can be read. It reads no segment yet.
  * Returns: 0, or a negative errno; the log then says why. */
-int agent_new(const struct options *options, const struct log *log, struct agent **out);
+int agent_new(const struct options *options, const struct config *config, const struct log *log,
+              struct agent **out);
 void agent_free(struct agent *agent);
 
 /* Bind the addresses to listen at. Returns: 0, or a negative errno; the log then says why. */

@@ -16,6 +16,7 @@ const char *options_help(void)
     return "Usage: smx-agent [OPTION]...\n"
            "Serve the metrics of the smx segments of this machine to Prometheus.\n"
            "\n"
+           "  --config.file=FILE         read FILE for what no option says: smx-agent.yaml(5)\n"
            "  --web.listen-address=ADDR  where to listen: HOST:PORT, [IPV6]:PORT, :PORT or\n"
            "                             unix:PATH; repeatable (default " OPTIONS_DEFAULT_LISTEN
            ")\n"
@@ -41,7 +42,7 @@ const char *options_help(void)
            "  --loop=KIND                auto, uring or epoll (default auto)\n"
            "  --sandbox=MODE             auto: give up what is not needed; or off (default auto)\n"
            "  --once                     print one scrape to the standard output and exit\n"
-           "  --check-config             check the options and exit\n"
+           "  --check-config             check the options and the file, and exit\n"
            "  -h, --help                 print this and exit\n"
            "  -V, --version              print the version and exit\n"
            "\n"

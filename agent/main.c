@@ -20,6 +20,16 @@ enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
  * scraper has it; left to itself, malloc would soon keep such in its heap, and that for ever. */
 enum { MAPPED_BYTES = 1 << 20 };
 
+/* One line on what is wrong, where somebody looks who has just started it. */
+static int load(const struct options *options, struct config **out)
+{
+    char why[CONFIG_WHY_SIZE];
+    int rc = config_load(options, out, why);
+    if (rc < 0)
+        fprintf(stderr, "smx-agent: %s\n", why);
+    return rc;
+}
+
 static int run(const struct options *options)
 {
     static struct fold fold; /* pages that are never touched cost nothing */
@@ -28,10 +38,14 @@ static int run(const struct options *options)
                       .format = options->log_format,
                       .journal = log_is_journal(STDERR_FILENO),
                       .fold = &fold};
+    struct config *config;
     struct agent *agent;
+    if (load(options, &config) < 0)
+        return EXIT_FAILED;
     mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
     descriptors_raise();
-    if (agent_new(options, &log, &agent) < 0) {
+    if (agent_new(options, config, &log, &agent) < 0) {
+        config_free(config);
         log_end(&log);
         return EXIT_FAILED;
     }
@@ -42,8 +56,21 @@ static int run(const struct options *options)
     if (rc == 0)
         rc = once ? agent_print(agent, STDOUT_FILENO) : agent_serve(agent);
     agent_free(agent);
+    config_free(config);
     log_end(&log);
     return rc < 0 ? EXIT_FAILED : EXIT_FINE;
+}
+
+static int check(const struct options *options)
+{
+    struct config *config;
+    if (load(options, &config) < 0)
+        return EXIT_FAILED;
+    puts("the options are fine");
+    if (config->path)
+        printf("%s is fine\n", config->path);
+    config_free(config);
+    return EXIT_FINE;
 }
 
 int main(int argc, char *argv[])
@@ -62,8 +89,7 @@ int main(int argc, char *argv[])
         printf("smx-agent %s\n", smx_version());
         return EXIT_FINE;
     case OPTIONS_CHECK:
-        puts("the options are fine");
-        return EXIT_FINE;
+        return check(&options);
     default:
         return run(&options);
     }

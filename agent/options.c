@@ -148,6 +148,14 @@ static int set_check(struct options *o, const char *value, char why[VALUE_WHY_SI
     return set_action(o, OPTIONS_CHECK, value, why);
 }
 
+static int set_config_file(struct options *o, const char *value, char why[VALUE_WHY_SIZE])
+{
+    if (!value[0])
+        return value_refuse(why, "the path of a file");
+    o->config_file = value;
+    return 0;
+}
+
 static int refuse_file(struct options *o, const char *value, char why[VALUE_WHY_SIZE])
 {
     (void)o;
@@ -156,7 +164,7 @@ static int refuse_file(struct options *o, const char *value, char why[VALUE_WHY_
 }
 
 const struct option_kind option_kinds[OPTION_COUNT] = {
-    [OPTION_CONFIG_FILE] = {"config.file", false, refuse_file},
+    [OPTION_CONFIG_FILE] = {"config.file", false, set_config_file},
     [OPTION_WEB_CONFIG_FILE] = {"web.config.file", false, refuse_file},
     [OPTION_LISTEN] = {"web.listen-address", false, add_listen},
     [OPTION_DIRECTORY] = {"segments.dir", false, add_directory},

@@ -57,6 +57,7 @@ enum { OPTION_COUNT = OPTION_CHECK_CONFIG + 1 };
 struct options {
     enum options_action action;
     bool given[OPTION_COUNT];
+    const char *config_file; /* or NULL */
     const char *listen[OPTIONS_LISTEN_MAX];
     size_t n_listen;
     enum log_level log_level;
@@ -77,7 +78,8 @@ extern const struct option_kind option_kinds[OPTION_COUNT];
 /* All that nobody has set. */
 void options_init(struct options *out);
 
-/* Set one, or add to it if it may be repeated. Returns: 0, or -EINVAL and says what was expected. */
+/* Set one, or add to it if it may be repeated. Returns: 0, or -EINVAL and says what was expected.
+ */
 int options_set(struct options *options, enum option_id id, const char *value,
                 char why[VALUE_WHY_SIZE]);
 

@@ -57,11 +57,15 @@ write_source() {
     done
 }
 
-@test "only loop_uring.c includes liburing, only http.c libmicrohttpd, only sandbox.c libseccomp" {
+@test "only loop_uring.c includes liburing, only http.c libmicrohttpd, only sandbox.c libseccomp, only agent/config YAML" {
     holds wrong_dependencies "$root"
     write_source agent/loop.c <<<'#include <liburing.h>'
     write_source tools/demo/demo.c <<<'#include <microhttpd.h>'
     write_source agent/main.c <<<'#include <seccomp.h>'
+    write_source agent/config/load.c <<<'#include <yaml.h>'
+    write_source agent/options.c <<<'#include <cyaml/cyaml.h>'
+    fires wrong_dependencies agent/config/load.c:5
+    fires wrong_dependencies agent/options.c:5
     fires wrong_dependencies agent/loop.c:5
     fires wrong_dependencies agent/main.c:5
     fires wrong_dependencies tools/demo/demo.c:5

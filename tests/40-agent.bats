@@ -69,7 +69,7 @@ status() {
 --web.listen-address=::1:80 web.listen-address
 --web.listen-address=:65536 web.listen-address
 --web.listen-address=unix:relative web.listen-address
---config.file=/x config.file
+--config.file= config.file
 --scrape.max-age=1h scrape.max-age
 --scrape.max-age=61s scrape.max-age
 --scrape.max-age=5 scrape.max-age

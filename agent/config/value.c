@@ -50,7 +50,7 @@ int value_number(const char *text, uint64_t least, uint64_t most, uint64_t *out,
 {
     const char *end;
     uint64_t n;
-    if (!parse_digits(text, &n, &end) || *end)
+    if (!parse_digits(text, &n, &end) || *end || (text[0] == '0' && text[1]))
         return value_refuse(why, "a whole number");
     if (n < least || n > most)
         return value_refuse(why, "a whole number from %" PRIu64 " to %" PRIu64, least, most);

@@ -110,6 +110,31 @@ static int put_texts(struct edges *out, const struct smx_family_info *f)
     return text.failed ? -ENOMEM : 0;
 }
 
+/* Add the bound that a text begins with, and say where it ends. */
+static int add_bound(struct edges_wish *wish, const char *text, const char **end)
+{
+    char *after;
+    double bound = strtod(text, &after);
+    bool above = wish->n == 0 || bound > wish->bounds[wish->n - 1];
+    if (after == text || !isfinite(bound) || bound <= 0 || !above)
+        return -EINVAL;
+    if (wish->n == EDGES_WISH_MAX)
+        return -E2BIG;
+    wish->bounds[wish->n++] = bound;
+    *end = after;
+    return 0;
+}
+
+int edges_wish_add(struct edges_wish *wish, const char *text)
+{
+    const char *end;
+    int rc = add_bound(wish, text, &end);
+    if (rc < 0 || !*end)
+        return rc;
+    wish->n--;
+    return -EINVAL;
+}
+
 int edges_wish_parse(const char *text, struct edges_wish *out)
 {
     const char *equals = strrchr(text, '=');
@@ -118,12 +143,9 @@ int edges_wish_parse(const char *text, struct edges_wish *out)
     if (equals == text)
         return -EINVAL;
     for (;;) {
-        char *end;
-        double bound = strtod(at, &end);
-        bool above = out->n == 0 || bound > out->bounds[out->n - 1];
-        if (end == at || !isfinite(bound) || bound <= 0 || !above || out->n == EDGES_WISH_MAX)
+        const char *end;
+        if (add_bound(out, at, &end) < 0)
             return -EINVAL;
-        out->bounds[out->n++] = bound;
         if (*end == '\0')
             return 0;
         if (*end != ',')

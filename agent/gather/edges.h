@@ -30,6 +30,9 @@ struct edges_wishes {
  * Returns: 0, or -EINVAL: not a list, or bounds that are not positive, finite and ascending. */
 int edges_wish_parse(const char *text, struct edges_wish *out);
 
+/* Add a bound, which is all of a text. Returns: 0, -EINVAL: not such a number; -E2BIG. */
+int edges_wish_add(struct edges_wish *wish, const char *text);
+
 /* Readable bytes behind the end of kept texts, so that they can be copied in whole steps. */
 enum { RENDER_SLACK = 16 };
 

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * config.h - what the agent is made from, and made from anew by a reload: the settings, merged from
+ * the command line, the environment, the configuration file and the defaults in this order, and the
+ * sections that only the file has. Made and checked as a whole, then never changed.
+ *
+ * To add a section to the file:
+ *   1. sections/NAME.c has the section's struct as it stands in the file, its table of keys for
+ *      libcyaml, and one function that judges what is more than the kind of a value, and puts the
+ *      result into struct config; see sections/segments.c. A key with an option of its own goes
+ *      through loading_option(), so that it is read as the flag is, and yields to it.
+ *   2. file.h declares the three, and has the section in struct config_file.
+ *   3. load.c has a row for it in each of its two tables: the keys at the top, and what is done.
+ *   4. What others need of it becomes a member of struct config, below.
+ *   5. smx-agent.yaml(5) and its example say what the keys mean; 40-config.c has bad values.
+ * libcyaml refuses unknown keys, wrong kinds and missing ones by the table alone; the error has
+ * file, line and key in any case.
+ */
+#ifndef SMX_AGENT_CONFIG_H
+#define SMX_AGENT_CONFIG_H
+
+#include "agent/config/settings.h"
+#include "agent/options.h"
+
+/* FILE:LINE: KEY: what was expected and what is there. */
+enum { CONFIG_WHY_SIZE = 1024 };
+
+struct config_file;
+
+struct config {
+    struct settings settings;
+    const char *path;         /* of the file, or NULL: there is none */
+    struct config_file *file; /* owns what the strings point to */
+};
+
+/* Make a configuration of the options and the file that they name, if they do. On failure *out is
+ * left alone. Returns: 0, -ENOMEM, -EINVAL and what is wrong with the file, or the negative errno
+ * with which it cannot be read. */
+int config_load(const struct options *options, struct config **out, char why[CONFIG_WHY_SIZE]);
+void config_free(struct config *config);
+
+#endif

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * 40-config.c - the configuration file: what it says is in force, what options say overrules it,
+ * and what is wrong with it is told with line, key, and what was expected.
+ */
+#include "support/tap.h"
+
+#include "support/scratch.h"
+
+#include "agent/config/config.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char directory[SCRATCH_SIZE], path[SCRATCH_SIZE + 16];
+
+static void write_file(const char *text, size_t length)
+{
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    assert_int_equal(fwrite(text, 1, length, file), length);
+    assert_int_equal(fclose(file), 0);
+}
+
+static struct options options_of(const char *const arguments[])
+{
+    struct options options;
+    char program[] = "smx-agent", *argv[8] = {program};
+    int argc = 1;
+    for (; arguments && arguments[argc - 1]; argc++)
+        argv[argc] = (char *)(uintptr_t)arguments[argc - 1];
+    assert_int_equal(options_parse(argc, argv, &options), 0);
+    options.config_file = path;
+    return options;
+}
+
+static struct config *load(const char *text, const char *const arguments[])
+{
+    char why[CONFIG_WHY_SIZE];
+    struct config *config = NULL;
+    struct options options = options_of(arguments);
+    write_file(text, strlen(text));
+    if (config_load(&options, &config, why) < 0)
+        fail_msg("%s", why);
+    return config;
+}
+
+/* A file is refused with these words, behind its path. */
+static void refuses_bytes(const char *text, size_t length, const char *words)
+{
+    char why[CONFIG_WHY_SIZE] = "", expected[CONFIG_WHY_SIZE];
+    struct config *config = NULL;
+    struct options options = options_of(NULL);
+    write_file(text, length);
+    snprintf(expected, sizeof expected, "%s%s", path, words);
+    int rc = config_load(&options, &config, why);
+    assert_string_equal(why, expected);
+    assert_true(rc < 0);
+    assert_null(config);
+}
+
+static void an_empty_file_changes_nothing(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "",
+        "\n",
+        "# nothing\n",
+        "---\n",
+        "--- ~\n...\n",
+        "{}",
+        "segments:\nmetrics: {}\n",
+        "segments: {directories: }\nhistograms: []\nseries: {allow: null}\n"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct config *config = load(texts[i], NULL);
+        const struct settings *s = &config->settings;
+        assert_int_equal(s->n_directories + s->n_bounds + s->n_rules, 0);
+        assert_int_equal(s->max_bytes, 0);
+        assert_int_equal(s->max_age_ns, SETTINGS_DEFAULT_MAX_AGE_NS);
+        assert_false(s->created_samples);
+        config_free(config);
+    }
+}
+
+static const char whole[] = "segments:\n"
+                            "  directories: [/a, /b]\n"
+                            "  max_bytes: 2M\n"
+                            "scrape:\n"
+                            "  max_age: 2s\n"
+                            "openmetrics:\n"
+                            "  created_samples: yes\n"
+                            "metrics:\n"
+                            "  allow:\n"
+                            "    - http_.*\n"
+                            "  deny: ['http_x{1,2}']\n"
+                            "series:\n"
+                            "  deny:\n"
+                            "    - app=test\n"
+                            "histograms:\n"
+                            "  - bounds: [0.1, 1]\n"
+                            "  - family: latency\n"
+                            "    bounds:\n"
+                            "      - 5\n";
+
+static void what_a_file_says_is_in_force(void **state)
+{
+    (void)state;
+    struct config *config = load(whole, NULL);
+    const struct settings *s = &config->settings;
+    assert_int_equal(s->n_directories, 2);
+    assert_string_equal(s->directories[1], "/b");
+    assert_int_equal(s->max_bytes, 2 << 20);
+    assert_int_equal(s->max_age_ns, UINT64_C(2000000000));
+    assert_true(s->created_samples);
+    assert_int_equal(s->n_rules, 3);
+    assert_int_equal(s->rules[0].kind, FILTER_ALLOW_FAMILY);
+    assert_string_equal(s->rules[1].text, "http_x{1,2}");
+    assert_int_equal(s->rules[2].kind, FILTER_DENY_LABEL);
+    assert_int_equal(s->n_bounds, 2);
+    assert_int_equal(s->bounds[0].family.length, 0);
+    assert_int_equal(s->bounds[0].n, 2);
+    assert_string_equal(s->bounds[1].family.at, "latency");
+    assert_true(s->bounds[1].bounds[0] == 5);
+    config_free(config);
+}
+
+static void an_option_overrules_the_file_as_a_whole(void **state)
+{
+    (void)state;
+    static const char *const arguments[] = {"--segments.dir=/c", "--openmetrics.created-samples=no",
+                                            "--metrics.deny=z", "--histogram.bounds=3", NULL};
+    struct config *config = load(whole, arguments);
+    const struct settings *s = &config->settings;
+    assert_int_equal(s->n_directories, 1);
+    assert_string_equal(s->directories[0], "/c");
+    assert_false(s->created_samples);
+    assert_int_equal(s->max_bytes, 2 << 20);
+    assert_int_equal(s->n_rules, 3);
+    assert_string_equal(s->rules[0].text, "z");
+    assert_int_equal(s->rules[1].kind, FILTER_ALLOW_FAMILY);
+    assert_int_equal(s->n_bounds, 1);
+    assert_true(s->bounds[0].bounds[0] == 3);
+    config_free(config);
+}
+
+static void what_an_option_overrules_is_checked_all_the_same(void **state)
+{
+    (void)state;
+    static const char *const arguments[] = {"--segments.max-bytes=1M", NULL};
+    char why[CONFIG_WHY_SIZE];
+    struct config *config = NULL;
+    struct options options = options_of(arguments);
+    const char text[] = "segments: {max_bytes: many}";
+    write_file(text, strlen(text));
+    assert_int_equal(config_load(&options, &config, why), -EINVAL);
+    assert_non_null(strstr(why, "segments.max_bytes: expected a number of bytes"));
+}
+
+/* A table of cases, easier to read in one piece. */
+static void what_is_wrong_is_told_with_its_place(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *words;
+    } cases[] = {
+        /* keys */
+        {"segment: {}", ":1: segment: unknown key; did you mean segments?"},
+        {"\nscrape:\n  max-age: 1s\n", ":3: scrape.max-age: unknown key; did you mean max_age?"},
+        {"series:\n  only: []\n", ":2: series.only: unknown key; there are allow and deny"},
+        {"metrics: {}\nseries: {}\nmetrics: {}\n", ":3: the key metrics stands here a second time"},
+        {"histograms:\n  - bounds: [1]\n  - family: x\n",
+         ":3: histograms[1]: the key bounds is missing"},
+        {"{[a]: b}", ":1: a key must be a word, and not a list or a mapping"},
+        {"histograms:\n  - bound: [1]\n",
+         ":2: histograms[0].bound: unknown key; did you mean bounds?"},
+        /* kinds */
+        {"- segments\n", ":1: expected a mapping, got a list"},
+        {"segments\n", ":1: expected a mapping, got \"segments\""},
+        {"segments: 3\n", ":1: segments: expected a mapping, got \"3\""},
+        {"segments: ''\n", ":1: segments: expected a mapping, got \"\""},
+        {"segments:\n  directories: /run/smx\n",
+         ":2: segments.directories: expected a list, got \"/run/smx\""},
+        {"segments:\n  directories:\n    - [/a]\n",
+         ":3: segments.directories[0]: expected a text, got a list"},
+        {"segments: {max_bytes: }\n", ":1: segments.max_bytes: expected a text, got nothing"},
+        {"histograms: [{bounds: []}]", ":1: histograms[0].bounds: expected 1 to 64 entries, got 0"},
+        /* values */
+        {"segments:\n\n  max_bytes:\n    many\n",
+         ":4: segments.max_bytes: expected a number of bytes, as 256M, got \"many\""},
+        {"segments:\n  directories:\n  - /a\n  - b\n",
+         ":4: segments.directories[1]: expected an absolute path, got \"b\""},
+        {"scrape: {max_age: 61s}",
+         ":1: scrape.max_age: expected a duration up to 1m, as 100ms or 2s, or 0, got \"61s\""},
+        {"openmetrics: {created_samples: maybe}",
+         ":1: openmetrics.created_samples: expected true or false, got \"maybe\""},
+        {"metrics:\n  allow: [a, 'b(']\n",
+         ":2: metrics.allow[1]: expected a POSIX extended regular expression: Unmatched ( or \\(, "
+         "got \"b(\""},
+        {"series: {deny: [app]}", ":1: series.deny[0]: expected LABEL=REGEX, got \"app\""},
+        {"histograms:\n  - bounds:\n      - 1\n      - 0.5\n",
+         ":4: histograms[0].bounds[1]: expected a number above the one before it, got \"0.5\""},
+        {"histograms: [{bounds: [-1]}]",
+         ":1: histograms[0].bounds[0]: expected a number above 0, got \"-1\""},
+        {"histograms: [{bounds: [1s]}]",
+         ":1: histograms[0].bounds[0]: expected a number above 0, got \"1s\""},
+        {"scrape: {max_age: \"a\\nb\"}",
+         ":1: scrape.max_age: expected a duration up to 1m, as 100ms or 2s, or 0, got \"a b\""},
+        /* YAML */
+        {"segments:\n\tmax_bytes: 1M\n", ":2: a tab: lines are indented by spaces"},
+        {"segments: {\n", ":2: not YAML: did not find expected node content"},
+        {"a: 'b\n", ":2: not YAML: found unexpected end of stream"},
+        {"a: &x 1\n", ":1: anchors and aliases (&x) are not taken here"},
+        {"a: *x\n", ":1: anchors and aliases (&x) are not taken here"},
+        {"--- {}\n--- {}\n", ":2: a second document begins"},
+        {"# \n\nscrape: \xff\n", ":3: not UTF-8 text: invalid leading UTF-8 octet"},
+        {"scrape: {max_age: \"1\\0\"}", ":1: a value with a NUL in it"},
+        {"\"a\\0b\": 1", ":1: a key with a NUL in it"},
+        {"[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]", ":1: too many levels, 16 are the most"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        refuses_bytes(cases[i].text, strlen(cases[i].text), cases[i].words);
+    refuses_bytes("\xff\xfe{\0}\0", 6, ":1: not UTF-8 text: invalid leading UTF-8 octet");
+}
+
+/* A value many times over. */
+static char *repeat(const char *before, const char *value, size_t n, const char *after)
+{
+    char *text = malloc(strlen(before) + n * strlen(value) + strlen(after) + 1);
+    assert_non_null(text);
+    char *to = stpcpy(text, before);
+    for (size_t i = 0; i < n; i++)
+        to = stpcpy(to, value);
+    strcpy(to, after);
+    return text;
+}
+
+static void what_is_too_much_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *before, *value;
+        size_t n;
+        const char *after, *words;
+    } cases[] = {
+        {"segments: {directories: [", "/a,", 33, "]}",
+         ":1: segments.directories: expected 0 to 32 entries, got 33"},
+        {"x: [", "a,", 1025, "]", ":1: too many entries, 1024 are the most in one place"},
+        {"", "- [a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q]\n", 1000, "",
+         ":911: too many values, 16384 are the most"},
+        {"#", "x", 1 << 20, "", ": is larger than 1 MiB"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char *text = repeat(cases[i].before, cases[i].value, cases[i].n, cases[i].after);
+        refuses_bytes(text, strlen(text), cases[i].words);
+        free(text);
+    }
+}
+
+static void refuses_path(const char *at, int code, const char *words)
+{
+    char why[CONFIG_WHY_SIZE] = "", expected[CONFIG_WHY_SIZE];
+    struct config *config = NULL;
+    struct options options = options_of(NULL);
+    options.config_file = at;
+    snprintf(expected, sizeof expected, "%s: %s", at, words);
+    assert_int_equal(config_load(&options, &config, why), code);
+    assert_string_equal(why, expected);
+}
+
+static void what_is_no_file_is_refused(void **state)
+{
+    (void)state;
+    char fifo[SCRATCH_SIZE + 16];
+    snprintf(fifo, sizeof fifo, "%s/fifo", directory);
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    refuses_path(fifo, -EINVAL, "is not a regular file");
+    refuses_path(directory, -EISDIR, "is a directory, and not a file");
+    refuses_path("/dev/null", -EINVAL, "is not a regular file");
+    assert_true(unlink(path) == 0 || errno == ENOENT);
+    refuses_path(path, -ENOENT, "No such file or directory");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_empty_file_changes_nothing),
+        cmocka_unit_test(what_a_file_says_is_in_force),
+        cmocka_unit_test(an_option_overrules_the_file_as_a_whole),
+        cmocka_unit_test(what_an_option_overrules_is_checked_all_the_same),
+        cmocka_unit_test(what_is_wrong_is_told_with_its_place),
+        cmocka_unit_test(what_is_too_much_is_refused),
+        cmocka_unit_test(what_is_no_file_is_refused),
+    };
+    if (scratch_make(directory) != 0)
+        return 1;
+    snprintf(path, sizeof path, "%s/agent.yaml", directory);
+    int rc = RUN_TESTS(tests);
+    scratch_remove(directory);
+    return rc;
+}
