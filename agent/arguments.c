@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * arguments.c - options from the command line, by getopt_long(3).
+ * arguments.c - options from the command line, by getopt_long(3), and from the environment.
  */
 #include "agent/options.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <string.h>
 
 /* What getopt_long() returns for the first option of the table. */
 enum { FIRST_LONG = 256 };
+
+enum { VARIABLE_SIZE = 64 };
 
 const char *options_help(void)
 {
@@ -46,12 +50,15 @@ const char *options_help(void)
            "  -h, --help                 print this and exit\n"
            "  -V, --version              print the version and exit\n"
            "\n"
+           "What no option says is read from the environment, as SMX_AGENT_SEGMENTS_DIR, and\n"
+           "else from the file.\n"
            "Exit status: 0 fine, 1 failure, 2 usage. See smx-agent(8).\n";
 }
 
-static int refuse(const char *option, const char *value, const char *why)
+/* As --segments.dir, or as SMX_AGENT_SEGMENTS_DIR. */
+static int refuse(const char *dashes, const char *name, const char *value, const char *why)
 {
-    fprintf(stderr, "smx-agent: --%s '%s': must be %s\n", option, value, why);
+    fprintf(stderr, "smx-agent: %s%s '%s': must be %s\n", dashes, name, value, why);
     return -EINVAL;
 }
 
@@ -70,7 +77,7 @@ static int apply(struct options *options, int option, const char *value)
     default:
         value = value ? value : "true";
         int rc = options_set(options, (enum option_id)(option - FIRST_LONG), value, why);
-        return rc < 0 ? refuse(option_kinds[option - FIRST_LONG].name, value, why) : 0;
+        return rc < 0 ? refuse("--", option_kinds[option - FIRST_LONG].name, value, why) : 0;
     }
 }
 
@@ -78,12 +85,51 @@ static void name_options(struct option out[OPTION_COUNT + 3])
 {
     for (int i = 0; i < OPTION_COUNT; i++)
         out[i] = (struct option){.name = option_kinds[i].name,
-                                 .has_arg = option_kinds[i].is_switch ? optional_argument
-                                                                      : required_argument,
+                                 .has_arg = option_kinds[i].form == FORM_SWITCH ? optional_argument
+                                                                                : required_argument,
                                  .val = FIRST_LONG + i};
     out[OPTION_COUNT] = (struct option){.name = "help", .val = 'h'};
     out[OPTION_COUNT + 1] = (struct option){.name = "version", .val = 'V'};
     out[OPTION_COUNT + 2] = (struct option){0};
+}
+
+static void name_variable(enum option_id id, char out[VARIABLE_SIZE])
+{
+    char *to = stpcpy(out, "SMX_AGENT_");
+    for (const char *from = option_kinds[id].name; *from && to < out + VARIABLE_SIZE - 1; from++)
+        *to++ = *from == '.' || *from == '-' ? '_' : (char)toupper((unsigned char)*from);
+    *to = 0;
+}
+
+/* The value of a variable, or NULL. */
+static char *look_up(char *environment[], const char *name)
+{
+    size_t length = strlen(name);
+    for (; environment && *environment; environment++)
+        if (strncmp(*environment, name, length) == 0 && (*environment)[length] == '=')
+            return *environment + length + 1;
+    return NULL;
+}
+
+static int apply_variable(struct options *options, enum option_id id, char *environment[])
+{
+    static const char *const dividers[] = {"", "", "\n", ",\n"};
+    char name[VARIABLE_SIZE], why[VALUE_WHY_SIZE];
+    name_variable(id, name);
+    char *rest = look_up(environment, name), *value;
+    while ((value = strsep(&rest, dividers[option_kinds[id].form])))
+        if (*value && options_set(options, id, value, why) < 0)
+            return refuse("", name, value, why);
+    return 0;
+}
+
+static int apply_environment(struct options *options, char *environment[])
+{
+    int rc = 0;
+    for (unsigned i = 0; i < OPTION_COUNT && rc == 0; i++)
+        if (!options->given[i])
+            rc = apply_variable(options, (enum option_id)i, environment);
+    return rc;
 }
 
 static bool is_to_tell(const struct options *options)
@@ -91,7 +137,7 @@ static bool is_to_tell(const struct options *options)
     return options->action == OPTIONS_HELP || options->action == OPTIONS_VERSION;
 }
 
-int options_parse(int argc, char *argv[], struct options *out)
+int options_parse(int argc, char *argv[], char *environment[], struct options *out)
 {
     struct option names[OPTION_COUNT + 3];
     struct options options;
@@ -110,6 +156,8 @@ int options_parse(int argc, char *argv[], struct options *out)
         fprintf(stderr, "smx-agent: unexpected argument '%s'\n", argv[optind]);
         return -EINVAL;
     }
+    if (!is_to_tell(&options) && apply_environment(&options, environment) < 0)
+        return -EINVAL;
     if (options.n_listen == 0)
         options.listen[options.n_listen++] = OPTIONS_DEFAULT_LISTEN;
     *out = options;

@@ -76,7 +76,7 @@ static int check(const struct options *options)
 int main(int argc, char *argv[])
 {
     struct options options;
-    if (options_parse(argc, argv, &options) < 0) {
+    if (options_parse(argc, argv, environ, &options) < 0) {
         fputs("Try 'smx-agent --help'.\n", stderr);
         return EXIT_USAGE;
     }

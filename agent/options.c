@@ -133,7 +133,7 @@ static int set_action(struct options *o, enum options_action action, const char 
 {
     bool wanted;
     int rc = value_bool(value, &wanted, why);
-    if (rc == 0 && wanted)
+    if (rc == 0 && wanted && o->action == OPTIONS_SERVE)
         o->action = action;
     return rc;
 }
@@ -164,24 +164,24 @@ static int refuse_file(struct options *o, const char *value, char why[VALUE_WHY_
 }
 
 const struct option_kind option_kinds[OPTION_COUNT] = {
-    [OPTION_CONFIG_FILE] = {"config.file", false, set_config_file},
-    [OPTION_WEB_CONFIG_FILE] = {"web.config.file", false, refuse_file},
-    [OPTION_LISTEN] = {"web.listen-address", false, add_listen},
-    [OPTION_DIRECTORY] = {"segments.dir", false, add_directory},
-    [OPTION_MAX_AGE] = {"scrape.max-age", false, set_max_age},
-    [OPTION_METRICS_ALLOW] = {"metrics.allow", false, allow_metrics},
-    [OPTION_METRICS_DENY] = {"metrics.deny", false, deny_metrics},
-    [OPTION_LABELS_ALLOW] = {"labels.allow", false, allow_labels},
-    [OPTION_LABELS_DENY] = {"labels.deny", false, deny_labels},
-    [OPTION_MAX_BYTES] = {"segments.max-bytes", false, set_max_bytes},
-    [OPTION_BOUNDS] = {"histogram.bounds", false, add_bounds},
-    [OPTION_CREATED_SAMPLES] = {"openmetrics.created-samples", true, set_created_samples},
-    [OPTION_LOG_LEVEL] = {"log.level", false, set_level},
-    [OPTION_LOG_FORMAT] = {"log.format", false, set_format},
-    [OPTION_LOOP] = {"loop", false, set_loop},
-    [OPTION_SANDBOX] = {"sandbox", false, set_sandbox},
-    [OPTION_ONCE] = {"once", true, set_once},
-    [OPTION_CHECK_CONFIG] = {"check-config", true, set_check},
+    [OPTION_CONFIG_FILE] = {"config.file", FORM_ONE, set_config_file},
+    [OPTION_WEB_CONFIG_FILE] = {"web.config.file", FORM_ONE, refuse_file},
+    [OPTION_LISTEN] = {"web.listen-address", FORM_COMMAS, add_listen},
+    [OPTION_DIRECTORY] = {"segments.dir", FORM_COMMAS, add_directory},
+    [OPTION_MAX_AGE] = {"scrape.max-age", FORM_ONE, set_max_age},
+    [OPTION_METRICS_ALLOW] = {"metrics.allow", FORM_LINES, allow_metrics},
+    [OPTION_METRICS_DENY] = {"metrics.deny", FORM_LINES, deny_metrics},
+    [OPTION_LABELS_ALLOW] = {"labels.allow", FORM_LINES, allow_labels},
+    [OPTION_LABELS_DENY] = {"labels.deny", FORM_LINES, deny_labels},
+    [OPTION_MAX_BYTES] = {"segments.max-bytes", FORM_ONE, set_max_bytes},
+    [OPTION_BOUNDS] = {"histogram.bounds", FORM_LINES, add_bounds},
+    [OPTION_CREATED_SAMPLES] = {"openmetrics.created-samples", FORM_SWITCH, set_created_samples},
+    [OPTION_LOG_LEVEL] = {"log.level", FORM_ONE, set_level},
+    [OPTION_LOG_FORMAT] = {"log.format", FORM_ONE, set_format},
+    [OPTION_LOOP] = {"loop", FORM_ONE, set_loop},
+    [OPTION_SANDBOX] = {"sandbox", FORM_ONE, set_sandbox},
+    [OPTION_ONCE] = {"once", FORM_SWITCH, set_once},
+    [OPTION_CHECK_CONFIG] = {"check-config", FORM_SWITCH, set_check},
 };
 
 void options_init(struct options *out)

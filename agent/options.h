@@ -67,10 +67,18 @@ struct options {
     struct settings settings;
 };
 
+/* How its values are given. On the command line a list is an option that is repeated. */
+enum option_form {
+    FORM_ONE,
+    FORM_SWITCH, /* a bool; the option alone is true */
+    FORM_LINES,  /* a list, in the environment a line each */
+    FORM_COMMAS, /* a list, there divided by commas, too: no value has one */
+};
+
 /* What an option is. */
 struct option_kind {
     const char *name;
-    bool is_switch; /* without a value: true */
+    enum option_form form;
     int (*set)(struct options *options, const char *value, char why[VALUE_WHY_SIZE]);
 };
 extern const struct option_kind option_kinds[OPTION_COUNT];
@@ -83,9 +91,11 @@ void options_init(struct options *out);
 int options_set(struct options *options, enum option_id id, const char *value,
                 char why[VALUE_WHY_SIZE]);
 
-/* Read the command line. Returns: 0, or -EINVAL after having written one line to stderr that names
- * the argument. */
-int options_parse(int argc, char *argv[], struct options *out);
+/* Read the command line, and for what it does not say the variables SMX_AGENT_* of an environment,
+ * which may be NULL and whose lists are cut in place. Those that are empty, or name no option, count
+ * for nothing: orchestrators set SMX_AGENT_PORT for a service of that name.
+ * Returns: 0, or -EINVAL after having written one line to stderr that names the argument. */
+int options_parse(int argc, char *argv[], char *environment[], struct options *out);
 
 /* The text of --help. */
 const char *options_help(void);

@@ -83,6 +83,26 @@ surplus surplus
 OPTIONS
 }
 
+@test "the environment is read for what no option says, and what is wrong in it is told" {
+    SMX_AGENT_LOOP=kqueue run "$bin/smx-agent" --check-config
+    [ "$status" -eq 2 ]
+    [[ ${lines[0]} == "smx-agent: SMX_AGENT_LOOP 'kqueue': must be auto, uring or epoll" ]]
+    SMX_AGENT_LOOP=kqueue run "$bin/smx-agent" --check-config --loop=epoll
+    [ "$status" -eq 0 ]
+    SMX_AGENT_LOOP=kqueue run "$bin/smx-agent" --help
+    [ "$status" -eq 0 ]
+    # What Kubernetes sets for a service named smx-agent.
+    SMX_AGENT_PORT=tcp://10.0.0.1:9745 SMX_AGENT_SERVICE_HOST=10.0.0.1 SMX_AGENT_LOG_LEVEL= \
+        run "$bin/smx-agent" --check-config
+    [ "$status" -eq 0 ]
+    start_puppet app shop
+    tell app "counter orders_total 41"
+    SMX_AGENT_SEGMENTS_DIR=$SMX_DIR SMX_AGENT_METRICS_DENY=$'x{1,2}\nprocess_.*' SMX_AGENT_ONCE=true \
+        run --separate-stderr "$bin/smx-agent"
+    [ "$status" -eq 0 ]
+    [[ $output == *'orders_total{app="shop"} 41'* && $output != *process_* ]]
+}
+
 @test "--check-config judges the options and serves nothing" {
     run "$bin/smx-agent" --check-config --web.listen-address=[::1]:0
     [ "$status" -eq 0 ]

@@ -24,14 +24,14 @@ static void write_file(const char *text, size_t length)
     assert_int_equal(fclose(file), 0);
 }
 
-static struct options options_of(const char *const arguments[])
+static struct options options_of(const char *const arguments[], char *environment[])
 {
     struct options options;
     char program[] = "smx-agent", *argv[8] = {program};
     int argc = 1;
     for (; arguments && arguments[argc - 1]; argc++)
         argv[argc] = (char *)(uintptr_t)arguments[argc - 1];
-    assert_int_equal(options_parse(argc, argv, &options), 0);
+    assert_int_equal(options_parse(argc, argv, environment, &options), 0);
     options.config_file = path;
     return options;
 }
@@ -40,7 +40,7 @@ static struct config *load(const char *text, const char *const arguments[])
 {
     char why[CONFIG_WHY_SIZE];
     struct config *config = NULL;
-    struct options options = options_of(arguments);
+    struct options options = options_of(arguments, NULL);
     write_file(text, strlen(text));
     if (config_load(&options, &config, why) < 0)
         fail_msg("%s", why);
@@ -52,7 +52,7 @@ static void refuses_bytes(const char *text, size_t length, const char *words)
 {
     char why[CONFIG_WHY_SIZE] = "", expected[CONFIG_WHY_SIZE];
     struct config *config = NULL;
-    struct options options = options_of(NULL);
+    struct options options = options_of(NULL, NULL);
     write_file(text, length);
     snprintf(expected, sizeof expected, "%s%s", path, words);
     int rc = config_load(&options, &config, why);
@@ -151,11 +151,79 @@ static void what_an_option_overrules_is_checked_all_the_same(void **state)
     static const char *const arguments[] = {"--segments.max-bytes=1M", NULL};
     char why[CONFIG_WHY_SIZE];
     struct config *config = NULL;
-    struct options options = options_of(arguments);
+    struct options options = options_of(arguments, NULL);
     const char text[] = "segments: {max_bytes: many}";
     write_file(text, strlen(text));
     assert_int_equal(config_load(&options, &config, why), -EINVAL);
     assert_non_null(strstr(why, "segments.max_bytes: expected a number of bytes"));
+}
+
+static void the_environment_stands_between_options_and_file(void **state)
+{
+    (void)state;
+    static const char *const arguments[] = {"--segments.max-bytes=1M", NULL};
+    char directories[] = "SMX_AGENT_SEGMENTS_DIR=/c,/d\n/e\n",
+         bytes[] = "SMX_AGENT_SEGMENTS_MAX_BYTES=3M",
+         age[] = "SMX_AGENT_SCRAPE_MAX_AGE=", denied[] = "SMX_AGENT_METRICS_DENY=a{1,2}\nb",
+         created[] = "SMX_AGENT_OPENMETRICS_CREATED_SAMPLES=off",
+         port[] = "SMX_AGENT_PORT=tcp://10.0.0.1:9745";
+    char *environment[] = {directories, bytes, age, denied, created, port, NULL};
+    char why[CONFIG_WHY_SIZE];
+    struct config *config;
+    struct options options = options_of(arguments, environment);
+    write_file(whole, strlen(whole));
+    assert_int_equal(config_load(&options, &config, why), 0);
+    const struct settings *s = &config->settings;
+    assert_int_equal(s->n_directories, 3);
+    assert_string_equal(s->directories[0], "/c");
+    assert_string_equal(s->directories[2], "/e");
+    assert_int_equal(s->max_bytes, 1 << 20);
+    assert_int_equal(s->max_age_ns, UINT64_C(2000000000));
+    assert_false(s->created_samples);
+    assert_int_equal(s->n_rules, 4);
+    assert_string_equal(s->rules[0].text, "a{1,2}");
+    assert_string_equal(s->rules[1].text, "b");
+    config_free(config);
+}
+
+static void every_option_has_a_variable(void **state)
+{
+    (void)state;
+    static const char *const values[OPTION_COUNT] = {
+        [OPTION_CONFIG_FILE] = "CONFIG_FILE=/x",
+        [OPTION_WEB_CONFIG_FILE] = NULL,
+        [OPTION_LISTEN] = "WEB_LISTEN_ADDRESS=:1,[::1]:2",
+        [OPTION_DIRECTORY] = "SEGMENTS_DIR=/x",
+        [OPTION_MAX_AGE] = "SCRAPE_MAX_AGE=1s",
+        [OPTION_METRICS_ALLOW] = "METRICS_ALLOW=x",
+        [OPTION_METRICS_DENY] = "METRICS_DENY=x",
+        [OPTION_LABELS_ALLOW] = "LABELS_ALLOW=x=y",
+        [OPTION_LABELS_DENY] = "LABELS_DENY=x=y",
+        [OPTION_MAX_BYTES] = "SEGMENTS_MAX_BYTES=1K",
+        [OPTION_BOUNDS] = "HISTOGRAM_BOUNDS=1,2\nx=1,2",
+        [OPTION_CREATED_SAMPLES] = "OPENMETRICS_CREATED_SAMPLES=true",
+        [OPTION_LOG_LEVEL] = "LOG_LEVEL=debug",
+        [OPTION_LOG_FORMAT] = "LOG_FORMAT=json",
+        [OPTION_LOOP] = "LOOP=epoll",
+        [OPTION_SANDBOX] = "SANDBOX=off",
+        [OPTION_ONCE] = "ONCE=1",
+        [OPTION_CHECK_CONFIG] = "CHECK_CONFIG=yes",
+    };
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        char variable[64];
+        if (!values[i])
+            continue;
+        snprintf(variable, sizeof variable, "SMX_AGENT_%s", values[i]);
+        char program[] = "smx-agent", *argv[] = {program, NULL}, *environment[] = {variable, NULL};
+        struct options options;
+        assert_int_equal(options_parse(1, argv, environment, &options), 0);
+        for (size_t k = 0; k < OPTION_COUNT; k++)
+            assert_int_equal(options.given[k], k == i);
+        if (i == OPTION_LISTEN)
+            assert_int_equal(options.n_listen, 2);
+        if (i == OPTION_BOUNDS)
+            assert_int_equal(options.settings.bounds[1].n, 2);
+    }
 }
 
 /* A table of cases, easier to read in one piece. */
@@ -262,7 +330,7 @@ static void refuses_path(const char *at, int code, const char *words)
 {
     char why[CONFIG_WHY_SIZE] = "", expected[CONFIG_WHY_SIZE];
     struct config *config = NULL;
-    struct options options = options_of(NULL);
+    struct options options = options_of(NULL, NULL);
     options.config_file = at;
     snprintf(expected, sizeof expected, "%s: %s", at, words);
     assert_int_equal(config_load(&options, &config, why), code);
@@ -289,6 +357,8 @@ int main(void)
         cmocka_unit_test(what_a_file_says_is_in_force),
         cmocka_unit_test(an_option_overrules_the_file_as_a_whole),
         cmocka_unit_test(what_an_option_overrules_is_checked_all_the_same),
+        cmocka_unit_test(the_environment_stands_between_options_and_file),
+        cmocka_unit_test(every_option_has_a_variable),
         cmocka_unit_test(what_is_wrong_is_told_with_its_place),
         cmocka_unit_test(what_is_too_much_is_refused),
         cmocka_unit_test(what_is_no_file_is_refused),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * options.c - any bytes as the command line of smx-agent, an argument a line. Asked of it: what is
- * taken is within its bounds, and can be given again; what is refused leaves the result alone.
- * Nothing is listened at.
+ * options.c - any bytes as the command line of smx-agent, an argument a line, and its environment,
+ * the lines that begin with SMX_AGENT_. Asked of it: what is taken is within its bounds, and can be
+ * given again; what is refused leaves the result alone. Nothing is listened at.
  */
 #include "agent/options.h"
 
@@ -45,19 +45,24 @@ static void check(const struct options *o)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct options options, untouched;
-    char program[] = "smx-agent", *argv[ARGUMENTS_MAX + 2] = {program};
-    int argc = 1;
+    char program[] = "smx-agent", *argv[ARGUMENTS_MAX + 2] = {program},
+         *environment[ARGUMENTS_MAX + 1] = {0};
+    int argc = 1, variables = 0;
     char *lines = strndup((const char *)data, size);
     require(lines != NULL, "no memory");
-    for (char *rest = lines, *line; argc <= ARGUMENTS_MAX && (line = strsep(&rest, "\n"));)
-        argv[argc++] = line;
+    for (char *rest = lines, *line;
+         argc + variables <= ARGUMENTS_MAX && (line = strsep(&rest, "\n"));)
+        if (strncmp(line, "SMX_AGENT_", strlen("SMX_AGENT_")) == 0)
+            environment[variables++] = line;
+        else
+            argv[argc++] = line;
     memset(&options, 0x5a, sizeof options);
     untouched = options;
     /* It says what is wrong on stderr: to nowhere, at this rate. */
     FILE *terminal = stderr;
     stderr = fopen("/dev/null", "we");
     require(stderr != NULL, "no /dev/null");
-    int result = options_parse(argc, argv, &options);
+    int result = options_parse(argc, argv, environment, &options);
     (void)fclose(stderr);
     stderr = terminal;
     if (result == 0)
