@@ -12,6 +12,7 @@
 
 #include "agent/gather/self.h"
 #include "agent/http/body.h"
+#include "agent/http/tls.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -44,6 +45,7 @@ struct connection {
     uint64_t since_ns; /* when it began to answer, or to wait for a request */
     uint64_t address;  /* equal for connections from one address */
     struct body *body; /* while it is answering; NULL as long as that is made */
+    struct tls_handshake handshake;
 };
 
 struct connections;

@@ -4,6 +4,8 @@
  * connections, and run by the loop when its epoll descriptor is readable. Only this file knows
  * libmicrohttpd, and it knows nothing of what is served.
  *
+ * TLS is the library's business too, but for the keys: a session is given ours when it is new.
+ *
  * Accepting and limits are not left to the library: where descriptors run out it polls a readable
  * socket without end, at its limit it accepts nobody, and it lets a peer that sends or takes a byte
  * now and then stay for ever.
@@ -24,6 +26,8 @@ enum { CONNECTION_MEMORY = 16384 };
 struct http {
     struct http_options options;
     struct MHD_Daemon *daemon;
+    struct tls *tls;                     /* for those who come now; NULL: plain */
+    uint64_t handshakes[TLS_AGREED + 1]; /* by how far they came */
     int epoll_fd;
     struct loop_timer timer; /* what the library still has to do */
     struct intake intake;
@@ -257,16 +261,29 @@ static void request_ends(void *context, struct MHD_Connection *connection, void 
     connections_wait(http->connections, place_of(connection), loop_now_ns());
 }
 
-/* The descriptor of a connection that ends is closed after this. */
+/* A session that has not got all that it needs has the library's certificate, which is none: it
+ * will not agree with anybody. */
+static void begin_tls(struct http *http, struct MHD_Connection *connection,
+                      struct connection *place)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    if (http->tls && info)
+        tls_begin(http->tls, info->tls_session, &place->handshake);
+}
+
+/* The session has gone before this, the descriptor of the connection is closed after it. */
 static void connection_changes(void *context, struct MHD_Connection *connection, void **place,
                                enum MHD_ConnectionNotificationCode code)
 {
     struct http *http = context;
-    (void)connection;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         *place = http->entering;
+        begin_tls(http, connection, http->entering);
         return;
     }
+    if (http->tls)
+        http->handshakes[tls_end(&((struct connection *)*place)->handshake)]++;
     connections_remove(http->connections, *place);
     if (*place == http->entering)
         http->entering = NULL;
@@ -331,13 +348,17 @@ static bool exhausted(void *context)
 static int start_daemon(struct http *http)
 {
     unsigned most = (unsigned)http->options.limits.connections + CONNECTIONS_SLACK;
+    unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG |
+                     MHD_ALLOW_SUSPEND_RESUME | (http->tls ? MHD_USE_TLS : 0);
+    const struct MHD_OptionItem of_tls[] = {
+        {MHD_OPTION_HTTPS_CERT_CALLBACK, 0, tls_no_certificate()}, {MHD_OPTION_END, 0, NULL}};
     http->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME, 0,
-        NULL, NULL, handle, http, MHD_OPTION_EXTERNAL_LOGGER, log_from_library, http,
-        MHD_OPTION_CONNECTION_LIMIT, most, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_MEMORY, MHD_OPTION_UNESCAPE_CALLBACK, unescape, http,
-        MHD_OPTION_URI_LOG_CALLBACK, request_begins, http, MHD_OPTION_NOTIFY_COMPLETED,
-        request_ends, http, MHD_OPTION_NOTIFY_CONNECTION, connection_changes, http, MHD_OPTION_END);
+        flags, 0, NULL, NULL, handle, http, MHD_OPTION_EXTERNAL_LOGGER, log_from_library, http,
+        MHD_OPTION_ARRAY, http->tls ? of_tls : of_tls + 1, MHD_OPTION_CONNECTION_LIMIT, most,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_UNESCAPE_CALLBACK,
+        unescape, http, MHD_OPTION_URI_LOG_CALLBACK, request_begins, http,
+        MHD_OPTION_NOTIFY_COMPLETED, request_ends, http, MHD_OPTION_NOTIFY_CONNECTION,
+        connection_changes, http, MHD_OPTION_END);
     if (!http->daemon)
         return -ENOMEM;
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_EPOLL_FD);
@@ -361,6 +382,7 @@ int http_new(const struct http_options *options, struct http **out)
     if (!http)
         return -ENOMEM;
     http->options = *options;
+    http->tls = tls_ref(options->tls);
     http->epoll_fd = -1;
     http->timer = (struct loop_timer){.fire = run, .context = http};
     http->expiry = (struct loop_timer){.fire = expire, .context = http};
@@ -382,6 +404,13 @@ int http_new(const struct http_options *options, struct http **out)
     return 0;
 }
 
+void http_use_tls(struct http *http, struct tls *tls)
+{
+    tls_ref(tls);
+    tls_unref(http->tls);
+    http->tls = tls;
+}
+
 int http_listen(struct http *http, int fd)
 {
     return intake_open(&http->intake, fd);
@@ -390,6 +419,13 @@ int http_listen(struct http *http, int fd)
 struct self_connections http_connections(const struct http *http)
 {
     return connections_count(http->connections);
+}
+
+struct http_handshakes http_handshakes(const struct http *http)
+{
+    return (struct http_handshakes){.silent = http->handshakes[TLS_SILENT],
+                                    .refused = http->handshakes[TLS_REFUSED],
+                                    .failed = http->handshakes[TLS_GREETED]};
 }
 
 bool http_strained(const struct http *http)
@@ -428,5 +464,6 @@ void http_free(struct http *http)
     loop_timer_cancel(loop, &http->timer);
     loop_timer_cancel(loop, &http->expiry);
     connections_free(http->connections);
+    tls_unref(http->tls);
     free(http);
 }

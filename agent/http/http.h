@@ -11,6 +11,7 @@
 #include "agent/http/body.h"
 #include "agent/http/connections.h"
 #include "agent/http/intake.h"
+#include "agent/http/tls.h"
 #include "agent/log.h"
 #include "agent/loop/loop.h"
 
@@ -49,12 +50,16 @@ struct http_options {
     struct loop *loop;
     const struct log *log;
     struct connections_limits limits;
+    struct tls *tls; /* NULL: plain, for ever */
     void (*answer)(void *context, const struct http_request *request, struct http_reply *reply);
     void *context;
 };
 
 /* Make a server that listens nowhere yet. Returns: 0, -ENOMEM, -EIO. */
 int http_new(const struct http_options *options, struct http **out);
+
+/* Shake hands with other keys from now on; only where it was made with some. */
+void http_use_tls(struct http *http, struct tls *tls);
 
 /* Serve what connects to a listening socket, which must not block. It stays the caller's, to be
  * closed after http_drain() or http_free(). Returns: as intake_open(). */
@@ -70,6 +75,14 @@ void http_answer(struct http_deferred *deferred, const struct http_reply *reply)
 
 /* The connections, now and so far. */
 struct self_connections http_connections(const struct http *http);
+
+/* Connections that ended without TLS having been agreed on, so far. */
+struct http_handshakes {
+    uint64_t silent;  /* nothing came, or nothing that is TLS */
+    uint64_t refused; /* the client had no certificate that would do */
+    uint64_t failed;  /* no version or suite in common, or our certificate was not good enough */
+};
+struct http_handshakes http_handshakes(const struct http *http);
 
 /* Whether those who take answers hold so much memory that the next ones should share theirs. */
 bool http_strained(const struct http *http);

@@ -43,13 +43,14 @@ wrong_includes() {
     includes "$root" libshm agent tools | grep -E ': "smx/'
 }
 
-# Only loop_uring.c knows liburing, only http.c libmicrohttpd, only sandbox.c libseccomp, only
-# config/yaml/outline.c libyaml, only config/ libcyaml.
+# Only loop_uring.c knows liburing, only http.c libmicrohttpd, only tls.c GnuTLS, only sandbox.c
+# libseccomp, only config/yaml/outline.c libyaml, only config/ libcyaml.
 wrong_dependencies() {
     local root=$1
     includes "$root" include libshm agent tools | grep -F 'liburing.h' |
         grep -v '^agent/loop/loop_uring\.c:'
     includes "$root" include libshm agent tools | grep -F 'microhttpd.h' | grep -v '^agent/http/http\.c:'
+    includes "$root" include libshm agent tools | grep -F '<gnutls/' | grep -v '^agent/http/tls\.c:'
     includes "$root" include libshm agent tools | grep -F 'seccomp.h' | grep -v '^agent/sandbox\.c:'
     includes "$root" include libshm agent tools | grep -F '<yaml.h' | grep -v '^agent/config/yaml/outline\.c:'
     includes "$root" include libshm agent tools | grep -F 'cyaml.h' | grep -v '^agent/config/'
