@@ -23,7 +23,7 @@
 #include "agent/options.h"
 
 /* FILE:LINE: KEY: what was expected and what is there. */
-enum { CONFIG_WHY_SIZE = 1024 };
+enum { CONFIG_WHY_SIZE = 1024 }; /* DOCUMENT_WHY_SIZE */
 
 struct config_file;
 
