@@ -7,6 +7,7 @@
 #include "agent/config/yaml/document.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
