@@ -2,11 +2,7 @@
  *
  * exemplar.c - keeps the last exemplar of a series, or of a group of a histogram's buckets. The
  * places are made at a series' first exemplar, as a record of the registry that is found by the
- * cell; so updates without one know nothing of it.
- *
- * Nobody waits for anybody: whoever comes writes, and seals last what it meant to write. Where two
- * write at once, or one is killed on its way, what lies there does not fit its seal, and readers
- * pass it over until the next one.
+ * cell; so updates without one know nothing of it. How one is written is seal.c's.
  */
 #include "libshm/metric/exemplar.h"
 
@@ -129,24 +125,6 @@ static struct smx__exemplar *find(struct smx_segment *segment, const struct want
     return smx__at(segment, at);
 }
 
-/* Word by word, so that nobody is said to race; the seal says what belongs together. */
-static void write(struct smx__exemplar *to, const struct smx__exemplar *from)
-{
-    const size_t first = offsetof(struct smx__exemplar, time_ns);
-    const size_t end = offsetof(struct smx__exemplar, labels) + from->length;
-    /* Relaxed: whatever a reader finds of this, it does not fit an old seal nor the new one. */
-    __atomic_store_n(&to->seal, 0, __ATOMIC_RELAXED);
-    for (size_t i = first; i < end; i += sizeof(uint64_t)) {
-        uint64_t word;
-        memcpy(&word, (const char *)from + i, sizeof word);
-        __atomic_store_n((uint64_t *)(void *)((char *)to + i), word, __ATOMIC_RELAXED);
-        SMX__CRASH_POINT("exemplar.half");
-    }
-    /* Release: who sees the seal finds what it seals, or what came after it. */
-    __atomic_store_n(&to->seal, from->seal, __ATOMIC_RELEASE);
-    SMX__CRASH_POINT("exemplar.sealed");
-}
-
 void smx__exemplar_keep(const uint64_t *base, uint32_t n_groups, uint32_t group, uint64_t n,
                         const char *const labels[])
 {
@@ -164,6 +142,6 @@ void smx__exemplar_keep(const uint64_t *base, uint32_t n_groups, uint32_t group,
     errno = saved;
     if (!slots)
         return;
-    e.seal = smx__exemplar_seal(&e, smx__offset(segment, &slots[group]));
-    write(&slots[group], &e);
+    e.seal = smx__seal(&e, smx__offset(segment, &slots[group]));
+    smx__sealed_write(&slots[group], &e);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * exemplars.c - finds the places of exemplars when names are read, and reads what is in them at
- * every update. Writers go on meanwhile, as many as like: a copy counts if it fits its seal, and is
- * made again a few times if it does not.
+ * every update. Writers go on meanwhile, as many as like: a copy counts if it fits its seal.
  */
 #include "libshm/reader/reader.h"
 
@@ -11,8 +10,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { REREADS = 8 };
 
 /* The place of the series whose cell this is, NULL if no series is shown that has it. */
 static const struct smx__place *find_place(const struct smx__registry *r, uint64_t cell)
@@ -128,20 +125,6 @@ static int reserve(struct smx__exemplar_values *v, size_t n)
     return v->room ? 0 : -ENOMEM;
 }
 
-/* Check the copy of the exemplar at an offset, and copy it again while it fits no seal.
- * Returns 1, 0 if there is none, -EIO. */
-static int check(struct smx__source *file, uint64_t at, struct smx__exemplar *e)
-{
-    for (int tries = 0; tries < REREADS && (e->seal || e->time_ns); tries++) {
-        if (e->length <= sizeof e->labels && e->seal == smx__exemplar_seal(e, at))
-            return 1;
-        int result = smx__source_read(file, at, e, sizeof *e);
-        if (result != 0)
-            return result;
-    }
-    return 0;
-}
-
 /* Take a string and its NUL; what it has of characters is taken off the room. */
 static bool take(const struct smx__exemplar *e, size_t *at, size_t *room, struct smx_str *out)
 {
@@ -223,7 +206,7 @@ static int read_places(struct smx__exemplar_values *v, const struct smx__registr
     struct smx__exemplar *raw = v->raw + v->next_raw;
     int result = smx__source_read(file, of->at, raw, of->n * sizeof *raw);
     for (uint32_t group = 0; result >= 0 && group < of->n; group++) {
-        result = check(file, of->at + group * sizeof *raw, &raw[group]);
+        result = smx__source_sealed(file, of->at + group * sizeof *raw, &raw[group], sizeof *raw);
         if (result == 1)
             add(v, r, of, group, &raw[group]);
     }

@@ -82,6 +82,10 @@ int smx__source_read(struct smx__source *file, uint64_t at, void *to, size_t siz
 enum { SMX__VIEW_MAX = 256 * 1024 };
 const void *smx__source_view(struct smx__source *file, uint64_t at, size_t size, uint64_t ahead);
 
+/* Check the copy of something sealed (metric/seal.h) of this room at an offset, and copy it again a
+ * few times while it fits no seal. Returns 1, 0 if there is none, -EIO. */
+int smx__source_sealed(struct smx__source *file, uint64_t at, void *copy, size_t room);
+
 /* Drop the window: what it held is of an earlier update. */
 void smx__source_forget(struct smx__source *file);
 

@@ -9,6 +9,7 @@
 #include "libshm/reader/reader.h"
 
 #include "libshm/diag.h"
+#include "libshm/metric/seal.h"
 #include "libshm/segment/slot.h"
 
 #include <errno.h>
@@ -16,6 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* How often something sealed that fits no seal is copied again. */
+enum { REREADS = 8 };
 
 /* The cache may hold the whole registry while it is read, so that whatever the order of the records
  * no byte is read twice: of two blocks in one place, chains could ask in turn, a million times.
@@ -124,6 +128,22 @@ const void *smx__source_view(struct smx__source *file, uint64_t at, size_t size,
         file->window_length = length;
     }
     return file->window + (at - file->window_at);
+}
+
+int smx__source_sealed(struct smx__source *file, uint64_t at, void *copy, size_t room)
+{
+    uint64_t word[SMX__SEAL_WORDS];
+    for (int tries = 0; tries < REREADS; tries++) {
+        memcpy(word, copy, sizeof word);
+        if (word[0] == 0 && word[1] == 0)
+            return 0;
+        if (word[3] <= room - sizeof word && word[0] == smx__seal(copy, at))
+            return 1;
+        int result = smx__source_read(file, at, copy, room);
+        if (result != 0)
+            return result;
+    }
+    return 0;
 }
 
 void smx__source_forget(struct smx__source *file)
