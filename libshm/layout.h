@@ -12,7 +12,8 @@
  *   0       8     magic             C       "SMXSEG\r\n"
  *   8       4     byte_order        C       0x01020304
  *   12      2     major             C       another major is refused
- *   14      2     minor             C       a newer minor may add sections and record kinds
+ *   14      2     minor             A       CAS to more, by who adds what older readers do not
+ *                                           know: a newer minor may add sections and record kinds
  *   16      2     header_size       C       4096
  *   18      10    *_size            C       sizeof record, family, series, hist, slot; others are
  *                                           refused
@@ -45,8 +46,8 @@
  *   2048    2     labels_len        C
  *   2050    2046  labels            C       constant labels: (len u16, name, len u16, value)*
  *
- * A record of the registry (family, series, exemplars) starts with next, hash, kind, size. It is
- * filled in, `size` last, then published by a release CAS of its bucket's head, or of a
+ * A record of the registry (family, series, exemplars, check) starts with next, hash, kind, size.
+ * It is filled in, `size` last, then published by a release CAS of its bucket's head, or of a
  * predecessor's `next` from 0. Records never move, and never leave a chain.
  *
  * The reader: pread the header and check it; pread `published`, and if it moved, the bucket heads
@@ -55,10 +56,10 @@
  *
  * Invariants, cited as "invariant N":
  *  1. A byte is written only below `reserved_to`, where fallocate succeeded before.
- *  2. A record reachable from the hash table is complete; its fields but next, state, announced
- *     and counts never change again. Anything else in the file may be debris: for each killed
- *     process, and each one that lost a race, the bytes of one registration at most. `size` is
- *     stored last: where it is not 0 all of the record is there.
+ *  2. A record reachable from the hash table is complete; its fields but next, state, announced,
+ *     counts, and a check's terms and reports never change again. Anything else in the file may be
+ *     debris: for each killed process, and each one that lost a race, the bytes of one registration
+ *     at most. `size` is stored last: where it is not 0 all of the record is there.
  *  3. A row of index < rows receives plain adds inside rseq by threads on that CPU, and nothing
  *     else; every other row only atomic adds. (A histogram row's minimum and maximum: only CAS.)
  *  4. A cell belongs to one series for ever and starts as zero.
@@ -75,7 +76,8 @@
  *     ANNOUNCED: a reader that has read all that `published` told of shows it.
  * 10. A directory entry leads to the same file as long as a process holds it that has a slot of it,
  *     or has it mapped. (Not where somebody else's read locks keep openers from SMX__LOCK_OPEN.)
- * 11. What fits the seal of an exemplar is one that was kept as a whole; nobody waits to keep one.
+ * 11. What fits the seal of an exemplar or of a report is one that was kept as a whole; nobody
+ *     waits to keep one.
  *
  * tests/models checks 1, 2, 4, 5, 6, 8, 9 and 10 of libshm's steps, in any order of any processes,
  * with a SIGKILL anywhere.
@@ -94,7 +96,7 @@
 #define SMX__MAGIC      UINT64_C(0x0a0d474553584d53) /* "SMXSEG\r\n" read as a little-endian word */
 #define SMX__BYTE_ORDER 0x01020304u
 #define SMX__MAJOR      1
-#define SMX__MINOR      0
+#define SMX__MINOR      1 /* 1: checks */
 #define SMX__PAGE       4096u
 
 /* Write locks on bytes far behind any file's end. A process: on byte SMX__LOCK_AT + i for its slot
@@ -161,7 +163,13 @@ struct smx__header {
     uint8_t labels[SMX__LABELS_SIZE];
 };
 
-enum { SMX__RECORD_FAMILY = 1, SMX__RECORD_SERIES = 2, SMX__RECORD_EXEMPLARS = 3 };
+enum {
+    SMX__RECORD_FAMILY = 1,
+    SMX__RECORD_SERIES = 2,
+    SMX__RECORD_EXEMPLARS = 3,
+    SMX__RECORD_CHECK = 4,
+    SMX__RECORD_LAST = SMX__RECORD_CHECK
+};
 
 struct smx__record {
     uint32_t next; /* ref; A: CAS from 0, release */
@@ -239,6 +247,31 @@ struct smx__exemplar {
     uint64_t value;   /* ticks: what was added or observed */
     uint64_t length;  /* bytes of labels */
     char labels[SMX__EXEMPLAR_LABELS]; /* name, NUL, value, NUL, and so on */
+};
+
+/* What processes say of a check in words: the last one that said each of the three states. It is
+ * shown while that process lives and is in that state. */
+enum { SMX__CHECK_STATES = 3, SMX__REPORT_TEXT = 224 };
+
+struct smx__report {
+    uint64_t seal;   /* A: as an exemplar's */
+    uint64_t owner;  /* A, as all below, at any time, by more than one: as a gauge cell's */
+    uint64_t value;  /* what it has put into its cell */
+    uint64_t length; /* bytes of text */
+    char text[SMX__REPORT_TEXT];
+};
+
+/* A check. Each process has reported by a gauge's cell, whose value is milliseconds of
+ * CLOCK_REALTIME << 8 | state, of enum smx_check_state. */
+struct smx__check {
+    struct smx__record record; /* key: the name */
+    uint64_t cell;             /* offset of row 0's */
+    uint16_t name_len;
+    uint16_t help_len;
+    uint32_t announced; /* A: 1 after `published` has moved for it */
+    uint64_t terms;     /* A: critical << 32 | interval in ms; of who declared it last */
+    struct smx__report reports[SMX__CHECK_STATES]; /* of state 1, 2, 3 */
+    /* then name, help; unterminated */
 };
 
 /* state of a slot: generation << 32 | pid << 8 | phase. Pids fit 22 bits (PID_MAX_LIMIT). A gauge
@@ -344,6 +377,20 @@ SMX__AT(smx__exemplar, time_ns, 8);
 SMX__AT(smx__exemplar, value, 16);
 SMX__AT(smx__exemplar, length, 24);
 SMX__AT(smx__exemplar, labels, 32);
+
+SMX__SIZE(smx__report, 256);
+SMX__AT(smx__report, owner, 8);
+SMX__AT(smx__report, value, 16);
+SMX__AT(smx__report, length, 24);
+SMX__AT(smx__report, text, 32);
+
+SMX__SIZE(smx__check, 808);
+SMX__AT(smx__check, cell, 16);
+SMX__AT(smx__check, name_len, 24);
+SMX__AT(smx__check, help_len, 26);
+SMX__AT(smx__check, announced, 28);
+SMX__AT(smx__check, terms, 32);
+SMX__AT(smx__check, reports, 40);
 
 SMX__SIZE(smx__slot, 128);
 SMX__AT(smx__slot, pid_ns, 8);

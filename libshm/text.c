@@ -2,6 +2,7 @@
  *
  * text.c - the words of libshm: error texts, names of reasons, the version. Constant data only.
  */
+#include <smx/health.h>
 #include <smx/reader.h>
 #include <smx/smx.h>
 
@@ -32,9 +33,15 @@ const char *smx_unsound_name(unsigned reason)
         [SMX_UNSOUND_ORPHAN] = "orphan",     [SMX_UNSOUND_DUPLICATE] = "duplicate",
         [SMX_UNSOUND_CELL] = "cell",         [SMX_UNSOUND_OVERLAP] = "overlap",
         [SMX_UNSOUND_CONSTANT] = "constant", [SMX_UNSOUND_PROCESS] = "process",
-        [SMX_UNSOUND_EXEMPLAR] = "exemplar",
+        [SMX_UNSOUND_EXEMPLAR] = "exemplar", [SMX_UNSOUND_CHECK] = "check",
     };
     return reason < SMX_UNSOUND_COUNT ? names[reason] : NULL;
+}
+
+const char *smx_check_state_name(unsigned state)
+{
+    static const char *const names[] = {"silent", "ok", "degraded", "failed"};
+    return state < sizeof names / sizeof names[0] ? names[state] : NULL;
 }
 
 /* strerror() is neither safe in signal handlers nor the same in every locale. */

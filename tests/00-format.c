@@ -7,6 +7,8 @@
 #include "support/tap.h"
 
 #include "libshm/layout.h"
+#include "libshm/metric/check.h"
+#include "libshm/metric/seal.h"
 #include "support/bytetable.h"
 #include "support/segwriter.h"
 
@@ -261,7 +263,47 @@ static void test_tables(void **state)
     check_table(&byte_slot, sizeof(struct smx__slot));
     check_table(&byte_exemplars, sizeof(struct smx__exemplars));
     check_table(&byte_exemplar, sizeof(struct smx__exemplar));
+    check_table(&byte_check, sizeof(struct smx__check));
+    check_table(&byte_report, sizeof(struct smx__report));
     check_table(&byte_buckets, 4 * sizeof(uint32_t));
+}
+
+static void test_check(void **state)
+{
+    struct smx__check c;
+    struct smx__report r;
+    struct smx_cell cell;
+    char texts[sizeof "redisCarts."];
+    (void)state;
+    uint64_t at = segwriter_check(
+        writer, &(struct segwriter_check){
+                    .name = "redis", .help = "Carts.", .interval_ms = 7, .critical = 1});
+    uint64_t said = segwriter_report(writer, at,
+                                     &(struct segwriter_report){.row = 2,
+                                                                .owner = 9,
+                                                                .time_ms = UINT64_C(1) << 41,
+                                                                .state = SMX_CHECK_DEGRADED,
+                                                                .message = "slow"});
+    copy_out(at, &c, sizeof c);
+    copy_out(at + sizeof c, texts, sizeof texts - 1);
+    copy_out(said, &r, sizeof r);
+    copy_out(c.cell + (2 << SMX_GAUGE_SHIFT), &cell, sizeof cell);
+    assert_int_equal(c.record.kind, SMX__RECORD_CHECK);
+    assert_int_equal(c.record.size, (sizeof c + sizeof texts - 1 + 7) / 8 * 8);
+    assert_int_equal(c.name_len, 5);
+    assert_int_equal(c.help_len, 6);
+    assert_int_equal(c.announced, 1);
+    assert_int_equal(c.terms, smx__check_terms(true, 7));
+    assert_memory_equal(texts, "redisCarts.", sizeof texts - 1);
+    assert_int_equal(said, at + offsetof(struct smx__check, reports) + sizeof r);
+    assert_int_equal(cell.owner, 9);
+    assert_int_equal(cell.value,
+                     smx__check_value(SMX_CHECK_DEGRADED, (UINT64_C(1) << 41) * 1000000 + 999999));
+    assert_int_equal(r.owner, 9);
+    assert_int_equal(r.value, cell.value);
+    assert_int_equal(r.length, 4);
+    assert_memory_equal(r.text, "slow", 4);
+    assert_int_equal(r.seal, smx__seal(&r, said));
 }
 
 static void test_rows(void **state)
@@ -303,6 +345,7 @@ int main(void)
         TEST(test_histogram, "a histogram's descriptor and bounds lie where layout.h says"),
         TEST(test_histogram_index, "a value goes to the bucket whose bounds hold it"),
         TEST(test_slot, "a process slot's fields lie where layout.h says"),
+        TEST(test_check, "a check, a report and what goes with it lie where layout.h says"),
         TEST(test_tables, "the fields that tests spoil are every byte of every structure"),
         TEST(test_rows, "the rows of a cell lie where the update path goes"),
     };

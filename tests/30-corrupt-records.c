@@ -331,7 +331,7 @@ static void test_unknown_kinds(void **state)
     series(family, "y");
     expect(1, 1, 1);
     smx_reader_close(reader);
-    segwriter_put(writer, 14, 2, 1);
+    segwriter_put(writer, 14, 2, 2);
     expect(1, 1, 0);
 }
 

@@ -53,8 +53,9 @@ static _Noreturn void complain(const struct victim_target *t, const struct byte_
 /* Fields whose damage cannot show: an end of a chain is an end, and a series may be hidden. */
 static bool may_hide(const struct victim_target *t, const struct byte_field *f)
 {
-    static const char *const silent[] = {"head",  "family.next", "series.next", "exemplars.next",
-                                         "state", "n_buckets",   "buckets_at",  "family.overflow"};
+    static const char *const silent[] = {"head",           "family.next", "series.next",
+                                         "exemplars.next", "check.next",  "state",
+                                         "n_buckets",      "buckets_at",  "family.overflow"};
     for (size_t i = 0; i < sizeof silent / sizeof *silent; i++)
         if (strcmp(f->name, silent[i]) == 0 && t->table != &byte_slot)
             return true;
@@ -81,13 +82,14 @@ static void look(const struct victim_target *t, const struct byte_field *f)
     for (unsigned i = 0; i < SMX_UNSOUND_COUNT; i++)
         if (info->unsound[i] && !victim_allows(f, smx_unsound_name(i)))
             complain(t, f, smx_unsound_name(i));
-    bool lost = info->n_series < victim.n_series || info->n_families < victim.n_families;
+    bool lost = info->n_series < victim.n_series || info->n_families < victim.n_families ||
+                info->n_checks < victim.n_checks;
     if (lost && info->errors == 0 && !may_hide(t, f))
         complain(t, f, "something was left out and not counted");
     /* A record takes along its own series, and what it comes to lie on, which is counted. */
     if (t->table != &byte_header && t->table != &byte_buckets && !may_hide(t, f) &&
         (info->n_series + 4 + info->unsound[SMX_UNSOUND_OVERLAP] < victim.n_series ||
-         info->n_families + 2 < victim.n_families))
+         info->n_families + 2 < victim.n_families || info->n_checks + 1 < victim.n_checks))
         complain(t, f, "more was left out than hangs on it");
 }
 
@@ -130,8 +132,11 @@ static void check_recovered(void)
     assert_null(victim_fault(&victim, reader));
     assert_int_equal(smx_reader_info(reader)->n_series, victim.n_series);
     assert_int_equal(smx_reader_info(reader)->n_families, victim.n_families);
+    assert_int_equal(smx_reader_info(reader)->n_checks, victim.n_checks);
     assert_int_equal(smx_reader_info(reader)->errors, 0);
     assert_int_equal(smx_reader_info(reader)->n_live, 1);
+    assert_string_equal(smx_reader_check(reader, 0)->messages[SMX_CHECK_FAILED].text.at,
+                        "no route to \xe2\x82\xac");
 }
 
 static void spoil_all(const struct byte_table *table)
@@ -182,6 +187,13 @@ static void test_exemplars(void **state)
     spoil_all(&byte_exemplar);
 }
 
+static void test_checks(void **state)
+{
+    (void)state;
+    spoil_all(&byte_check);
+    spoil_all(&byte_report);
+}
+
 static void test_slot(void **state)
 {
     (void)state;
@@ -191,13 +203,13 @@ static void test_slot(void **state)
 /* Lengths, texts and padding behind the records' fields. */
 static void test_texts(void **state)
 {
-    static const struct byte_field text = {0, 1, "texts", "text orphan duplicate"};
+    static const struct byte_field text = {0, 1, "texts", "text orphan duplicate check"};
     (void)state;
     check_recovered();
     tried = 0;
     for (size_t i = 0; i < victim.n_targets; i++) {
         const struct victim_target *t = &victim.targets[i];
-        if (t->table != &byte_family && t->table != &byte_series)
+        if (t->table != &byte_family && t->table != &byte_series && t->table != &byte_check)
             continue;
         uint64_t end = t->at + segwriter_get(victim.w, t->at + 12, 4);
         for (uint64_t at = t->at + t->table->size; at < end; at++) {
@@ -224,6 +236,7 @@ int main(void)
         TEST(test_series, "no field of a series misleads a reader"),
         TEST(test_hist, "no field of a histogram's descriptor misleads a reader"),
         TEST(test_exemplars, "no field of an exemplar or of its record misleads a reader"),
+        TEST(test_checks, "no field of a check or of what is said of it misleads a reader"),
         TEST(test_slot, "no field of a process slot misleads a reader"),
         TEST(test_texts, "no length, text or padding of a record misleads a reader"),
     };

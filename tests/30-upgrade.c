@@ -343,7 +343,7 @@ static void another_major_is_another_file(void **state)
     struct smx_diag diag = {0};
     smx_reader *reader = NULL;
     assert_int_equal(smx_reader_open(newer, &reader, &diag), -EPROTONOSUPPORT);
-    assert_non_null(strstr(diag.text, "major.v2.smx: format 2.0, this library reads 1."));
+    assert_non_null(strstr(diag.text, "major.v2.smx: format 2.1, this library reads 1."));
 }
 
 /* By a program, too, that goes on with what it finds of this boot. */

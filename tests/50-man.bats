@@ -43,14 +43,14 @@ setup() {
     done <<<"$fields"
 }
 
-@test "smx(3) names every function of the writing and of the reading side" {
-    functions=$(cat "$root"/include/smx/smx.h "$root"/include/smx/reader.h |
+@test "smx(3) and its pages name every function of the writing and of the reading side" {
+    functions=$(cat "$root"/include/smx/{smx,health,reader}.h |
         grep -oE '^[a-z][a-z_0-9 *]*\bsmx_[a-z_]+\(' | grep -oE 'smx_[a-z_]+\(' | tr -d '(' |
         grep -vE '_fn$|^smx_(gauge|fgauge|histogram|stateset)_(family|with|new)$' | sort -u)
     [ "$(wc -l <<<"$functions")" -ge 30 ]
     for function in $functions; do
-        grep -qE "^\.Fn $function( |$)" "$man/smx.3" || {
-            echo "$function is not in smx(3)"
+        grep -qE "^\.F[no] $function( |$)" "$man"/smx*.3 || {
+            echo "$function is in no page"
             false
         }
     done

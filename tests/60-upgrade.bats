@@ -144,6 +144,6 @@ start_as() {
     grep -q '^smx_segment_errors_total{reason="version"} [1-9]' "$scratch/scrape"
     grep -qx 'jobs_total{app="major"} 4' "$scratch/scrape"
     grep -q '^http_requests_total{app="plain"' "$scratch/scrape"
-    [ "$(grep -c 'major@one.v2.smx.*format 2.0, this library reads 1' "$scratch/agent.err")" -eq 1 ]
+    [ "$(grep -c 'major@one.v2.smx.*format 2.1, this library reads 1' "$scratch/agent.err")" -eq 1 ]
     agent_get /-/ready
 }

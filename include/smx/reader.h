@@ -27,6 +27,7 @@
 #ifndef SMX_READER_H
 #define SMX_READER_H
 
+#include <smx/health.h>
 #include <smx/smx.h>
 #include <stdbool.h>
 #include <sys/types.h>
@@ -64,6 +65,7 @@ enum smx_unsound {
     SMX_UNSOUND_CONSTANT,  /* the constant labels */
     SMX_UNSOUND_PROCESS,   /* not records, but slots: too many locks to find out who lives */
     SMX_UNSOUND_EXEMPLAR,  /* places of exemplars that are out of bounds, too many, or no series' */
+    SMX_UNSOUND_CHECK, /* a check whose texts or cell are out of range, or that is one too many */
     SMX_UNSOUND_COUNT
 };
 
@@ -105,6 +107,7 @@ struct smx_segment_info {
     size_t n_families;
     size_t n_series;
     size_t n_live; /* processes */
+    size_t n_checks;
     dev_t device;
     ino_t inode;
     uid_t owner;
@@ -202,6 +205,39 @@ struct smx_process_info {
     char role[32];
 };
 
+/* What one process that lives has reported last. */
+struct smx_check_report_info {
+    uint32_t worker;
+    enum smx_check_state state;
+    uint64_t time_ns; /* CLOCK_REALTIME, in milliseconds as it were */
+};
+
+/* What the last one of the processes in a state said of it, while it lives and is in it. */
+struct smx_check_message {
+    struct smx_str text; /* one line; empty: nobody says anything */
+    uint32_t worker;
+};
+
+/* A check that the application has declared, see <smx/health.h>. */
+struct smx_check_info {
+    struct smx_str name;
+    struct smx_str help;
+    bool critical;
+    uint64_t interval_ns;                        /* how long a report holds; 0: for ever */
+    const struct smx_check_report_info *reports; /* ascending by worker */
+    size_t n_reports;
+    struct smx_check_message messages[SMX_CHECK_FAILED + 1]; /* by state */
+};
+
+/* What all of that amounts to. */
+struct smx_check_result {
+    enum smx_check_state state;              /* the worst of the reports that hold; or silent */
+    size_t n_holding;                        /* reports that hold */
+    const struct smx_check_report_info *by;  /* of these in that state the newest; NULL if silent */
+    const struct smx_check_message *message; /* of that state; NULL: none, or its report expired */
+    uint64_t newest_ns;                      /* of all reports; 0: there is none */
+};
+
 /* Open a segment for reading. Follows no symbolic link, opens regular files only.
  * Returns: 0, -ENOENT, -EACCES, -ELOOP, -EPROTO (not a segment), -EPROTONOSUPPORT (another major
  *   version), -EBADMSG (a damaged header), -EIO (truncated), -EFBIG (more is allocated than the
@@ -255,6 +291,17 @@ uint64_t smx_reader_epoch(const smx_reader *reader);
 const struct smx_segment_info *smx_reader_info(const smx_reader *reader);
 const struct smx_family_info *smx_reader_family(const smx_reader *reader, size_t index);
 const struct smx_process_info *smx_reader_processes(const smx_reader *reader, size_t *count);
+
+/* A check, in the order of their creation. */
+const struct smx_check_info *smx_reader_check(const smx_reader *reader, size_t index);
+
+/* Whether a report still holds at a time, CLOCK_REALTIME. One from further in the future than an
+ * interval does not: the clock was set back, and how old it is nobody knows. */
+bool smx_check_holds(const struct smx_check_info *check, const struct smx_check_report_info *report,
+                     uint64_t now_ns);
+
+/* Combine the reports of a check at a time. Pure. */
+struct smx_check_result smx_check_combine(const struct smx_check_info *check, uint64_t now_ns);
 
 /* The mean, in the exposed unit; NaN for an empty histogram. */
 double smx_histogram_average(const struct smx_histogram_info *histogram);

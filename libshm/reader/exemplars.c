@@ -11,20 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The place of the series whose cell this is, NULL if no series is shown that has it. */
-static const struct smx__place *find_place(const struct smx__registry *r, uint64_t cell)
-{
-    size_t low = 0, high = r->n_series;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (r->places[middle].cell < cell)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < r->n_series && r->places[low].cell == cell ? &r->places[low] : NULL;
-}
-
 static uint64_t size_of(const struct smx__exemplars *e)
 {
     return e->n * sizeof(struct smx__exemplar);
@@ -82,7 +68,7 @@ static void find_examples(struct smx__build *b, const struct smx__raw *raw)
     struct smx__registry *r = b->registry;
     struct smx__exemplars e;
     memcpy(&e, raw->bytes, sizeof e);
-    const struct smx__place *place = find_place(r, e.cell);
+    const struct smx__place *place = smx__place_find(r, e.cell);
     const bool sound = in_bounds(b, &e);
     if (sound && !place)
         return; /* of a series that is hidden, or that was left out itself */

@@ -99,6 +99,7 @@ void smx_reader_close(smx_reader *reader)
         free(reader->side[i].values.words);
         free(reader->side[i].values.each);
         smx__exemplars_free(&reader->side[i].values.exemplars);
+        smx__checks_free(&reader->side[i].values.checks);
         smx__processes_free(&reader->side[i].processes);
     }
     free(reader->path);
@@ -135,7 +136,11 @@ static int begin_numbers(struct smx_reader *reader, struct side *side, struct co
                                  .values = &side->values};
     if (result == 0)
         result = smx__values_begin(&c->pass);
-    return result == 0 ? smx__exemplars_begin(&side->values.exemplars, c->registry) : result;
+    if (result == 0)
+        result = smx__exemplars_begin(&side->values.exemplars, c->registry);
+    if (result == 0)
+        result = smx__checks_begin(&side->values.checks, c->registry, &side->processes);
+    return result;
 }
 
 static uint64_t errors_of(const struct smx__registry *registry)
@@ -174,6 +179,7 @@ static void fill_info(struct smx_reader *reader, const struct smx__header *h, co
         .n_families = registry->n_families,
         .n_series = registry->n_series,
         .n_live = reader->side[reader->shown].processes.n_live,
+        .n_checks = registry->n_checks,
         .device = st->st_dev,
         .inode = st->st_ino,
         .owner = st->st_uid,
@@ -198,6 +204,7 @@ static void show(struct smx_reader *reader, struct smx__registry *registry,
     reader->capacity = header->capacity;
     smx__values_show(&reader->side[reader->shown].values, registry);
     smx__exemplars_show(&reader->side[reader->shown].values.exemplars, registry);
+    smx__checks_show(&reader->side[reader->shown].values.checks, registry);
     fill_info(reader, header, st);
 }
 
@@ -282,10 +289,14 @@ int smx_reader_begin(smx_reader *reader, struct smx_diag *diag)
 static int step_numbers(struct smx_reader *reader, uint64_t max_bytes, struct smx_diag *diag)
 {
     const struct coming *c = &reader->coming;
+    struct side *side = &reader->side[!reader->shown];
     int result = smx__values_step(&reader->coming.pass, max_bytes);
     if (result == 0)
-        result = smx__exemplars_step(&reader->side[!reader->shown].values.exemplars, c->registry,
-                                     &reader->file, max_bytes);
+        result =
+            smx__exemplars_step(&side->values.exemplars, c->registry, &reader->file, max_bytes);
+    if (result == 0)
+        result = smx__checks_step(&side->values.checks, c->registry, &side->processes,
+                                  &reader->file, max_bytes);
     return result < 0 ? fail(reader, result, diag) : result;
 }
 
@@ -342,6 +353,13 @@ const struct smx_family_info *smx_reader_family(const smx_reader *reader, size_t
     if (!reader->registry || index >= reader->registry->n_families)
         return NULL;
     return &reader->registry->families[index];
+}
+
+const struct smx_check_info *smx_reader_check(const smx_reader *reader, size_t index)
+{
+    if (!reader->registry || index >= reader->registry->n_checks)
+        return NULL;
+    return &reader->registry->checks[index];
 }
 
 const struct smx_process_info *smx_reader_processes(const smx_reader *reader, size_t *count)

@@ -14,6 +14,8 @@
  *   cells.c      which bytes hold the values; overlaps are left out
  *   values.c     reads those bytes and combines the rows
  *   exemplars.c  finds the places of exemplars, and reads them
+ *   checks.c     finds checks, and reads who has reported what
+ *   result.c     what the reports of a check amount to
  *   processes.c  slots and who lives
  *   quantile.c   mean and quantiles of a histogram
  *
@@ -125,7 +127,7 @@ struct smx__records {
     struct smx__raw *raw;
     size_t n;
     size_t n_sorted; /* of them are ascending by offset; the rest was added */
-    size_t n_families, n_exemplars;
+    size_t n_families, n_exemplars, n_checks;
     size_t room;
     uint64_t *seen;  /* a bit for every ref */
     uint64_t budget; /* bytes that records may still claim; bounds memory and time */
@@ -202,6 +204,12 @@ struct smx__examples {
     uint32_t n;
 };
 
+/* Where a check lies. */
+struct smx__watched {
+    uint64_t at; /* the record */
+    uint64_t cell;
+};
+
 /* Names and places, read when `published` moved. */
 struct smx__registry {
     struct smx__arena arena;
@@ -223,6 +231,9 @@ struct smx__registry {
     size_t n_examples;
     size_t n_exemplars; /* places in all of them */
     size_t n_each;      /* gauges of mode `each` */
+    struct smx_check_info *checks;
+    struct smx__watched *watched; /* of each */
+    size_t n_checks;
     uint64_t unsound[SMX_UNSOUND_COUNT];
     struct smx_unsound_info named[SMX_UNSOUND_NAMED_MAX];
     size_t n_named;
@@ -240,6 +251,9 @@ int smx__build_step(struct smx__build *build, uint64_t max_bytes);
 /* End; what was read, if all was, is the caller's. NULL is fine for `out` and for the build. */
 void smx__build_free(struct smx__build *build, struct smx__registry **out);
 void smx__registry_free(struct smx__registry *registry);
+
+/* The place of the series whose cell this is, NULL if no series is shown that has it. */
+const struct smx__place *smx__place_find(const struct smx__registry *registry, uint64_t cell);
 
 /* series.c */
 
@@ -392,6 +406,41 @@ int smx__processes_read(struct smx__processes *processes, struct smx__source *fi
                         const struct smx__header *header);
 void smx__processes_free(struct smx__processes *processes);
 
+/* checks.c */
+
+/* Find the registry's checks among the records. Returns 1, 0, -ENOMEM. */
+int smx__checks_find(struct smx__build *build);
+
+/* What changes of one check. */
+struct smx__check_value {
+    uint64_t terms;
+    size_t first, n;                  /* of the reports */
+    size_t length[SMX__CHECK_STATES]; /* of the texts */
+    uint32_t worker[SMX__CHECK_STATES];
+};
+
+/* The reports of one snapshot. */
+struct smx__check_values {
+    struct smx__check_value *of;
+    char (*text)[SMX__REPORT_TEXT + 1]; /* SMX__CHECK_STATES for each check */
+    size_t room;                        /* checks */
+    struct smx_check_report_info *reports;
+    size_t n_reports, reports_room;
+    size_t next; /* while they are read: of the checks */
+};
+
+/* Begin to read them. Returns 0, -ENOMEM. */
+int smx__checks_begin(struct smx__check_values *values, const struct smx__registry *registry,
+                      const struct smx__processes *processes);
+/* Read about so many bytes. Returns 1 when there are more, 0, -EIO. */
+int smx__checks_step(struct smx__check_values *values, const struct smx__registry *registry,
+                     const struct smx__processes *processes, struct smx__source *file,
+                     uint64_t max_bytes);
+
+/* Show them in the registry's checks. */
+void smx__checks_show(const struct smx__check_values *values, struct smx__registry *registry);
+void smx__checks_free(struct smx__check_values *values);
+
 /* values.c */
 
 /* The numbers of one snapshot. Words of a place: a counter's total; a gauge's number of writers
@@ -402,6 +451,7 @@ struct smx__values {
     struct smx_each *each;
     size_t each_room;
     struct smx__exemplar_values exemplars;
+    struct smx__check_values checks;
 };
 
 /* One reading of the values; the first four are the caller's. */

@@ -109,6 +109,7 @@ static bool afford(struct smx__records *records, const struct smx__cache *cache,
     size_t least = head->kind == SMX__RECORD_FAMILY      ? sizeof(struct smx__family)
                    : head->kind == SMX__RECORD_SERIES    ? sizeof(struct smx__series)
                    : head->kind == SMX__RECORD_EXEMPLARS ? sizeof(struct smx__exemplars)
+                   : head->kind == SMX__RECORD_CHECK     ? sizeof(struct smx__check)
                                                          : sizeof *head;
     bool possible = head->size >= least && head->size % 8 == 0 && head->size <= cache->limit - at;
     if (!possible || head->size > records->budget) {
@@ -140,6 +141,7 @@ static int copy_record(struct smx__records *records, struct smx__cache *cache, u
         (struct smx__raw){.at = at, .bytes = bytes, .size = head.size, .kind = head.kind};
     records->n_families += head.kind == SMX__RECORD_FAMILY;
     records->n_exemplars += head.kind == SMX__RECORD_EXEMPLARS;
+    records->n_checks += head.kind == SMX__RECORD_CHECK;
     return 0;
 }
 

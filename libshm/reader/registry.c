@@ -225,6 +225,7 @@ static int (*const phases[])(struct smx__build *) = {
     smx__series_place,
     smx__cells_group,
     smx__exemplars_find,
+    smx__checks_find,
     drop_cache,
     drop_records,
 };
@@ -275,6 +276,19 @@ void smx__build_free(struct smx__build *b, struct smx__registry **out)
     else
         smx__registry_free(b->registry);
     free(b);
+}
+
+const struct smx__place *smx__place_find(const struct smx__registry *r, uint64_t cell)
+{
+    size_t low = 0, high = r->n_series;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (r->places[middle].cell < cell)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < r->n_series && r->places[low].cell == cell ? &r->places[low] : NULL;
 }
 
 void smx__registry_free(struct smx__registry *registry)

@@ -105,7 +105,7 @@ int smx__series_take(struct smx__build *b)
         if (raw->kind == SMX__RECORD_SERIES) {
             int result = check_series(r, raw, &b->candidates[b->n]);
             b->n += result == 1;
-        } else if (raw->kind != SMX__RECORD_FAMILY && raw->kind != SMX__RECORD_EXEMPLARS &&
+        } else if ((raw->kind == 0 || raw->kind > SMX__RECORD_LAST) &&
                    r->header.minor <= SMX__MINOR) {
             r->unsound[SMX_UNSOUND_RECORD]++;
         }

@@ -310,6 +310,24 @@ static void newer(struct seed *s)
     end(s, "newer-minor");
 }
 
+/* Checks, with what is said of them; who says it does not live. */
+static void checks(struct seed *s)
+{
+    begin(s, (struct segwriter_options){0});
+    uint64_t at = segwriter_check(
+        s->w, &(struct segwriter_check){
+                  .name = "database", .help = "Orders.", .interval_ms = 30000, .critical = 1});
+    (void)segwriter_report(s->w, at,
+                           &(struct segwriter_report){.row = 1,
+                                                      .owner = UINT64_C(2) << 32 | 1,
+                                                      .time_ms = UINT64_C(1700000000123),
+                                                      .state = 3,
+                                                      .message = "refused"});
+    (void)segwriter_check(s->w, &(struct segwriter_check){.name = "redis"});
+    put_read(s);
+    end(s, "checks");
+}
+
 static void segments(void)
 {
     static struct seed seed;
@@ -323,6 +341,7 @@ static void segments(void)
     letters(&seed);
     growth(&seed);
     newer(&seed);
+    checks(&seed);
 }
 
 struct line {

@@ -24,7 +24,7 @@ static const struct byte_field header[] = {
     {30, 2, "rows", "header buckets orphan cell overlap"},
     {32, 2, "counter_stripes", "header cell overlap"},
     {34, 2, "hist_stripes", "header buckets orphan"},
-    {36, 4, "slots", "header cell overlap"},
+    {36, 4, "slots", "header cell overlap check"},
     {40, 8, "capacity", "header truncated"},
     {48, 8, "max_bytes", "header"},
     {56, 8, "hash_seed", ""},
@@ -41,7 +41,7 @@ static const struct byte_field header[] = {
     {320, 64, "app", "header misnamed"},
     {384, 64, "instance", "header misnamed"},
     {448, 576, "reserved2", ""},
-    {1024, 8, "allocated", "header holes chain record oversize buckets orphan cell exemplar"},
+    {1024, 8, "allocated", "header holes chain record oversize buckets orphan cell exemplar check"},
     {1032, 8, "reserved_to", ""},
     {1040, 48, "reserved3", ""},
     {1088, 8, "published", ""},
@@ -56,10 +56,10 @@ static const struct byte_field header[] = {
 
 #define RECORD(what)                                                                               \
     {0, 4, what ".next", "chain record family text orphan duplicate"}, {4, 4, what ".hash", ""},   \
-        {8, 2, what ".kind", "record family text orphan buckets exemplar"},                        \
+        {8, 2, what ".kind", "record family text orphan buckets exemplar check"},                  \
         {10, 2, what ".reserved", ""},                                                             \
     {                                                                                              \
-        12, 4, what ".size", "record oversize text orphan exemplar"                                \
+        12, 4, what ".size", "record oversize text orphan exemplar check"                          \
     }
 
 static const struct byte_field family[] = {
@@ -115,6 +115,23 @@ static const struct byte_field exemplar[] = {
     {24, 8, "length", ""}, {32, 512, "labels", ""},
 };
 
+static const struct byte_field check[] = {
+    RECORD("check"),
+    {16, 8, "cell", "check overlap"},
+    {24, 2, "name_len", "check duplicate"},
+    {26, 2, "help_len", "check"},
+    {28, 4, "announced", ""},
+    {32, 8, "terms", ""},
+    {40, 256, "reports", ""},
+    {296, 256, "reports", ""},
+    {552, 256, "reports", ""},
+};
+
+static const struct byte_field report[] = {
+    {0, 8, "seal", ""},    {8, 8, "owner", ""},   {16, 8, "value", ""},
+    {24, 8, "length", ""}, {32, 224, "text", ""},
+};
+
 static const struct byte_field slot[] = {
     {0, 8, "state", ""},      {8, 8, "pid_ns", ""}, {16, 8, "start", ""},
     {24, 8, "heartbeat", ""}, {32, 32, "role", ""}, {64, 64, "reserved0", ""},
@@ -133,6 +150,8 @@ const struct byte_table byte_series = TABLE(series, 40);
 const struct byte_table byte_hist = TABLE(hist, 64);
 const struct byte_table byte_exemplars = TABLE(exemplars, 40);
 const struct byte_table byte_exemplar = TABLE(exemplar, 544);
+const struct byte_table byte_check = TABLE(check, 808);
+const struct byte_table byte_report = TABLE(report, 256);
 const struct byte_table byte_slot = TABLE(slot, 128);
 const struct byte_table byte_buckets = TABLE(buckets, 16);
 

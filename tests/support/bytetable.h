@@ -33,6 +33,8 @@ extern const struct byte_table byte_series;
 extern const struct byte_table byte_hist;
 extern const struct byte_table byte_exemplars;
 extern const struct byte_table byte_exemplar;
+extern const struct byte_table byte_check;
+extern const struct byte_table byte_report;
 extern const struct byte_table byte_slot;
 /* Four refs of the hash table. */
 extern const struct byte_table byte_buckets;

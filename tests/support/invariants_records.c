@@ -39,6 +39,11 @@ static struct smx__series *series_of(const struct item *item)
     return (struct smx__series *)(void *)item->bytes;
 }
 
+static struct smx__check *check_of(const struct item *item)
+{
+    return (struct smx__check *)(void *)item->bytes;
+}
+
 static bool is_text(const unsigned char *at, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -318,6 +323,10 @@ static bool same_key(const struct item *x, const struct item *y)
         return false;
     if (a->record.kind == SMX__RECORD_EXEMPLARS)
         return memcmp(&a->record + 1, &b->record + 1, sizeof(uint64_t)) == 0;
+    if (a->record.kind == SMX__RECORD_CHECK) {
+        const struct smx__check *c = check_of(x), *d = check_of(y);
+        return c->name_len == d->name_len && memcmp(c + 1, d + 1, c->name_len) == 0;
+    }
     if (a->record.kind == SMX__RECORD_FAMILY)
         return a->name_len == b->name_len && memcmp(a + 1, b + 1, a->name_len) == 0;
     return series_of(x)->family == series_of(y)->family && a->record.size == b->record.size &&
@@ -387,6 +396,26 @@ static bool check_exemplars(struct invariants *v, const struct item *item)
            invariants_range(v, e->at, size, 8);
 }
 
+/* A check has a gauge's cell; what was said of it has a seal or has not. */
+static bool check_check(struct invariants *v, const struct item *item)
+{
+    struct smx__check *c = check_of(item);
+    const size_t texts = (size_t)c->name_len + c->help_len, end = sizeof *c + texts;
+    const unsigned char *text = item->bytes + sizeof *c;
+    if (((end + 7) & ~(size_t)7) != c->record.size || c->name_len == 0 || c->announced > 1 ||
+        c->cell < v->tables_end || !is_text(text, texts))
+        return invariants_say(v, 2, item->at, "a check is not complete");
+    uint64_t h = mix(v->header.hash_seed, text, c->name_len);
+    if (c->record.hash != (uint32_t)(h ^ h >> 32))
+        return invariants_say(v, 2, item->at, "a check of another hash");
+    c->record.next = 0;
+    c->announced = 0;
+    c->terms = 0;
+    memset(c->reports, 0, sizeof c->reports);
+    return invariants_constant(v, 2, item->at, item->bytes, c->record.size) &&
+           check_cells(v, &(struct smx__family){.type = SMX_GAUGE}, c->cell);
+}
+
 static bool check_item(struct invariants *v, size_t i)
 {
     switch (family_of(&v->items[i])->record.kind) {
@@ -396,6 +425,8 @@ static bool check_item(struct invariants *v, size_t i)
         return check_series(v, i);
     case SMX__RECORD_EXEMPLARS:
         return check_exemplars(v, &v->items[i]);
+    case SMX__RECORD_CHECK:
+        return check_check(v, &v->items[i]);
     default:
         return invariants_say(v, 2, v->items[i].at, "a record of no kind");
     }

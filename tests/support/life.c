@@ -152,6 +152,10 @@ static int find_families(struct life *life)
     CHECK(smx_info(s, &(struct smx_metric){.name = "release", .labels = {"version"}},
                    SMX_VALUES("1"), NULL)
               .record);
+    life->common = smx_check_new(
+        s, &(struct smx_check_options){.name = "common", .help = "All have it.", .critical = true},
+        NULL);
+    CHECK(life->common.base);
     life->races = smx_counter_family(
         s, &(struct smx_metric){.name = "races_total", .labels = {"turn"}}, NULL);
     CHECK(life->ops.base && life->atomic_ops.base && life->sizes.base && life->atomic_sizes.base);
@@ -183,6 +187,10 @@ static int make_families(struct life *life)
     CHECK(life->own.base && life->level.base && life->levels.record && life->shapes.record);
     CHECK(seen.base);
     smx_gauge_set(seen, life->number);
+    snprintf(name[0], sizeof name[0], "life%u", life->number);
+    life->lives =
+        smx_check_new(s, &(struct smx_check_options){.name = name[0], .interval_ms = 60000}, NULL);
+    CHECK(life->lives.base);
     return 0;
 }
 
@@ -249,6 +257,9 @@ static int gauges(struct life *life)
     smx_gauge_set(life->last, getpid());
     smx_stateset_enter(life->phase, 1);
     CHECK(smx_stateset_value(life->phase) == 2);
+    smx_check_report(life->common, SMX_CHECK_FAILED, "a life is short");
+    smx_check_report(life->lives, SMX_CHECK_OK, NULL);
+    CHECK(smx_check_reported(life->common) == SMX_CHECK_FAILED);
     return 0;
 }
 

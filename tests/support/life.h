@@ -8,6 +8,7 @@
 #ifndef SMX_TESTS_LIFE_H
 #define SMX_TESTS_LIFE_H
 
+#include <smx/health.h>
 #include <smx/smx.h>
 #include <stdbool.h>
 
@@ -60,6 +61,7 @@ struct life {
     smx_gauge who, level, last;
     smx_stateset phase;
     smx_family races, levels, shapes;
+    smx_check common, lives; /* of all, and of this one */
 };
 
 /* The shared segment's name, and the most that one process that dies can leave unused there. */

@@ -84,6 +84,7 @@ static void put_header(struct segwriter *w, const struct segwriter_options *o)
     memcpy(w->bytes, "SMXSEG\r\n", 8);
     segwriter_put(w, 8, 4, 0x01020304);
     segwriter_put(w, 12, 2, 1);
+    segwriter_put(w, 14, 2, 1);
     segwriter_put(w, 16, 2, 4096);
     for (unsigned i = 0; i < 5; i++)
         segwriter_put(w, 18 + 2 * i, 2, sizes[i]);
@@ -214,8 +215,8 @@ static uint64_t counter_cell(struct segwriter *w)
     return w->counters_at + 8 * (512 - w->counters_left--);
 }
 
-/* A gauge's cell: four of them share an extent of one cache line a row. */
-static uint64_t gauge_cell(struct segwriter *w)
+/* Four of them share an extent of one cache line a row. */
+uint64_t segwriter_gauge_cell(struct segwriter *w)
 {
     if (w->gauges_left == 0) {
         w->gauges_at = segwriter_allocate(w, (segwriter_get(w, 36, 4) + 1) * 64, 64);
@@ -233,7 +234,7 @@ static uint64_t new_cell(struct segwriter *w, uint64_t family)
         return segwriter_hist_cell(w, family);
     if (segwriter_get(w, family + 18, 1) == SEGWRITER_LAST)
         return segwriter_allocate(w, 16, 16);
-    return gauge_cell(w);
+    return segwriter_gauge_cell(w);
 }
 
 static uint64_t new_series(struct segwriter *w, uint64_t family, const char *const values[])

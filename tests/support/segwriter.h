@@ -104,6 +104,27 @@ uint64_t segwriter_exemplar(struct segwriter *w, uint64_t record, uint32_t group
                             uint64_t time_ns, const char *const labels[]);
 void segwriter_seal(struct segwriter *w, uint64_t exemplar);
 
+/* Add a check; returns the offset of its record. */
+struct segwriter_check {
+    const char *name;
+    const char *help;
+    uint32_t interval_ms;
+    int critical;
+};
+uint64_t segwriter_check(struct segwriter *w, const struct segwriter_check *check);
+
+/* Put a report of a state, 1 to 3, into a row of a check; and, unless it is NULL, seal what goes
+ * with it. Returns the offset of the latter. */
+struct segwriter_report {
+    uint32_t row;
+    uint64_t owner;
+    uint64_t time_ms;
+    uint8_t state;
+    const char *message;
+};
+uint64_t segwriter_report(struct segwriter *w, uint64_t check,
+                          const struct segwriter_report *report);
+
 /* Hide a series, or show it again; moves `published`. */
 void segwriter_hide(struct segwriter *w, uint64_t series, int hidden);
 

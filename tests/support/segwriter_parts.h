@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * segwriter_parts.h - what the two files of the segment writer share. Tests include segwriter.h.
+ * segwriter_parts.h - what the files of the segment writer share. Tests include segwriter.h.
  */
 #ifndef SMX_TESTS_SEGWRITER_PARTS_H
 #define SMX_TESTS_SEGWRITER_PARTS_H
@@ -26,6 +26,9 @@ uint64_t segwriter_allocate(struct segwriter *w, uint64_t size, uint64_t alignme
 /* Write the descriptor and the bounds of a histogram family and name them in its record. */
 void segwriter_describe(struct segwriter *w, uint64_t record,
                         const struct segwriter_family *family);
+
+/* Hand out a gauge's cell in every row. */
+uint64_t segwriter_gauge_cell(struct segwriter *w);
 
 /* Hand out the rows of one histogram series. */
 uint64_t segwriter_hist_cell(struct segwriter *w, uint64_t family);

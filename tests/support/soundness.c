@@ -101,6 +101,30 @@ static const char *family_fault(const struct smx_family_info *f)
     return fault;
 }
 
+static const char *check_fault(const struct smx_check_info *c, uint32_t slots)
+{
+    if (!is_text(c->name) || c->name.length == 0 || !is_text(c->help))
+        return "a check's name or help is no text";
+    for (size_t i = 0; i < c->n_reports; i++)
+        if (c->reports[i].worker >= slots || c->reports[i].state < SMX_CHECK_OK ||
+            c->reports[i].state > SMX_CHECK_FAILED ||
+            (i && c->reports[i].worker <= c->reports[i - 1].worker))
+            return "a report out of range or order";
+    for (unsigned s = 0; s <= SMX_CHECK_FAILED; s++) {
+        const struct smx_check_message *m = &c->messages[s];
+        bool said = false;
+        for (size_t i = 0; i < c->n_reports; i++)
+            said = said || (c->reports[i].worker == m->worker && c->reports[i].state == s);
+        if (!is_text(m->text) || m->text.length > SMX_CHECK_MESSAGE_MAX ||
+            (m->text.length && !said))
+            return "a message is no text, or of nobody in that state";
+    }
+    struct smx_check_result r = smx_check_combine(c, UINT64_C(1800000000000000000));
+    return r.n_holding > c->n_reports || !r.by != (r.state == SMX_CHECK_SILENT)
+               ? "the result of a check contradicts itself"
+               : NULL;
+}
+
 const char *soundness_fault(const smx_reader *reader)
 {
     const struct smx_segment_info *info = smx_reader_info(reader);
@@ -121,5 +145,7 @@ const char *soundness_fault(const smx_reader *reader)
         fault = family_fault(smx_reader_family(reader, i));
         series += smx_reader_family(reader, i)->n_series;
     }
+    for (size_t i = 0; !fault && i < info->n_checks; i++)
+        fault = check_fault(smx_reader_check(reader, i), info->slots);
     return fault ? fault : series != info->n_series ? "series were lost on the way" : NULL;
 }

@@ -150,6 +150,27 @@ static void fill_exemplars(struct victim *v)
     }
 }
 
+/* One that the live process finds failed, another of which nobody says anything. */
+static void fill_checks(struct victim *v, uint64_t word)
+{
+    uint64_t at =
+        segwriter_check(v->w, &(struct segwriter_check){.name = "database",
+                                                        .help = "Orders need it: \xc3\xa4.",
+                                                        .interval_ms = 30000,
+                                                        .critical = 1});
+    aim(v, &byte_check, at);
+    for (uint8_t state = 1; state <= 3; state++)
+        aim(v, &byte_report,
+            segwriter_report(v->w, at,
+                             &(struct segwriter_report){.row = LIVE_SLOT + 1,
+                                                        .owner = word,
+                                                        .time_ms = UINT64_C(1700000000123),
+                                                        .state = state,
+                                                        .message = "no route to \xe2\x82\xac"}));
+    aim(v, &byte_check, segwriter_check(v->w, &(struct segwriter_check){.name = "redis"}));
+    v->n_checks = 2;
+}
+
 /* A child that holds the lock of the live slot until it is killed. */
 static pid_t hold(const char *path)
 {
@@ -190,8 +211,10 @@ void victim_make(struct victim *v, const char *directory)
     for (uint64_t i = 0; i < segwriter_get(v->w, N_BUCKETS, 4); i += 4)
         aim(v, &byte_buckets, segwriter_get(v->w, BUCKETS_AT, 8) + 4 * i);
     aim(v, &byte_slot, segwriter_get(v->w, SLOTS_AT, 8) + UINT64_C(128) * LIVE_SLOT);
-    fill(v, UINT64_C(2) << 32 | (LIVE_SLOT + 1));
+    const uint64_t word = UINT64_C(2) << 32 | (LIVE_SLOT + 1);
+    fill(v, word);
     fill_exemplars(v);
+    fill_checks(v, word);
     assert_int_equal(segwriter_save(v->w, directory, v->path), 0);
     v->file = open(v->path, O_RDWR | O_CLOEXEC);
     assert_true(v->file >= 0);

@@ -39,8 +39,8 @@ struct victim {
     pid_t holder; /* of the lock of slot 1, a child */
     struct victim_target targets[VICTIM_TARGETS];
     size_t n_targets;
-    size_t n_series, n_families; /* of the sound segment */
-    uint64_t at, sound;          /* what is spoilt now */
+    size_t n_series, n_families, n_checks; /* of the sound segment */
+    uint64_t at, sound;                    /* what is spoilt now */
     unsigned size;
 };
 

@@ -171,6 +171,41 @@ static const char *exemplar_fault(const struct victim *v, const struct smx_exemp
     return "an exemplar that the file does not have";
 }
 
+/* Who lives has put the report that is shown into his row of the check's cell. */
+static const char *report_fault(const struct victim *v, const struct smx_check_info *c,
+                                uint64_t cell)
+{
+    uint64_t words[2];
+    size_t n = words_of(v, words);
+    uint64_t at = cell + (words[n - 1] & 0xffffffff) * 64, value = get(v, at + 8, 8);
+    bool there = n == 2 && get(v, at, 8) == words[1] && (value & 0xff) - 1 < 3;
+    if (c->n_reports != there)
+        return "a report is there, or is not, against the file";
+    if (there && (c->reports[0].state != (value & 0xff) || c->reports[0].worker != 1))
+        return "a report is not in the file";
+    return NULL;
+}
+
+/* A check is what its record says; and what is said in words is of who is in that state. */
+static const char *check_fault(const struct victim *v, const struct smx_check_info *c)
+{
+    for (size_t i = 0; i < v->n_targets; i++) {
+        const uint64_t at = v->targets[i].at, terms = get(v, at + 32, 8);
+        if (v->targets[i].table != &byte_check || get(v, at + 24, 2) != c->name.length ||
+            !same_text(v, at + 808, c->name) || !same_text(v, at + 808 + c->name.length, c->help))
+            continue;
+        if (c->critical != (terms >> 32 & 1) || c->interval_ns != (terms & UINT32_MAX) * 1000000)
+            return "a check's terms are not in the file";
+        for (unsigned s = 1; s <= 3; s++)
+            if (c->messages[s].text.length &&
+                (!c->n_reports || c->reports[0].state != s ||
+                 !same_text(v, at + 40 + 256 * (s - 1) + 32, c->messages[s].text)))
+                return "a message of nobody, or that the file does not have";
+        return report_fault(v, c, get(v, at + 16, 8));
+    }
+    return "a check that the file does not have";
+}
+
 const char *victim_fault(const struct victim *v, const smx_reader *reader)
 {
     const struct smx_segment_info *info = smx_reader_info(reader);
@@ -187,5 +222,7 @@ const char *victim_fault(const struct victim *v, const smx_reader *reader)
         for (size_t k = 0; !fault && k < f->n_exemplars; k++)
             fault = exemplar_fault(v, &f->exemplars[k]);
     }
+    for (size_t i = 0; !fault && i < info->n_checks; i++)
+        fault = check_fault(v, smx_reader_check(reader, i));
     return fault;
 }
