@@ -38,13 +38,16 @@ struct bench_options {
 /* Where a case runs, and how long it takes. */
 struct bench_place {
     char directory[PATH_MAX]; /* of this case alone, empty */
-    uint64_t repeat_ns;       /* one repetition, at least */
     unsigned repeats;
+    unsigned
+        laps; /* repetitions of a loop: what it is compared with runs in turns, so short ones */
+    uint64_t lap_ns;
 };
 
-/* What a case found. For milliseconds and bytes, too, the median of the repetitions. */
+/* What a case found: the median of the repetitions. */
 struct bench_result {
     double median, min, max;
+    double ratio;               /* to the limit (run/limit.h), of neighbours in time; 0: none */
     unsigned rows;              /* of the segment; 0: does not matter */
     bool counts;                /* whether operations were counted */
     int64_t lost;               /* operations less than there should be */
@@ -66,6 +69,7 @@ struct bench_case {
     uint64_t gauges;    /* likewise */
     const char *kind;   /* of the segment; NULL: per-CPU */
     const char *beside; /* another group, whose cases compare with this one; NULL: none */
+    double reach;       /* the ratio that is wanted, or bytes, or what has no ratio; 0: nothing */
     const struct subject *subject;
     /* Returns: 0, or a negative errno with the reason in the note; -ENOTSUP: cannot be had here. */
     int (*run)(const struct bench_case *, const struct bench_place *, struct bench_result *);

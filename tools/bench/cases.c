@@ -7,6 +7,7 @@
  * that crashes is one row less.
  */
 #include "cases.h"
+#include "run/limit.h"
 #include "run/load.h"
 #include "subjects/subjects.h"
 #include "tables/tables.h"
@@ -73,6 +74,7 @@ static int append_subject(struct cases *cases, const char *group, const struct s
                                      .exact = subject->exact,
                                      .procs = procs[p],
                                      .series = subject->series[s],
+                                     .reach = subject->reach[s] / LIMIT_ADD_NS,
                                      .kind = subject->kind,
                                      .subject = subject,
                                      .run = load_run,
@@ -100,7 +102,6 @@ static int append_table(struct cases *cases, const struct bench_case table[])
 int cases_init(struct cases *out)
 {
     *out = (struct cases){0};
-    /* The peers first: the others are compared with lock_xadd. */
     int code = append_subjects(out, "peers", peers_atomic);
     if (code == 0)
         code = append_subjects(out, "peers", peers_mmv);
@@ -165,8 +166,9 @@ bool cases_wanted(const struct bench_case *bench, const struct bench_options *op
 
 static void pace(struct bench_place *place, enum bench_when when)
 {
-    place->repeat_ns = when == BENCH_QUICK ? 2000000 : 20000000;
     place->repeats = when == BENCH_QUICK ? 5 : 11;
+    place->laps = when == BENCH_QUICK ? 10 : 44;
+    place->lap_ns = when == BENCH_QUICK ? 1000000 : 5000000;
 }
 
 /* What the case and its process have between them. */

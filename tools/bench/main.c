@@ -69,8 +69,9 @@ static bool measure(const struct bench_case *bench, const struct run *run, const
                 code == -ENOTSUP ? "left out: " : "", result.note);
         return code == -ENOTSUP;
     }
-    report_keep(report, bench, &result);
     format->row(report, bench, &result);
+    report->aimed += bench->reach > 0;
+    report->reached += bench->reach > 0 && report_reached(bench, &result);
     report->group = bench->group;
     fflush(report->out);
     if (!bench->exact || result.lost == 0)
@@ -96,6 +97,8 @@ static int work(const char *directory, void *context)
     for (size_t i = 0; i < run->cases->n; i++)
         if (cases_wanted(&run->cases->at[i], run->options))
             fine &= measure(&run->cases->at[i], run, directory, format, &report);
+    if (format->end)
+        format->end(&report);
     if (ferror(stdout)) {
         fprintf(stderr, "smx-bench: cannot write the results\n");
         fine = false;

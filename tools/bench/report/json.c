@@ -30,6 +30,12 @@ static void row(struct report *report, const struct bench_case *bench,
     json_object_set_new(object, units[bench->unit], json_real(result->median));
     json_object_set_new(object, "min", json_real(result->min));
     json_object_set_new(object, "max", json_real(result->max));
+    if (result->ratio > 0)
+        json_object_set_new(object, "ratio", json_real(result->ratio));
+    if (bench->reach > 0) {
+        json_object_set_new(object, "reach", json_real(bench->reach));
+        json_object_set_new(object, "reached", json_boolean(report_reached(bench, result)));
+    }
     if (result->counts)
         json_object_set_new(object, "lost", json_integer((json_int_t)result->lost));
     json_dumpf(object, report->out, JSON_COMPACT | JSON_REAL_PRECISION(6));

@@ -12,10 +12,11 @@ static void begin(struct report *report)
     machine_describe(machine);
     fprintf(report->out,
             "Measured on %s by `smx-bench --markdown` on %s.\n"
-            "Medians; x lock is the ratio to `lock xadd` on one word by as many processes.\n"
+            "Medians; x limit is the ratio to what runs in turn with it: a plain add to a word of\n"
+            "one's own, of scrapes `memory_to_text`.\n"
             "\n"
-            "| what | processes | series | median | min .. max | x lock | lost |\n"
-            "|---|--:|--:|--:|--:|--:|--:|\n",
+            "| what | processes | series | median | min .. max | x limit | wanted | | lost |\n"
+            "|---|--:|--:|--:|--:|--:|--:|---|--:|\n",
             date, machine);
 }
 
@@ -32,6 +33,7 @@ static void row(struct report *report, const struct bench_case *bench,
 {
     char details[64];
     char median[REPORT_VALUE_SIZE], range[REPORT_RANGE_SIZE];
+    char ratio[REPORT_VALUE_SIZE], reach[REPORT_VALUE_SIZE];
     report_details(details, sizeof details, bench, result);
     report_value(median, result->median, bench->unit);
     report_range(range, result, bench->unit);
@@ -39,11 +41,9 @@ static void row(struct report *report, const struct bench_case *bench,
     put_number(report, bench->procs);
     put_number(report, bench->series);
     fprintf(report->out, " %s | %s |", median, range);
-    double ratio = report_ratio(report, bench, result);
-    if (ratio > 0)
-        fprintf(report->out, " %.2f |", ratio);
-    else
-        fprintf(report->out, " |");
+    report_ratio(ratio, result->ratio);
+    report_reach(reach, bench, result);
+    fprintf(report->out, " %s | %s | %s |", ratio, reach, report_verdict(bench, result));
     if (result->counts)
         fprintf(report->out, " %jd |\n", (intmax_t)result->lost);
     else

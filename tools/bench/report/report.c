@@ -1,29 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * report.c - what the table and the Markdown have in common: ratios, and numbers as text.
+ * report.c - what the formats have in common: what is reached, and numbers as text.
  */
 #include "report/report.h"
 
 #include <string.h>
 
-static bool is_one_cell(const struct bench_case *bench)
+bool report_reached(const struct bench_case *bench, const struct bench_result *result)
 {
-    return bench->unit == BENCH_NS && bench->procs > 0 && bench->procs <= REPORT_PROCS_MAX;
+    return (result->ratio > 0 ? result->ratio : result->median) <= bench->reach;
 }
 
-void report_keep(struct report *report, const struct bench_case *bench,
-                 const struct bench_result *result)
+const char *report_verdict(const struct bench_case *bench, const struct bench_result *result)
 {
-    if (is_one_cell(bench) && bench->series == 1 && strcmp(bench->name, "lock_xadd") == 0)
-        report->lock_xadd[bench->procs] = result->median;
-}
-
-double report_ratio(const struct report *report, const struct bench_case *bench,
-                    const struct bench_result *result)
-{
-    if (!is_one_cell(bench) || report->lock_xadd[bench->procs] <= 0)
-        return 0;
-    return result->median / report->lock_xadd[bench->procs];
+    return bench->reach <= 0 ? "" : report_reached(bench, result) ? "yes" : "no";
 }
 
 void report_value(char text[REPORT_VALUE_SIZE], double value, enum bench_unit unit)
@@ -36,6 +26,22 @@ void report_value(char text[REPORT_VALUE_SIZE], double value, enum bench_unit un
         decimals = 4;
     snprintf(text, REPORT_VALUE_SIZE, "%.*f %s", unit == BENCH_BYTES ? 0 : decimals, value,
              units[unit]);
+}
+
+void report_ratio(char text[REPORT_VALUE_SIZE], double ratio)
+{
+    text[0] = '\0';
+    if (ratio > 0)
+        snprintf(text, REPORT_VALUE_SIZE, "%.*f", ratio < 9.995 ? 2 : ratio < 99.95 ? 1 : 0, ratio);
+}
+
+void report_reach(char text[REPORT_VALUE_SIZE], const struct bench_case *bench,
+                  const struct bench_result *result)
+{
+    if (result->ratio > 0 || bench->reach <= 0)
+        report_ratio(text, bench->reach);
+    else
+        report_value(text, bench->reach, bench->unit);
 }
 
 void report_range(char text[REPORT_RANGE_SIZE], const struct bench_result *result,

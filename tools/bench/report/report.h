@@ -9,12 +9,10 @@
 
 #include <stdio.h>
 
-enum { REPORT_PROCS_MAX = 64 };
-
 struct report {
     FILE *out;
-    const char *group;                      /* of the row before */
-    double lock_xadd[REPORT_PROCS_MAX + 1]; /* ns on one cell, by processes; 0: not measured */
+    const char *group;       /* of the row before */
+    unsigned aimed, reached; /* rows of which something is wanted, and those that have it */
 };
 
 /* How a format shows a run. Each may be NULL. */
@@ -26,17 +24,22 @@ struct report_format {
 
 extern const struct report_format report_table, report_json, report_markdown;
 
-/* How many times an uncontended or contended lock_xadd this is; 0 if it cannot be said. */
-double report_ratio(const struct report *report, const struct bench_case *bench,
-                    const struct bench_result *result);
+/* Whether a row has what is wanted of it, by its ratio if it has one. */
+bool report_reached(const struct bench_case *bench, const struct bench_result *result);
 
-/* Keep what later rows are compared with. */
-void report_keep(struct report *report, const struct bench_case *bench,
-                 const struct bench_result *result);
+/* "yes", "no", or nothing. */
+const char *report_verdict(const struct bench_case *bench, const struct bench_result *result);
 
 /* "0.31 ns"; up to 3 significant digits. */
 enum { REPORT_VALUE_SIZE = 32 };
 void report_value(char text[REPORT_VALUE_SIZE], double value, enum bench_unit unit);
+
+/* "2.08", or nothing. */
+void report_ratio(char text[REPORT_VALUE_SIZE], double ratio);
+
+/* What is wanted: a ratio, "2.08", or "160 bytes"; or nothing. */
+void report_reach(char text[REPORT_VALUE_SIZE], const struct bench_case *bench,
+                  const struct bench_result *result);
 
 /* "0.30 .. 0.35 ns" */
 enum { REPORT_RANGE_SIZE = 2 * REPORT_VALUE_SIZE + 4 };

@@ -3,6 +3,9 @@
  * load.c - the processes of one case: forked, pinned to a CPU each as long as there are CPUs, set
  * off together by a barrier in shared memory, again for every repetition.
  *
+ * Every repetition begins with one of the limit, by each worker on a word of its own; then all run
+ * the subject's loop, then its baseline.
+ *
  * The first worker leads: between two rounds, while the others wait, it takes the times, settles
  * how many operations a repetition needs, and says when it is enough. Every operation of every
  * round counts for the exact total.
@@ -14,6 +17,7 @@
  */
 #include "run/load.h"
 #include "run/cpus.h"
+#include "run/limit.h"
 #include "run/sample.h"
 
 #include <errno.h>
@@ -36,6 +40,7 @@ struct lap {
 
 struct worker {
     struct lap loop, baseline;
+    double limit_ns;
     uint64_t done, counted;
 };
 
@@ -44,6 +49,7 @@ struct floor {
     uint32_t arrived;
     uint32_t turn;
     bool over;
+    bool warm;    /* all that the series need has been touched */
     bool settled; /* on n */
     uint64_t n;
     struct sample sample;
@@ -55,8 +61,8 @@ struct crew {
     struct load *load;
     struct floor *floor;
     unsigned procs, cpus;
-    uint64_t repeat_ns;
-    unsigned repeats;
+    uint64_t lap_ns;
+    unsigned laps;
 };
 
 void *load_share(size_t bytes)
@@ -104,6 +110,14 @@ static double spent_ns(const struct crew *crew, bool baseline)
     return crew->subject->waits ? (double)(end - start) * at_a_time : (double)cpu;
 }
 
+static double limit_ns(const struct crew *crew)
+{
+    double sum = 0;
+    for (unsigned i = 0; i < crew->procs; i++)
+        sum += crew->floor->workers[i].limit_ns;
+    return sum / crew->procs;
+}
+
 /* Look for an n that fills the time of a repetition. */
 static void settle(struct floor *f, uint64_t took_ns, uint64_t wanted_ns)
 {
@@ -120,15 +134,20 @@ static void judge(const struct crew *crew)
 {
     struct floor *f = crew->floor;
     double spent = spent_ns(crew, false);
+    if (!f->warm) {
+        f->warm = true;
+        f->n = LOAD_BATCH;
+        return;
+    }
     if (!f->settled) {
         unsigned at_a_time = crew->procs < crew->cpus ? crew->procs : crew->cpus;
-        settle(f, (uint64_t)spent / at_a_time, crew->repeat_ns);
+        settle(f, (uint64_t)spent / at_a_time, crew->lap_ns);
         return;
     }
     if (crew->subject->baseline)
         spent -= spent_ns(crew, true);
-    sample_put(&f->sample, spent / ((double)f->n * crew->procs));
-    f->over = f->sample.n >= crew->repeats;
+    sample_put(&f->sample, spent / ((double)f->n * crew->procs), limit_ns(crew));
+    f->over = f->sample.n >= crew->laps;
 }
 
 static void take_lap(struct lap *lap, void (*loop)(struct load *, uint64_t), struct load *load,
@@ -143,6 +162,8 @@ static void take_lap(struct lap *lap, void (*loop)(struct load *, uint64_t), str
 
 static void round_of(const struct crew *crew, struct worker *me, uint64_t n)
 {
+    me->limit_ns = limit_add(crew->lap_ns / 2);
+    meet(crew);
     take_lap(&me->loop, crew->subject->loop, crew->load, n);
     crew->load->done += n;
     if (!crew->subject->baseline)
@@ -247,26 +268,31 @@ static void make_ticks(struct load *load)
     }
 }
 
+/* Operations that touch every page of every series by each worker: the kernel maps them then, which
+ * takes longer than thousands of updates. */
+static uint64_t warm_up(uint64_t series)
+{
+    enum { TIMES = 4 };
+    return (series * TIMES / LOAD_BATCH + 1) * LOAD_BATCH;
+}
+
 int load_run(const struct bench_case *bench, const struct bench_place *place,
              struct bench_result *result)
 {
     struct load load = {.series = (uint32_t)bench->series};
     make_ticks(&load);
-    /* A difference is small beside what it is made of: more and shorter repetitions, so that both
-     * loops run under like conditions. */
-    const unsigned finer = bench->subject->baseline ? 4 : 1;
     const struct crew crew = {
         .subject = bench->subject,
         .load = &load,
         .floor = load_share(sizeof *crew.floor),
         .procs = bench->procs,
         .cpus = cpus_count(),
-        .repeat_ns = place->repeat_ns / finer,
-        .repeats = place->repeats * finer,
+        .lap_ns = place->lap_ns,
+        .laps = place->laps,
     };
     if (!crew.floor || bench->procs > WORKERS_MAX)
         return bench_fail(result, -ENOMEM, "no memory to share");
-    crew.floor->n = LOAD_BATCH;
+    crew.floor->n = warm_up(bench->series);
     int code = bench->subject->start(&load, place, result);
     if (code == 0)
         code = run_crew(&crew, result);

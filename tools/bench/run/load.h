@@ -46,6 +46,7 @@ struct subject {
     bool exact;           /* a loss is a failure */
     const char *kind;     /* of the segment; NULL: per-CPU */
     uint64_t series[4];   /* run with each of these, up to a 0 */
+    double reach[4];      /* what is wanted with each: ns, where a plain add takes LIMIT_ADD_NS */
     bool alone;           /* with one process only */
     bool waits;           /* in the kernel: measured by the clock, not by CPU time */
     /* Make what the loop needs. Returns: as bench_case.run. */

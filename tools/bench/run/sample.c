@@ -25,10 +25,12 @@ uint64_t sample_cpu_ns(void)
     return read_clock(CLOCK_PROCESS_CPUTIME_ID);
 }
 
-void sample_put(struct sample *sample, double value)
+void sample_put(struct sample *sample, double value, double limit)
 {
-    if (sample->n < BENCH_REPEATS_MAX)
-        sample->at[sample->n++] = value;
+    if (sample->n >= BENCH_REPEATS_MAX)
+        return;
+    sample->ratios[sample->n] = limit > 0 ? value / limit : 0;
+    sample->at[sample->n++] = value;
 }
 
 static int compare(const void *a, const void *b)
@@ -38,11 +40,17 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Sorts them. */
+static double median(double at[], unsigned n)
+{
+    qsort(at, n, sizeof at[0], compare);
+    return (at[(n - 1) / 2] + at[n / 2]) / 2;
+}
+
 void sample_conclude(struct sample *sample, struct bench_result *result)
 {
-    unsigned n = sample->n;
-    qsort(sample->at, n, sizeof sample->at[0], compare);
+    result->median = median(sample->at, sample->n);
     result->min = sample->at[0];
-    result->max = sample->at[n - 1];
-    result->median = (sample->at[(n - 1) / 2] + sample->at[n / 2]) / 2;
+    result->max = sample->at[sample->n - 1];
+    result->ratio = median(sample->ratios, sample->n);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * sample.h - the numbers of a few repetitions, and time.
+ * sample.h - the numbers of a few repetitions, each with what the limit took beside it, and time.
  */
 #ifndef SMX_BENCH_SAMPLE_H
 #define SMX_BENCH_SAMPLE_H
@@ -9,6 +9,7 @@
 
 struct sample {
     double at[BENCH_REPEATS_MAX];
+    double ratios[BENCH_REPEATS_MAX];
     unsigned n;
 };
 
@@ -18,10 +19,12 @@ uint64_t sample_now_ns(void);
 /* Nanoseconds of CPU time of this process. */
 uint64_t sample_cpu_ns(void);
 
-/* Append a number; what exceeds BENCH_REPEATS_MAX is dropped. */
-void sample_put(struct sample *sample, double value);
+/* Append a number, and what the limit took right before; 0: there is none for this case. What
+ * exceeds BENCH_REPEATS_MAX is dropped. */
+void sample_put(struct sample *sample, double value, double limit);
 
-/* Median, smallest and largest into the result. The sample is sorted by it, and not empty. */
+/* Median, smallest and largest into the result, and the median of the ratios. The sample is sorted
+ * by it, and not empty. */
 void sample_conclude(struct sample *sample, struct bench_result *result);
 
 #endif

@@ -3,6 +3,7 @@
  * peers_atomic.c - what one would write by hand: a plain add (the limit, and right in one process
  * only), locked adds, a mutex, a compare-and-swap on a double (as prometheus-cpp does).
  */
+#include "run/limit.h"
 #include "subjects/subjects.h"
 
 #include <errno.h>
@@ -41,18 +42,11 @@ static uint64_t count_cells(struct load *l, uint64_t expected)
     return sum;
 }
 
-/* One instruction that reads, adds and writes, but not as one. */
-#define ADD_PLAIN(cell)  __asm__ __volatile__("addq $1, %0" : "+m"(cell))
 #define ADD_LOCKED(cell) ((void)__atomic_fetch_add(&(cell), 1, __ATOMIC_RELAXED))
 
-#if !defined(__x86_64__)
-#undef ADD_PLAIN
-#define ADD_PLAIN(cell) ((cell)++)
-#endif
-
-LOAD_LOOP(plain_one, ADD_PLAIN(l->cells[0]))
-LOAD_LOOP(plain_many, ADD_PLAIN(*l->pointers[load_pick(i, l->series)]))
-LOAD_LOOP(plain_private, ADD_PLAIN(l->cells[l->worker * APART]))
+LOAD_LOOP(plain_one, LIMIT_ADD(l->cells[0]))
+LOAD_LOOP(plain_many, LIMIT_ADD(*l->pointers[load_pick(i, l->series)]))
+LOAD_LOOP(plain_private, LIMIT_ADD(l->cells[l->worker * APART]))
 LOAD_LOOP(private_one, ADD_LOCKED(l->cells[l->worker * APART]))
 LOAD_LOOP(shared_one, ADD_LOCKED(l->cells[0]))
 LOAD_LOOP(shared_many, ADD_LOCKED(*l->pointers[load_pick(i, l->series)]))

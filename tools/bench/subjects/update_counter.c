@@ -71,6 +71,7 @@ static const struct subject counter_add = {
     .name = "counter_add",
     .exact = true,
     .series = {1, 1024, 1000000},
+    .reach = {0.5},
     .start = start,
     .loop = loop,
     .counted = count,

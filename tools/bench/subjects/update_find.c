@@ -106,6 +106,7 @@ static const struct subject series_find_add = {
     .name = "series_find_add",
     .exact = true,
     .series = {1, SMALL, 100000},
+    .reach = {10, 10, 30},
     .start = start,
     .loop = loop,
     .counted = count,

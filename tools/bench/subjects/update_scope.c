@@ -69,6 +69,7 @@ static const struct subject timed_scope = {
     .name = "timed_scope",
     .exact = true,
     .series = {1},
+    .reach = {20},
     .start = start,
     .loop = scope_loop,
     .baseline = empty_loop,

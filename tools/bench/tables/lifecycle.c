@@ -3,6 +3,7 @@
  * lifecycle.c - what is not the hot path: registering series, attaching to a segment that has many,
  * and fork() of a process that has one.
  */
+#include "run/limit.h"
 #include "run/load.h"
 #include "run/sample.h"
 #include "run/segment.h"
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -49,10 +51,11 @@ static int run_register(const struct bench_case *bench, const struct bench_place
     for (unsigned f = 0; f < FAMILIES && code == 0; f++) {
         smx_family family = numbered_family(segment, "bench", f, bench->series);
         smx_counter c = {0};
+        double limit = limit_add(place->lap_ns);
         uint64_t start = sample_cpu_ns();
         for (uint64_t i = 0; i < bench->series; i++)
             c = smx_counter_with(family, SMX_VALUES("PROPFIND", routes[i]));
-        sample_put(&sample, (double)(sample_cpu_ns() - start) / (double)bench->series);
+        sample_put(&sample, (double)(sample_cpu_ns() - start) / (double)bench->series, limit);
         if (!c.base)
             code = bench_fail(result, -ENOSPC, "no room for the counters");
     }
@@ -119,7 +122,7 @@ static int attach_often(const struct bench_place *place, struct bench_result *re
         int code = attach_once(place, ms);
         if (code < 0)
             return bench_fail(result, code, "a process could not attach");
-        sample_put(&sample, *ms);
+        sample_put(&sample, *ms, 0);
     }
     sample_conclude(&sample, result);
     return 0;
@@ -196,29 +199,98 @@ static int open_with_gauges(const struct bench_case *bench, const struct bench_p
     return code == 0 && bench->gauges ? set_gauges(*segment, bench->gauges, result) : code;
 }
 
-static int run_fork(const struct bench_case *bench, const struct bench_place *place,
-                    struct bench_result *result)
+/* A process beside this one, without what is measured, that forks when it is asked. */
+struct twin {
+    pid_t pid;
+    int connection;
+};
+
+static void be_twin(const struct bench_case *bench, const struct bench_place *place, int connection)
 {
+    char turn;
     smx_segment *segment;
+    struct bench_result ignored;
+    const struct segment_plan plan = {.app = "twin"};
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    /* Many series are compared with none, and none with a process that has no segment. */
+    if ((bench->series || bench->gauges) && segment_open(&plan, place, &segment, &ignored) < 0)
+        _exit(1);
+    while (read(connection, &turn, sizeof turn) == sizeof turn) {
+        double ms = fork_ms();
+        if (write(connection, &ms, sizeof ms) != sizeof ms)
+            break;
+    }
+    _exit(1);
+}
+
+static int start_twin(struct twin *twin, const struct bench_case *bench,
+                      const struct bench_place *place, struct bench_result *result)
+{
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+        return bench_fail_errno(result, "socketpair");
+    twin->pid = fork();
+    if (twin->pid == 0) {
+        close(ends[0]);
+        be_twin(bench, place, ends[1]);
+    }
+    close(ends[1]);
+    twin->connection = ends[0];
+    return twin->pid < 0 ? bench_fail_errno(result, "cannot fork") : 0;
+}
+
+/* Returns: ms for one of its forks, negative when it has ended. */
+static double ask_twin(const struct twin *twin)
+{
+    double ms;
+    if (write(twin->connection, "", 1) != 1 || read(twin->connection, &ms, sizeof ms) != sizeof ms)
+        return -1;
+    return ms;
+}
+
+static int fork_often(const struct twin *twin, const struct bench_place *place,
+                      struct bench_result *result)
+{
     struct sample sample = {0};
-    int code = strcmp(bench->name, "fork_bare") == 0
-                   ? 0
-                   : open_with_gauges(bench, place, &segment, result);
-    if (code < 0)
-        return code;
-    for (unsigned i = 0; i < place->repeats; i++)
-        sample_put(&sample, fork_ms());
+    for (unsigned i = 0; i < place->repeats; i++) {
+        double limit = ask_twin(twin);
+        if (limit < 0)
+            return bench_fail(result, -ECHILD, "the process beside this one failed");
+        sample_put(&sample, fork_ms(), limit);
+    }
     sample_conclude(&sample, result);
     return 0;
 }
 
+static int run_fork(const struct bench_case *bench, const struct bench_place *place,
+                    struct bench_result *result)
+{
+    smx_segment *segment;
+    struct twin twin = {.connection = -1};
+    int code = start_twin(&twin, bench, place, result);
+    if (code == 0 && strcmp(bench->name, "fork_bare") != 0)
+        code = open_with_gauges(bench, place, &segment, result);
+    if (code == 0)
+        code = fork_often(&twin, place, result);
+    if (twin.pid > 0) {
+        close(twin.connection);
+        waitpid(twin.pid, NULL, 0);
+    }
+    return code;
+}
+
+/* Elapsed times of forks vary: what is the same comes out this much apart. */
+#define UNCHANGED 1.2
+
 const struct bench_case lifecycle_cases[] = {
-    {"lifecycle", "register", BENCH_NS, .series = 100000, .run = run_register},
+    {"lifecycle", "register", BENCH_NS, .series = 100000, .reach = 1000 / LIMIT_ADD_NS,
+     .run = run_register},
     {"lifecycle", "attach", BENCH_MS, .series = 100, .run = run_attach},
-    {"lifecycle", "attach", BENCH_MS, .series = 100000, .run = run_attach},
+    {"lifecycle", "attach", BENCH_MS, .series = 100000, .reach = 1, .run = run_attach},
     {"lifecycle", "fork_bare", BENCH_MS, .run = run_fork},
     {"lifecycle", "fork", BENCH_MS, .run = run_fork},
-    {"lifecycle", "fork", BENCH_MS, .series = 100000, .run = run_fork},
-    {"lifecycle", "fork", BENCH_MS, .gauges = 10000, .when = BENCH_NORMAL, .run = run_fork},
+    {"lifecycle", "fork", BENCH_MS, .series = 100000, .reach = UNCHANGED, .run = run_fork},
+    {"lifecycle", "fork", BENCH_MS, .gauges = 10000, .when = BENCH_NORMAL, .reach = UNCHANGED,
+     .run = run_fork},
     {0},
 };

@@ -75,16 +75,21 @@ static int run(const struct bench_case *bench, const struct bench_place *place,
     return 0;
 }
 
-#define MEMORY(name_, series_, rows_, kind_)                                                       \
+#define MEMORY(name_, series_, rows_, kind_, reach_)                                               \
     {                                                                                              \
         .group = "memory", .name = (name_), .unit = BENCH_BYTES, .when = BENCH_QUICK,              \
-        .series = (series_), .rows = (rows_), .kind = (kind_), .run = run                          \
+        .series = (series_), .rows = (rows_), .kind = (kind_), .reach = (reach_), .run = run       \
     }
 
 const struct bench_case memory_cases[] = {
-    MEMORY("memory_counter", 10000, 2, "percpu"),   MEMORY("memory_counter", 10000, 64, "percpu"),
-    MEMORY("memory_counter", 10000, 192, "percpu"), MEMORY("memory_counter", 10000, 0, "striped"),
-    MEMORY("memory_histogram", 100, 2, "percpu"),   MEMORY("memory_histogram", 100, 64, "percpu"),
-    MEMORY("memory_histogram", 100, 192, "percpu"), MEMORY("memory_histogram", 100, 0, "striped"),
-    MEMORY("memory_segment", 10000, 2, "percpu"),   {0},
+    MEMORY("memory_counter", 10000, 2, "percpu", 160),
+    MEMORY("memory_counter", 10000, 64, "percpu", 0),
+    MEMORY("memory_counter", 10000, 192, "percpu", 0),
+    MEMORY("memory_counter", 10000, 0, "striped", 0),
+    MEMORY("memory_histogram", 100, 2, "percpu", 0),
+    MEMORY("memory_histogram", 100, 64, "percpu", 0),
+    MEMORY("memory_histogram", 100, 192, "percpu", 0),
+    MEMORY("memory_histogram", 100, 0, "striped", 0),
+    MEMORY("memory_segment", 10000, 2, "percpu", 2 << 20),
+    {0},
 };

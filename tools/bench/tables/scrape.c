@@ -5,6 +5,7 @@
  * has its answer; a small one beside others that scrape everything, on and on, of which the 99th
  * percentile counts; and the anonymous memory that the agent takes, after some scrapes.
  */
+#include "run/limit.h"
 #include "run/page.h"
 #include "run/sample.h"
 #include "run/segment.h"
@@ -21,7 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LINE_BYTES = 160, SPARE_BYTES = 1 << 16 };
+enum { MIB = 1 << 20, LINE_BYTES = 160, SPARE_BYTES = 1 << 16 };
 enum { CROWD = 40, SMALL_SCRAPES = 300, SMALL_PAUSE_US = 5000 };
 
 #define REQUEST(query, header) "GET /metrics" query " HTTP/1.1\r\nHost: localhost\r\n" header "\r\n"
@@ -35,6 +36,7 @@ struct visit {
     int port;
     int connection;
     const char *request;
+    struct limit_page limit;
     char *answer; /* of the last scrape, with a NUL */
     size_t room;
 };
@@ -132,11 +134,12 @@ static int scrape_often(struct visit *v, unsigned repeats, struct sample *sample
 {
     /* The first one renders the names, which are kept. */
     for (unsigned i = 0; i <= repeats; i++) {
+        double limit = limit_page_write(&v->limit);
         double ms = scrape(v);
         if (ms < 0)
             return bench_fail(result, (int)ms, "a scrape failed: %s", strerror((int)-ms));
         if (i > 0)
-            sample_put(sample, ms);
+            sample_put(sample, ms, limit);
     }
     return 0;
 }
@@ -149,13 +152,14 @@ static int scrape_in_a_crowd(struct visit *v, unsigned repeats, struct sample *s
     while (n < CROWD && code == 0)
         code = connect_to(v, &crowd[n++], result);
     for (unsigned i = 0; i <= repeats && code == 0; i++) {
+        double limit = limit_page_write(&v->limit);
         uint64_t start = sample_now_ns();
         for (int k = 0; k < CROWD && code == 0; k++)
             code = ask(crowd[k], whole);
         for (int k = 0; k < CROWD && code == 0; k++)
             code = take(v, crowd[k]);
         if (i > 0)
-            sample_put(sample, (double)(sample_now_ns() - start) / 1e6);
+            sample_put(sample, (double)(sample_now_ns() - start) / 1e6, limit);
     }
     while (n > 0)
         close(crowd[--n]);
@@ -202,7 +206,7 @@ static int scrape_beside(struct visit *v, struct sample *sample, struct bench_re
     if (beside < 0 || first < 0)
         return bench_fail(result, -EIO, "a scrape failed");
     qsort(ms, SMALL_SCRAPES, sizeof ms[0], by_size);
-    sample_put(sample, ms[SMALL_SCRAPES * 99 / 100]);
+    sample_put(sample, ms[SMALL_SCRAPES * 99 / 100], 0);
     return 0;
 }
 
@@ -266,7 +270,11 @@ static int visit(struct visit *v, const struct bench_case *bench, const struct b
     /* Each scrape shall be measured, and nobody's share of another; but where some share. */
     const char *max_age = is_called(bench, "small_beside_large_p99") ? "--scrape.max-age=100ms"
                                                                      : "--scrape.max-age=0";
-    int code = bench->series ? fill(bench, place, &total, result) : 0;
+    int code = limit_page_init(&v->limit, bench->series + 1);
+    if (code < 0)
+        return bench_fail(result, code, "no memory for the limit's page");
+    if (bench->series)
+        code = fill(bench, place, &total, result);
     if (code == 0)
         code = start_agent(v, place, max_age, result);
     if (code == 0)
@@ -298,17 +306,21 @@ static int run(const struct bench_case *bench, const struct bench_place *place,
         kill(v.agent, SIGTERM);
         waitpid(v.agent, NULL, 0);
     }
+    limit_page_fini(&v.limit);
     free(v.answer);
     return code;
 }
 
 const struct bench_case scrape_cases[] = {
-    {"scrape", "scrape_http", BENCH_MS, .exact = true, .series = 10000, .run = run},
-    {"scrape", "scrape_http", BENCH_MS, .exact = true, .series = 100000, .run = run},
+    {"scrape", "scrape_http", BENCH_MS, .exact = true, .series = 10000, .reach = 1 / LIMIT_10K_MS,
+     .run = run},
+    {"scrape", "scrape_http", BENCH_MS, .exact = true, .series = 100000, .reach = 6 / LIMIT_100K_MS,
+     .run = run},
     {"scrape", "scrape_http_gzip", BENCH_MS, .series = 100000, .run = run},
     {"scrape", "scrape_http_40", BENCH_MS, .exact = true, .series = 100000, .run = run},
-    {"scrape", "small_beside_large_p99", BENCH_MS, .series = 1000000, .run = run},
-    {"memory", "agent_memory", BENCH_BYTES, .run = run},
-    {"memory", "agent_memory", BENCH_BYTES, .exact = true, .series = 10000, .run = run},
+    {"scrape", "small_beside_large_p99", BENCH_MS, BENCH_NORMAL, .series = 1000000, .run = run},
+    {"memory", "agent_memory", BENCH_BYTES, .reach = 2 * MIB, .run = run},
+    {"memory", "agent_memory", BENCH_BYTES, .exact = true, .series = 10000, .reach = 12 * MIB,
+     .run = run},
     {0},
 };
