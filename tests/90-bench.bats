@@ -59,6 +59,12 @@ eventually() {
     [[ $(of 'map(select(.name == "gzip_text" and .series == 100000 and .ms > 0)) | length') -eq 1 ]]
 }
 
+@test "PCP's values are rows, with what they lose, where the build found its library" {
+    grep -qE '^PCP_INCLUDE:.*=/' "$build/CMakeCache.txt" || skip "built without PCP"
+    [[ $(of 'map(select(.name == "pcp_mmv" and .ratio > 0 and .lost >= 0) | .procs) | tojson') \
+        == '[1,2,8]' ]]
+}
+
 @test "smx loses nothing" {
     [[ $(of 'map(select(.group != "peers" and has("lost"))) | length') -gt 30 ]]
     [[ $(of 'map(select(.group != "peers" and .lost? != 0 and has("lost")) | .name) |

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * peers_mmv.c - Performance Co-Pilot's memory-mapped values, with the library of
- * libpcp-mmv1-dev where the build found it. Its adds are not atomic: processes that share a value
- * lose counts, and the table says how many.
+ * libpcp-mmv1-dev and libpcp3-dev where the build found it. Its adds are not atomic: processes that
+ * share a value lose counts, and the table says how many.
  */
 #include "subjects/subjects.h"
 
