@@ -33,7 +33,7 @@ int sockets_open(struct sockets *sockets, const char *address, struct http *http
         return rc;
     }
     sockets->n++;
-    rc = http_listen(http, socket->fd);
+    rc = http_listen(http, socket);
     if (rc < 0) {
         LOG_ERROR(log, "cannot serve", "address", address, "reason", strerror(-rc));
         return rc;

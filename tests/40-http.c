@@ -62,13 +62,6 @@ static void answer(void *context, const struct http_request *request, struct htt
         return;
     }
     reply->body = body_new();
-    for (size_t i = 0; i < request->n_parameters; i++) {
-        const struct http_parameter *p = &request->parameters[i];
-        buffer_puts(&reply->body->bytes, p->name);
-        buffer_puts(&reply->body->bytes, p->value ? "=" : "!");
-        buffer_puts(&reply->body->bytes, p->value ? p->value : "");
-        buffer_puts(&reply->body->bytes, "\n");
-    }
     buffer_puts(&reply->body->bytes, "well");
 }
 
@@ -96,7 +89,7 @@ static void start(struct fixture *f, enum loop_kind kind, const struct connectio
         options.limits.connections = MOST;
     assert_int_equal(http_new(&options, &f->http), 0);
     assert_int_equal(listen_open("127.0.0.1:0", &f->socket, why), 0);
-    assert_int_equal(http_listen(f->http, f->socket.fd), 0);
+    assert_int_equal(http_listen(f->http, &f->socket), 0);
 }
 
 static void finish(struct fixture *f)
@@ -457,19 +450,6 @@ static void who_waits_for_an_answer_is_not_one_who_idles(void **state)
     finish(&f);
 }
 
-static void a_query_is_told_in_parts(void **state)
-{
-    (void)state;
-    struct fixture f;
-    start(&f, LOOP_AUTO, &patient);
-    int fd = client(&f, 1);
-    say(fd, GET("/?name%5B%5D=a+b&name[]=%26&app=&x&=y"));
-    turn_until(&f, has_answer, fd);
-    expect_well(fd, "name[]=a b\nname[]=&\napp=\nx!\n=y\nwell");
-    close(fd);
-    finish(&f);
-}
-
 /* Let this process open no descriptor more. Returns what the limit was. */
 static rlim_t allow_no_more(void)
 {
@@ -575,7 +555,6 @@ int main(void)
         cmocka_unit_test(an_answer_that_all_share_counts_once),
         cmocka_unit_test(a_small_answer_takes_nothing_from_a_large_one),
         cmocka_unit_test(who_waits_for_an_answer_is_not_one_who_idles),
-        cmocka_unit_test(a_query_is_told_in_parts),
         cmocka_unit_test(without_descriptors_the_loop_rests_and_recovers),
         cmocka_unit_test(without_descriptors_one_that_waits_yields),
         cmocka_unit_test(descriptors_are_divided),

@@ -120,7 +120,7 @@ static void start(uint64_t max_age_ns)
     assert_int_equal(http_new(&http, &f.http), 0);
     pages_serve(f.pages, f.http);
     assert_int_equal(listen_open("127.0.0.1:0", &f.socket, why), 0);
-    assert_int_equal(http_listen(f.http, f.socket.fd), 0);
+    assert_int_equal(http_listen(f.http, &f.socket), 0);
 }
 
 static void finish(void)

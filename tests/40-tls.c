@@ -139,7 +139,7 @@ static void start(struct fixture *f, const struct tls_options *tls_options)
     assert_int_equal(http_new(&options, &f->http), 0);
     tls_unref(tls);
     assert_int_equal(listen_open("127.0.0.1:0", &f->socket, why), 0);
-    assert_int_equal(http_listen(f->http, f->socket.fd), 0);
+    assert_int_equal(http_listen(f->http, &f->socket), 0);
 }
 
 static void finish(struct fixture *f)

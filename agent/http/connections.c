@@ -72,6 +72,16 @@ static uint64_t address_of(const struct sockaddr *address)
     return ipv4 ? UINT64_MAX - ipv4 : key;
 }
 
+static bool is_local(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET)
+        return ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24 == 127;
+    if (address->sa_family != AF_INET6)
+        return true;
+    const struct in6_addr *ipv6 = &((const struct sockaddr_in6 *)address)->sin6_addr;
+    return IN6_IS_ADDR_LOOPBACK(ipv6) || (IN6_IS_ADDR_V4MAPPED(ipv6) && ipv6->s6_addr[12] == 127);
+}
+
 /* What is not sent yet is thrown away with the connection, or the kernel would keep it for a peer
  * that does not read. */
 static void drop(struct connections *connections, struct connection *connection,
@@ -128,7 +138,8 @@ static void make_room(struct connections *connections, uint64_t address)
 }
 
 struct connection *connections_add(struct connections *connections, int fd,
-                                   const struct sockaddr *address, uint64_t now_ns)
+                                   const struct sockaddr *address, enum listen_scope scope,
+                                   uint64_t now_ns)
 {
     size_t i = 0;
     while (i < connections->n_places && connections->places[i].fd >= 0)
@@ -138,8 +149,11 @@ struct connection *connections_add(struct connections *connections, int fd,
     make_room(connections, address_of(address));
     connections->n++;
     connections->accepted++;
-    connections->places[i] =
-        (struct connection){.fd = fd, .since_ns = now_ns, .address = address_of(address)};
+    connections->places[i] = (struct connection){.fd = fd,
+                                                 .since_ns = now_ns,
+                                                 .address = address_of(address),
+                                                 .local = is_local(address),
+                                                 .scope = scope};
     return &connections->places[i];
 }
 

@@ -10,12 +10,13 @@
 
 #include "agent/http/body.h"
 #include "agent/http/connections.h"
+#include "agent/http/headers.h"
 #include "agent/http/intake.h"
 #include "agent/http/tls.h"
 #include "agent/log.h"
 #include "agent/loop/loop.h"
 
-enum { HTTP_LISTEN_MAX = INTAKE_MAX };
+enum { HTTP_LISTEN_MAX = INTAKE_MAX, HTTP_PEER_NAME_SIZE = 64 };
 
 struct http;
 
@@ -24,12 +25,23 @@ struct http_parameter {
     const char *name, *value;
 };
 
+/* Who asks. */
+struct http_peer {
+    enum listen_scope scope; /* of the socket that he came by */
+    uint64_t address;        /* equal for requests from one address */
+    bool local;              /* he is on this machine */
+};
+
 struct http_request {
     const char *method;
-    const char *path;   /* percent-decoded, without the query */
-    const char *accept; /* the header, or NULL */
+    const char *path; /* percent-decoded, without the query */
+    struct http_peer peer;
+    const char *host; /* the header, or NULL, as those below */
+    const char *authorization;
+    const char *accept;
     const char *accept_encoding;
     const char *scrape_timeout; /* X-Prometheus-Scrape-Timeout-Seconds */
+    bool again;                 /* it has been in the callback before, see http_retry() */
     const struct http_parameter *parameters;
     size_t n_parameters;
     struct http_exchange *exchange; /* for http_defer() */
@@ -39,18 +51,21 @@ struct http_request {
 struct http_reply {
     unsigned status;
     const char *content_type;
-    const char *allow;    /* the header Allow, or NULL */
-    const char *policy;   /* the header Content-Security-Policy, or NULL */
-    const char *encoding; /* the header Content-Encoding, or NULL */
-    const char *vary;     /* the header Vary, or NULL */
-    struct body *body;    /* the reply owns one reference; NULL: without memory, status 503 */
+    const char *allow;      /* the header Allow, or NULL */
+    const char *policy;     /* the header Content-Security-Policy, or NULL */
+    const char *encoding;   /* the header Content-Encoding, or NULL */
+    const char *vary;       /* the header Vary, or NULL */
+    const char *challenge;  /* the header WWW-Authenticate, or NULL */
+    unsigned retry_after_s; /* the header Retry-After, or 0 */
+    struct body *body;      /* the reply owns one reference; NULL: without memory, status 503 */
 };
 
 struct http_options {
     struct loop *loop;
     const struct log *log;
     struct connections_limits limits;
-    struct tls *tls; /* NULL: plain, for ever */
+    struct tls *tls;               /* NULL: plain, for ever */
+    const struct headers *headers; /* those that somebody chose; NULL: nobody did */
     void (*answer)(void *context, const struct http_request *request, struct http_reply *reply);
     void *context;
 };
@@ -61,9 +76,9 @@ int http_new(const struct http_options *options, struct http **out);
 /* Shake hands with other keys from now on; only where it was made with some. */
 void http_use_tls(struct http *http, struct tls *tls);
 
-/* Serve what connects to a listening socket, which must not block. It stays the caller's, to be
- * closed after http_drain() or http_free(). Returns: as intake_open(). */
-int http_listen(struct http *http, int fd);
+/* Serve what connects to a listening socket. It stays the caller's, to be closed after http_drain()
+ * or http_free(). Returns: as intake_open(). */
+int http_listen(struct http *http, const struct listen_socket *socket);
 
 /* In the callback: answer this request later. The rest of the callback's reply counts for nothing,
  * and the request is gone when it returns. Returns: what http_answer() takes, NULL without memory.
@@ -72,6 +87,15 @@ struct http_deferred *http_defer(const struct http_request *request);
 
 /* Answer it, once; before http_free(). Whether the client is still there, nobody knows. */
 void http_answer(struct http_deferred *deferred, const struct http_reply *reply);
+
+/* Put it to the callback once more instead. */
+void http_retry(struct http_deferred *deferred);
+
+/* The address of who asks, as text for the log; only in the callback. */
+void http_peer_name(const struct http_request *request, char out[HTTP_PEER_NAME_SIZE]);
+
+/* Other headers from now on; they must stay as long as they are in use. NULL: as in the options. */
+void http_use_headers(struct http *http, const struct headers *headers);
 
 /* The connections, now and so far. */
 struct self_connections http_connections(const struct http *http);

@@ -49,7 +49,8 @@ static bool take_batch(struct intake_door *door)
         int fd =
             accept4(door->fd, (struct sockaddr *)&address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            options->accepted(options->context, fd, (const struct sockaddr *)&address, length);
+            options->accepted(options->context, fd, door->scope, (const struct sockaddr *)&address,
+                              length);
         } else if (errno == EAGAIN) {
             return false;
         } else if (is_exhaustion(errno)) {
@@ -69,15 +70,15 @@ static void take(void *context)
     options->done(options->context);
 }
 
-int intake_open(struct intake *intake, int fd)
+int intake_open(struct intake *intake, const struct listen_socket *socket)
 {
     if (intake->n == INTAKE_MAX)
         return -ENOSPC;
     struct intake_door *door = &intake->doors[intake->n];
     intake->pause.fire = watch_again;
     intake->pause.context = intake;
-    *door = (struct intake_door){.intake = intake, .fd = fd};
-    int rc = loop_watch(intake->options.loop, fd, take, door);
+    *door = (struct intake_door){.intake = intake, .fd = socket->fd, .scope = socket->scope};
+    int rc = loop_watch(intake->options.loop, socket->fd, take, door);
     if (rc == 0)
         intake->n++;
     return rc;

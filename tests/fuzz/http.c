@@ -251,7 +251,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                               .answer_bytes = 1 << 20},
                                    .answer = answer,
                                    .context = &server};
-    require(http_new(&options, &http) == 0 && http_listen(http, listener) == 0, "no server");
+    const struct listen_socket socket = {.fd = listener, .scope = LISTEN_FILE_SYSTEM};
+    require(http_new(&options, &http) == 0 && http_listen(http, &socket) == 0, "no server");
     for (const uint8_t *end = data + size, *to; data < end; data = to < end ? to + 1 : end) {
         to = memchr(data, NEXT_CONNECTION, (size_t)(end - data));
         to = to ? to : end;

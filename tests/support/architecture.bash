@@ -43,14 +43,14 @@ wrong_includes() {
     includes "$root" libshm agent tools | grep -E ': "smx/'
 }
 
-# Only loop_uring.c knows liburing, only http.c libmicrohttpd, only tls.c GnuTLS, only sandbox.c
-# libseccomp, only config/yaml/outline.c libyaml, only config/ libcyaml.
+# Only loop_uring.c knows liburing, only http.c and exchange.c libmicrohttpd, only tls.c and secrets.c
+# GnuTLS, only sandbox.c libseccomp, only config/yaml/outline.c libyaml, only config/ libcyaml.
 wrong_dependencies() {
     local root=$1
     includes "$root" include libshm agent tools | grep -F 'liburing.h' |
         grep -v '^agent/loop/loop_uring\.c:'
-    includes "$root" include libshm agent tools | grep -F 'microhttpd.h' | grep -v '^agent/http/http\.c:'
-    includes "$root" include libshm agent tools | grep -F '<gnutls/' | grep -v '^agent/http/tls\.c:'
+    includes "$root" include libshm agent tools | grep -F 'microhttpd.h' | grep -vE '^agent/http/(http\.c|exchange\.[ch]):'
+    includes "$root" include libshm agent tools | grep -F '<gnutls/' | grep -vE '^agent/(http/tls|web/secrets)\.c:'
     includes "$root" include libshm agent tools | grep -F 'seccomp.h' | grep -v '^agent/sandbox\.c:'
     includes "$root" include libshm agent tools | grep -F '<yaml.h' | grep -v '^agent/config/yaml/outline\.c:'
     includes "$root" include libshm agent tools | grep -F 'cyaml.h' | grep -v '^agent/config/'
