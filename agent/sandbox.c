@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -116,6 +117,26 @@ static void allow_segments(int rules, const char *directory)
         continue;
 }
 
+/* Where it lies: who renews a file puts another in its place. At the top, it alone. */
+static void allow_directory(int rules, const char *file)
+{
+    char path[PATH_MAX];
+    if (strlen(file) >= sizeof path)
+        return;
+    strcpy(path, file);
+    to_parent(path);
+    allow_path(rules, strcmp(path, "/") == 0 ? file : path, READ_BELOW);
+}
+
+/* Also where links lead to now, as those of certbot and of Kubernetes do. */
+static void allow_file(int rules, const char *file)
+{
+    char resolved[PATH_MAX];
+    allow_directory(rules, file);
+    if (realpath(file, resolved))
+        allow_directory(rules, resolved);
+}
+
 static void allow_removal(int rules, const char *socket)
 {
     char path[PATH_MAX];
@@ -137,6 +158,8 @@ static int restrict_files(const struct sandbox_needs *needs)
         return -errno;
     for (size_t i = 0; i < needs->n_directories; i++)
         allow_segments(rules, needs->directories[i]);
+    for (size_t i = 0; i < needs->n_files; i++)
+        allow_file(rules, needs->files[i]);
     for (size_t i = 0; i < needs->n_sockets; i++)
         allow_removal(rules, needs->sockets[i]);
     allow_path(rules, "/proc", READ_BELOW);
@@ -227,6 +250,26 @@ static int fill(scmp_filter_ctx filter, const struct sandbox_needs *needs)
     return rc == 0 ? allow_by_argument(filter) : rc;
 }
 
+/* The system calls of a thread that computes: reading and writing what is open, and its own end. */
+static const int computing_calls[] = {
+    SCMP_SYS(read),      SCMP_SYS(write),        SCMP_SYS(close),          SCMP_SYS(futex),
+    SCMP_SYS(munmap),    SCMP_SYS(madvise),      SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(exit),
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    SCMP_SYS(mmap),      SCMP_SYS(sigaltstack),  SCMP_SYS(sched_yield),    SCMP_SYS(gettid),
+    SCMP_SYS(getpid),    SCMP_SYS(rt_sigaction), SCMP_SYS(clock_gettime),  SCMP_SYS(prctl),
+#endif
+    SCMP_SYS(exit_group)};
+
+static int fill_to_compute(scmp_filter_ctx filter)
+{
+    int rc = 0;
+    for (size_t i = 0; i < sizeof computing_calls / sizeof computing_calls[0] && rc == 0; i++)
+        rc = allow(filter, computing_calls[i]);
+    return rc;
+}
+
+/* needs: NULL for a thread that computes. */
 static int restrict_calls(const struct sandbox_needs *needs)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
@@ -234,7 +277,7 @@ static int restrict_calls(const struct sandbox_needs *needs)
         return -ENOMEM;
     seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     seccomp_attr_set(filter, SCMP_FLTATR_CTL_LOG, 1);
-    int rc = fill(filter, needs);
+    int rc = needs ? fill(filter, needs) : fill_to_compute(filter);
     if (rc == 0)
         rc = seccomp_load(filter);
     seccomp_release(filter);
@@ -255,4 +298,13 @@ void sandbox_enter(const struct sandbox_needs *needs, struct sandbox *out)
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     tell(out->landlock, restrict_files(needs));
     tell(out->seccomp, restrict_calls(needs));
+}
+
+void sandbox_enter_to_compute(void)
+{
+    const struct sandbox_needs nothing = {.n_files = 0};
+    drop_capabilities();
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    restrict_files(&nothing);
+    restrict_calls(NULL);
 }

@@ -179,6 +179,84 @@ static void a_directory_may_come_later_and_be_replaced(void **state)
     }
 }
 
+static char live[SCRATCH_SIZE + 16], kept[SCRATCH_SIZE + 16];
+static char certificate[SCRATCH_SIZE + 32];
+
+static int read_a_renewed_file(void *argument)
+{
+    uint32_t *turn = argument;
+    struct sandbox sandbox;
+    const char *const files[] = {certificate, "/no/such/file"};
+    sandbox_enter(&(struct sandbox_needs){.files = files, .n_files = 2}, &sandbox);
+    worker_arrive(turn);
+    for (uint32_t i = 1; i < 6; i += 2) {
+        CHECK(worker_reach(turn, i + 1));
+        CHECK(open(certificate, O_RDONLY | O_CLOEXEC) >= 0);
+        worker_arrive(turn);
+    }
+    CHECK(open(certificate, O_WRONLY | O_CLOEXEC) < 0);
+    return has_landlock(&sandbox) && open(segment, O_RDONLY | O_CLOEXEC) >= 0;
+}
+
+/* As who keeps the files of each year and a link to those of this one. */
+static void renew(unsigned year)
+{
+    char link[SCRATCH_SIZE + 48], target[SCRATCH_SIZE + 48];
+    snprintf(target, sizeof target, "%s/certificate%u.pem", kept, year);
+    snprintf(link, sizeof link, "%s/new", live);
+    assert_int_equal(touch(target), 0);
+    assert_int_equal(symlink(target, link), 0);
+    assert_int_equal(rename(link, certificate), 0);
+}
+
+static void a_file_may_be_a_link_that_is_renewed(void **state)
+{
+    (void)state;
+    uint32_t *turn = worker_shared(sizeof *turn);
+    snprintf(live, sizeof live, "%s/live", top);
+    snprintf(kept, sizeof kept, "%s/kept", top);
+    snprintf(certificate, sizeof certificate, "%s/certificate.pem", live);
+    assert_int_equal(mkdir(live, 0755) | mkdir(kept, 0755), 0);
+    renew(0);
+    pid_t child = worker_start(read_a_renewed_file, turn);
+    for (uint32_t i = 1; i < 6 && worker_reach(turn, i); i += 2) {
+        renew(i);
+        worker_arrive(turn);
+    }
+    assert_int_equal(worker_wait(child), 0);
+    munmap(turn, sizeof *turn);
+    scratch_remove(live);
+    scratch_remove(kept);
+}
+
+/* As the thread that checks passwords; _exit() is what it may still do. */
+static int compute(void *argument)
+{
+    int ends[2];
+    char byte = 1;
+    (void)argument;
+    CHECK(pipe2(ends, O_CLOEXEC) == 0);
+    sandbox_enter_to_compute();
+    CHECK(write(ends[1], &byte, 1) == 1);
+    CHECK(read(ends[0], &byte, 1) == 1);
+    CHECK(open(segment, O_RDONLY | O_CLOEXEC) < 0 && errno == EPERM);
+    CHECK(open("/proc/self/stat", O_RDONLY | O_CLOEXEC) < 0 && errno == EPERM);
+    CHECK(socket(AF_UNIX, SOCK_STREAM, 0) < 0 && errno == EPERM);
+    CHECK(send(ends[0], &byte, 1, 0) < 0 && errno == EPERM);
+    CHECK(syscall(SYS_accept4, 0, NULL, NULL, 0) < 0 && errno == EPERM);
+#ifndef __SANITIZE_ADDRESS__
+    CHECK(fork() < 0 && errno == EPERM);
+    CHECK(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED);
+#endif
+    return 0;
+}
+
+static void a_thread_that_computes_opens_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(worker_run(compute, NULL), 0);
+}
+
 static int read_elsewhere(void *argument)
 {
     (void)argument;
@@ -396,6 +474,8 @@ int main(void)
         cmocka_unit_test(privileges_and_capabilities_are_gone),
         cmocka_unit_test(segments_proc_and_connections_are_served),
         cmocka_unit_test(a_directory_may_come_later_and_be_replaced),
+        cmocka_unit_test(a_file_may_be_a_link_that_is_renewed),
+        cmocka_unit_test(a_thread_that_computes_opens_nothing),
         cmocka_unit_test(nothing_is_read_elsewhere),
         cmocka_unit_test(no_file_is_made_changed_or_locked),
         cmocka_unit_test(nothing_is_run_reached_signalled_or_made_executable),
