@@ -32,8 +32,8 @@ struct http {
     void *drained_context;
 };
 
-/* The callbacks of MHD_start_daemon(), MHD_OPTION_UNESCAPE_CALLBACK, MHD_OPTION_URI_LOG_CALLBACK and
- * MHD_OPTION_NOTIFY_COMPLETED, with the struct http as their context. */
+/* The callbacks of MHD_start_daemon(), MHD_OPTION_UNESCAPE_CALLBACK, MHD_OPTION_URI_LOG_CALLBACK
+ * and MHD_OPTION_NOTIFY_COMPLETED, with the struct http as their context. */
 enum MHD_Result exchange_handle(void *context, struct MHD_Connection *connection, const char *url,
                                 const char *method, const char *version, const char *upload,
                                 size_t *upload_size, void **state);
