@@ -75,7 +75,9 @@ int smx__source_open(struct smx__source *file, const char *path, struct smx_diag
     if (fd < 0)
         return smx__fail(diag, fd, "%s: %s", path, smx_strerror(fd));
     int result = check_type(&st, path, diag);
-    unsigned char *window = result == 0 ? malloc(SMX__VIEW_MAX) : NULL;
+    /* Pages into pages: where the two differ by 1 to 31 bytes, as with malloc(), which begins 16
+     * bytes behind a page, the kernel's copy takes three times as long (Zen 3's rep movsb). */
+    unsigned char *window = result == 0 ? aligned_alloc(SMX__PAGE, SMX__VIEW_MAX) : NULL;
     if (result == 0 && !window)
         result = smx__fail(diag, -ENOMEM, "%s: %s", path, smx_strerror(-ENOMEM));
     if (result != 0) {
