@@ -170,7 +170,7 @@ static int check_scalar(const struct outline_node *node, const cyaml_schema_valu
     case CYAML_ENUM:
         return check_word(node->text, schema, why);
     default:
-        assert(!"a kind of value that no schema of ours uses");
+        assert(false && "a kind of value that no schema of ours uses");
         return -EINVAL;
     }
 }
