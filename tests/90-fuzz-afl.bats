@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
 #
-# 90-fuzz-afl.bats - AFL++ on every harness for $SMX_FUZZ_SECONDS, from the same corpus as libFuzzer.
+# 90-fuzz-afl.bats - AFL++ on every harness, from the same corpus as libFuzzer.
 # It builds them itself, in build/afl. A script of its own, for a script has five minutes.
 
 setup() {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: MIT
 #
-# 90-fuzz.bats - the corpus of the fuzzers, and libFuzzer on every harness for $SMX_FUZZ_SECONDS.
+# 90-fuzz.bats - the corpus of the fuzzers, and libFuzzer on every harness.
 # It builds them itself: in build/fuzz, by clang, whatever $SMX_BUILD is. AFL++ is in 90-fuzz-afl.
 
 setup() {
