@@ -11,6 +11,7 @@
  */
 #include "agent/pages.h"
 
+#include "agent/deadline.h"
 #include "agent/gather/selection.h"
 #include "agent/gather/view.h"
 #include "agent/page.h"
@@ -20,17 +21,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NEVER UINT64_MAX
-
 /* What others wait for, at most, is some of these. */
 #define SLICE_NS UINT64_C(4000000)
 
 /* How old a snapshot may be that is in use, or where answers take too much memory. */
 #define SHARE_NS UINT64_C(1000000000)
-
-/* Of the time that a scraper has, what is not ours: a tenth, and half a second at most. */
-#define MARGIN_NS UINT64_C(500000000)
-enum { MARGIN_PART = 10 };
 
 /* So many selections at a time; the pages of those that nobody waits for go when others come. */
 enum { WHOLE = EXPOSITION_COUNT * ESCAPING_COUNT, SELECTIONS = 16, ENTRIES = WHOLE + SELECTIONS };
@@ -45,7 +40,7 @@ struct waiter {
     bool settled;
     struct codings codings;
     const char *content_type;
-    uint64_t due_ns; /* or NEVER */
+    uint64_t due_ns; /* or DEADLINE_NONE */
 };
 
 /* A page and those who wait for it. The first ones, one for each format and escaping, are of
@@ -92,14 +87,14 @@ static bool wants(const void *context, const char *app)
 static struct segments_wish wish_of(const struct entry *e, uint64_t since_ns)
 {
     bool looked = e->page.state == PAGE_WANTED && e->looked_ns;
-    return (struct segments_wish){wants, e, since_ns, looked ? e->looked_ns : NEVER};
+    return (struct segments_wish){wants, e, since_ns, looked ? e->looked_ns : DEADLINE_NONE};
 }
 
 /* Whether the snapshot may be served, or one that is so old. */
 static bool is_young(struct pages *p, const struct entry *e, uint64_t least_ns)
 {
     bool patient = is_any(p, PAGE_ENCODING) || (p->source.http && http_strained(p->source.http));
-    struct segments_wish any = wish_of(e, NEVER);
+    struct segments_wish any = wish_of(e, DEADLINE_NONE);
     return source_is_young(&p->source, &any, patient ? SHARE_NS : least_ns);
 }
 
@@ -376,17 +371,6 @@ static void tick(void *context)
 
 /* Scrapes. */
 
-/* When a scraper that tells its timeout has no use for an answer any more. */
-static uint64_t due(const char *timeout)
-{
-    char *end = NULL;
-    double seconds = timeout ? strtod(timeout, &end) : 0;
-    if (!timeout || end == timeout || *end || !(seconds > 0 && seconds < 1e6))
-        return NEVER;
-    uint64_t ns = (uint64_t)(seconds * 1e9), margin = ns / MARGIN_PART;
-    return loop_now_ns() + ns - (margin < MARGIN_NS ? margin : MARGIN_NS);
-}
-
 static bool is_busy(const struct pages *p)
 {
     return is_any(p, PAGE_WANTED) || is_any(p, PAGE_ENCODING) || is_any(p, PAGE_PACKING);
@@ -467,7 +451,7 @@ static void wait_for(struct pages *p, struct entry *e, const struct pages_scrape
     *w = (struct waiter){.reply = reply,
                          .codings = scrape->codings,
                          .content_type = scrape->accepted.content_type,
-                         .due_ns = due(request->scrape_timeout)};
+                         .due_ns = deadline_of(request->scrape_timeout)};
     join(p, e, w);
     if (!w->settled)
         work_on(p);
