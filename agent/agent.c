@@ -14,6 +14,7 @@
 #include "agent/sandbox.h"
 #include "agent/segments/segments.h"
 #include "agent/sockets.h"
+#include "agent/workers/workers.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -35,6 +36,7 @@ struct agent {
     const struct log *log;
     struct loop *loop;
     struct segments *segments;
+    struct workers *workers;
     struct dirwatch *dirwatch; /* NULL: inotify was refused, only scrapes look */
     struct loop_timer settle_timer;
     bool unwatched; /* said that a watch was refused */
@@ -87,7 +89,8 @@ static void describe(void *context, struct status *out)
                            .draining = agent->draining,
                            .sockets = agent->sockets.at,
                            .n_sockets = agent->sockets.n,
-                           .segments = agent->segments};
+                           .segments = agent->segments,
+                           .workers = agent->workers};
     out->conflicts = pages_conflicts(agent->pages, &out->n_conflicts);
 }
 
@@ -193,8 +196,14 @@ static int make_parts(struct agent *agent)
         .n_rules = agent->config->settings.n_rules,
         .looking = arm_watches,
         .context = agent};
+    struct workers_options workers = {.detail = agent->config->settings.workers,
+                                      .kept = descriptors_share().processes,
+                                      .log = agent->log};
     int rc = segments_new(&options, &agent->segments);
+    if (rc == 0)
+        rc = workers_new(&workers, &agent->workers);
     pages.segments = agent->segments;
+    pages.workers = agent->workers;
     if (rc == 0)
         rc = pages_new(&pages, &agent->pages);
     if (rc == 0)
@@ -246,6 +255,7 @@ void agent_free(struct agent *agent)
     dirwatch_free(agent->dirwatch);
     segments_free(agent->segments);
     pages_free(agent->pages);
+    workers_free(agent->workers);
     notify_close(&agent->notify);
     unwatch_log(agent);
     loop_free(agent->loop);

@@ -41,6 +41,8 @@ const char *options_help(void)
            "                             all others: 0.1,0.5,1; repeatable (default: powers of 2)\n"
            "  --openmetrics.created-samples\n"
            "                             say in OpenMetrics since when counters count\n"
+           "  --workers.detail=DETAIL    of applications' processes expose each, only sums, or\n"
+           "                             nothing: off (default each)\n"
            "  --log.level=LEVEL          debug, info, warn or error (default info)\n"
            "  --log.format=FORMAT        logfmt or json (default logfmt)\n"
            "  --loop=KIND                auto, uring or epoll (default auto)\n"

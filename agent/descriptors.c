@@ -6,6 +6,8 @@
 #include "agent/http/connections.h"
 #include "agent/http/intake.h"
 #include "agent/segments/segments.h"
+#include "agent/workers/proc.h"
+#include "agent/workers/workers.h"
 
 #include <sys/resource.h>
 
@@ -36,6 +38,8 @@ struct descriptors descriptors_divide(uint64_t limit)
                                     clamp(rest / 4, CONNECTIONS_LEAST, CONNECTIONS_MOST)};
     rest = rest > share.connections ? rest - share.connections : 0;
     share.segments = clamp(rest, SEGMENTS_LEAST, SEGMENTS_MAX);
+    rest = rest > share.segments ? rest - share.segments : 0;
+    share.processes = clamp(rest / PROC_DESCRIPTORS, 0, WORKERS_MAX);
     return share;
 }
 

@@ -61,6 +61,20 @@ static int set_created_samples(struct options *o, const char *value, char why[VA
     return value_bool(value, &o->settings.created_samples, why);
 }
 
+static int set_workers(struct options *o, const char *value, char why[VALUE_WHY_SIZE])
+{
+    enum workers_detail *detail = &o->settings.workers;
+    if (strcmp(value, "each") == 0)
+        *detail = WORKERS_EACH;
+    else if (strcmp(value, "sums") == 0)
+        *detail = WORKERS_SUMS;
+    else if (strcmp(value, "off") == 0)
+        *detail = WORKERS_OFF;
+    else
+        return value_refuse(why, "each, sums or off");
+    return 0;
+}
+
 static int add_rule(struct options *o, enum filter_kind kind, const char *value,
                     char why[VALUE_WHY_SIZE])
 {
@@ -176,6 +190,7 @@ const struct option_kind option_kinds[OPTION_COUNT] = {
     [OPTION_MAX_BYTES] = {"segments.max-bytes", FORM_ONE, set_max_bytes},
     [OPTION_BOUNDS] = {"histogram.bounds", FORM_LINES, add_bounds},
     [OPTION_CREATED_SAMPLES] = {"openmetrics.created-samples", FORM_SWITCH, set_created_samples},
+    [OPTION_WORKERS_DETAIL] = {"workers.detail", FORM_ONE, set_workers},
     [OPTION_LOG_LEVEL] = {"log.level", FORM_ONE, set_level},
     [OPTION_LOG_FORMAT] = {"log.format", FORM_ONE, set_format},
     [OPTION_LOOP] = {"loop", FORM_ONE, set_loop},

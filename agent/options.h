@@ -44,6 +44,7 @@ enum option_id {
     OPTION_MAX_BYTES,
     OPTION_BOUNDS,
     OPTION_CREATED_SAMPLES,
+    OPTION_WORKERS_DETAIL,
     OPTION_LOG_LEVEL,
     OPTION_LOG_FORMAT,
     OPTION_LOOP,
@@ -92,8 +93,8 @@ int options_set(struct options *options, enum option_id id, const char *value,
                 char why[VALUE_WHY_SIZE]);
 
 /* Read the command line, and for what it does not say the variables SMX_AGENT_* of an environment,
- * which may be NULL and whose lists are cut in place. Those that are empty, or name no option, count
- * for nothing: orchestrators set SMX_AGENT_PORT for a service of that name.
+ * which may be NULL and whose lists are cut in place. Those that are empty, or name no option,
+ * count for nothing: orchestrators set SMX_AGENT_PORT for a service of that name.
  * Returns: 0, or -EINVAL after having written one line to stderr that names the argument. */
 int options_parse(int argc, char *argv[], char *environment[], struct options *out);
 

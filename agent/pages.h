@@ -19,6 +19,7 @@
 #include "agent/log.h"
 #include "agent/loop/loop.h"
 #include "agent/segments/segments.h"
+#include "agent/workers/workers.h"
 
 struct pages;
 
@@ -26,6 +27,7 @@ struct pages_options {
     struct loop *loop;
     const struct log *log;
     struct segments *segments;
+    struct workers *workers;         /* NULL: nothing is said of processes */
     uint64_t max_age_ns;             /* of a snapshot that is shared; 0: a turn of the loop */
     uint64_t slice_ns;               /* of work in a turn, one piece at least; 0: 4 ms */
     struct edges_wishes wishes;      /* classic bounds of exponential histograms */

@@ -83,28 +83,52 @@ static void measure(struct source *s)
     self_measure(&s->self.process);
 }
 
-int source_refresh(struct source *s, const struct segments_wish *wish)
+static void begin_refresh(struct source *s, const struct segments_wish *wish)
 {
-    size_t n;
     uint64_t begin = loop_now_ns();
     begin_turn(s);
     s->snapshot = NULL;
     segments_read(s->segments, wish);
-    uint64_t updated = loop_now_ns();
-    s->self.phase_ns[SELF_UPDATE] = updated - begin;
+    s->begun = true;
+    s->updated_ns = loop_now_ns();
+    s->self.phase_ns[SELF_UPDATE] = s->updated_ns - begin;
+    s->self.phase_ns[SELF_PROCESSES] = 0;
+    if (s->workers)
+        workers_begin(s->workers, s->segments);
+}
+
+static int gather(struct source *s)
+{
+    size_t n, n_processes = 0;
+    uint64_t begin = loop_now_ns();
     int rc = collect_sources(s, &n);
     if (rc < 0)
         return rc;
     s->self.gathers++;
     measure(s);
+    struct processes *const *processes = s->workers ? workers_list(s->workers, &n_processes) : NULL;
+    gather_processes(s->gather, processes, n_processes);
     rc = gather_run(s->gather, s->readers, n, &s->self, &s->snapshot);
     if (rc < 0)
         return rc;
-    s->gathered_ns = updated;
+    s->gathered_ns = s->updated_ns;
     s->serial++;
-    s->self.phase_ns[SELF_GATHER] = loop_now_ns() - updated;
+    s->self.phase_ns[SELF_GATHER] = loop_now_ns() - begin;
     log_conflicts(s);
     return 0;
+}
+
+int source_refresh(struct source *s, const struct segments_wish *wish)
+{
+    if (!s->begun)
+        begin_refresh(s, wish);
+    uint64_t begin = loop_now_ns();
+    bool more = s->workers && workers_step(s->workers);
+    s->self.phase_ns[SELF_PROCESSES] += loop_now_ns() - begin;
+    if (more)
+        return 1;
+    s->begun = false;
+    return gather(s);
 }
 
 void source_want(struct source *s, enum exposition format, enum escaping escaping)

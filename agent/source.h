@@ -13,12 +13,14 @@
 #include "agent/loop/loop.h"
 #include "agent/once.h"
 #include "agent/segments/segments.h"
+#include "agent/workers/workers.h"
 
-/* Fill in the first six, leave the rest zero. */
+/* Fill in the first seven, leave the rest zero. */
 struct source {
     struct loop *loop;
     const struct log *log;
     struct segments *segments;
+    struct workers *workers;        /* NULL: nothing is said of processes */
     uint64_t max_age_ns;            /* of a snapshot that is shared; 0: a turn of the loop */
     void (*looking)(void *context); /* before the segments are looked at */
     void *context;
@@ -29,6 +31,8 @@ struct source {
     const struct snapshot *snapshot; /* NULL: there is none, or the readers have moved on */
     uint64_t serial;                 /* new with each */
     uint64_t gathered_ns;
+    bool begun;              /* the segments are read, and the processes in part: */
+    uint64_t updated_ns;     /* since then */
     uint64_t turn, turn_ns;  /* the last one in which somebody asked, and when */
     struct render_wants has; /* that, beside the texts escaped by underscores */
     struct self_stats self;
@@ -58,7 +62,8 @@ void source_give_up(struct source *source);
 void source_look(struct source *source);
 
 /* Make a new snapshot, with new numbers of what is wanted: what of it was not read ahead is read
- * now. The one before holds no longer, also on failure. Returns: 0, -ENOMEM. */
+ * now, then the processes in pieces. The one before holds no longer, also on failure.
+ * Returns: 1 when there is more to do, of this wish before any other; 0, -ENOMEM. */
 int source_refresh(struct source *source, const struct segments_wish *wish);
 
 /* A reader is about to be closed. */

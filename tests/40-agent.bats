@@ -100,7 +100,7 @@ OPTIONS
     SMX_AGENT_SEGMENTS_DIR=$SMX_DIR SMX_AGENT_METRICS_DENY=$'x{1,2}\nprocess_.*' SMX_AGENT_ONCE=true \
         run --separate-stderr "$bin/smx-agent"
     [ "$status" -eq 0 ]
-    [[ $output == *'orders_total{app="shop"} 41'* && $output != *process_* ]]
+    [[ $output == *'orders_total{app="shop"} 41'* && $output != *[$'\n ']process_* ]]
 }
 
 @test "--check-config judges the options and serves nothing" {

@@ -80,6 +80,7 @@ static void an_empty_file_changes_nothing(void **state)
         assert_int_equal(s->max_bytes, 0);
         assert_int_equal(s->max_age_ns, SETTINGS_DEFAULT_MAX_AGE_NS);
         assert_false(s->created_samples);
+        assert_int_equal(s->workers, WORKERS_EACH);
         config_free(config);
     }
 }
@@ -91,6 +92,8 @@ static const char whole[] = "segments:\n"
                             "  max_age: 2s\n"
                             "openmetrics:\n"
                             "  created_samples: yes\n"
+                            "workers:\n"
+                            "  detail: sums\n"
                             "metrics:\n"
                             "  allow:\n"
                             "    - http_.*\n"
@@ -114,6 +117,7 @@ static void what_a_file_says_is_in_force(void **state)
     assert_int_equal(s->max_bytes, 2 << 20);
     assert_int_equal(s->max_age_ns, UINT64_C(2000000000));
     assert_true(s->created_samples);
+    assert_int_equal(s->workers, WORKERS_SUMS);
     assert_int_equal(s->n_rules, 3);
     assert_int_equal(s->rules[0].kind, FILTER_ALLOW_FAMILY);
     assert_string_equal(s->rules[1].text, "http_x{1,2}");
@@ -263,6 +267,7 @@ static void what_is_wrong_is_told_with_its_place(void **state)
          ":1: scrape.max_age: expected a duration up to 1m, as 100ms or 2s, or 0, got \"61s\""},
         {"openmetrics: {created_samples: maybe}",
          ":1: openmetrics.created_samples: expected true or false, got \"maybe\""},
+        {"workers: {detail: some}", ":1: workers.detail: expected each, sums or off, got \"some\""},
         {"metrics:\n  allow: [a, 'b(']\n",
          ":2: metrics.allow[1]: expected a POSIX extended regular expression: Unmatched ( or \\(, "
          "got \"b(\""},

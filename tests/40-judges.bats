@@ -72,7 +72,10 @@ served() {
     kill -KILL "$(pgrep -P "${pids[demo]}" | head -n 1)"
     eventually scraped_is demo_worker_restarts_total 1
     request 2 /error
+    # What the kernel counts of them shall be the same in every scrape.
+    kill -STOP "${pids[demo]}" $(pgrep -P "${pids[demo]}")
     judge
+    kill -CONT "${pids[demo]}" $(pgrep -P "${pids[demo]}")
 }
 
 @test "OpenMetrics says since when counters count where that is wanted, and only there" {
@@ -128,4 +131,15 @@ JUDGE
     get "$messages" >"$scratch/protobuf"
     [[ $(head -c 100000 "$scratch/protobuf" | grep -c smx_agent_build_info) -ge 1 ]]
     [[ $(get text/plain | grep 'scrapes_total{format="protobuf"}') == *' 1' ]]
+}
+
+# Those of a process that is stopped do not change from scrape to scrape.
+@test "the numbers of processes are the same in every format" {
+    start_puppet app shop
+    tell app "counter orders_total 1"
+    kill -STOP "${pids[app]}"
+    judge
+    grep -q '^smx_process_cpu_seconds_total{app="shop",worker="0"} ' "$scratch/text"
+    grep -q '^smx_app_context_switches_total{app="shop",type="voluntary"} ' "$scratch/openmetrics"
+    kill -CONT "${pids[app]}"
 }

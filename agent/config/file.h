@@ -43,6 +43,10 @@ struct config_openmetrics {
     char *created_samples;
 };
 
+struct config_workers {
+    char *detail;
+};
+
 struct config_rules {
     char **allow, **deny;
     unsigned allow_count, deny_count;
@@ -59,19 +63,21 @@ struct config_file {
     struct config_segments *segments;
     struct config_scrape *scrape;
     struct config_openmetrics *openmetrics;
+    struct config_workers *workers;
     struct config_rules *metrics, *series;
     struct config_histogram *histograms;
     unsigned histograms_count;
 };
 
 extern const cyaml_schema_field_t config_segments_keys[], config_scrape_keys[],
-    config_openmetrics_keys[], config_rules_keys[];
+    config_openmetrics_keys[], config_workers_keys[], config_rules_keys[];
 extern const cyaml_schema_value_t config_histogram_entry;
 
 /* While a file is loaded. */
 struct loading;
 
 int config_segments_use(struct loading *loading, const struct config_file *file);
+int config_workers_use(struct loading *loading, const struct config_file *file);
 int config_expose_use(struct loading *loading, const struct config_file *file);
 int config_histograms_use(struct loading *loading, const struct config_file *file);
 

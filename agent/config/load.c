@@ -20,6 +20,7 @@ static const cyaml_schema_field_t keys[] = {
     CONFIG_MAPPING("segments", struct config_file, segments, config_segments_keys),
     CONFIG_MAPPING("scrape", struct config_file, scrape, config_scrape_keys),
     CONFIG_MAPPING("openmetrics", struct config_file, openmetrics, config_openmetrics_keys),
+    CONFIG_MAPPING("workers", struct config_file, workers, config_workers_keys),
     CONFIG_MAPPING("metrics", struct config_file, metrics, config_rules_keys),
     CONFIG_MAPPING("series", struct config_file, series, config_rules_keys),
     CONFIG_LIST("histograms", struct config_file, histograms, &config_histogram_entry,
@@ -29,6 +30,7 @@ static const cyaml_schema_field_t keys[] = {
 
 static int (*const uses[])(struct loading *, const struct config_file *) = {
     config_segments_use,
+    config_workers_use,
     config_expose_use,
     config_histograms_use,
 };

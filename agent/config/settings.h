@@ -8,6 +8,7 @@
 
 #include "agent/gather/edges.h"
 #include "agent/gather/filter.h"
+#include "agent/workers/workers.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,6 +28,7 @@ struct settings {
     struct filter_rule rules[SETTINGS_RULES_MAX]; /* of what is exposed */
     size_t n_rules;
     bool created_samples;
+    enum workers_detail workers;
 };
 
 #endif

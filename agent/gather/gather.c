@@ -8,6 +8,7 @@
 
 #include "agent/gather/merge.h"
 #include "agent/gather/own.h"
+#include "agent/workers/processes.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -33,6 +34,9 @@ struct gather {
     struct merged merged;
     uint64_t *merged_serials;
     struct own own;
+    struct processes *const *processes;
+    size_t n_processes;
+    struct process_families process_families;
     const struct smx_segment_info **infos; /* of the segments that are in it */
     size_t n_infos;
     struct exposed *families;
@@ -79,6 +83,7 @@ void gather_free(struct gather *g)
     drop_merged(g);
     filter_free(g->filter);
     own_fini(&g->own);
+    process_families_fini(&g->process_families);
     free(g->infos);
     free(g->families);
     free(g);
@@ -107,6 +112,12 @@ void gather_created(struct gather *g)
 void gather_bounds(struct gather *g, struct edges_wishes wishes)
 {
     g->wishes = wishes;
+}
+
+void gather_processes(struct gather *g, struct processes *const list[], size_t n)
+{
+    g->processes = list;
+    g->n_processes = n;
 }
 
 static size_t find_kept(const struct gather *g, const smx_reader *reader)
@@ -237,10 +248,11 @@ static int expose_own(struct gather *g, const struct run *run, const struct self
     return own_finish(&g->own);
 }
 
-/* The agent's own families first, then those of the applications. */
+/* The agent's own families first, then those of the processes, then those of the applications. */
 static int compose(struct gather *g)
 {
-    size_t n = g->own.n + g->merged.n_families;
+    const struct process_families *processes = &g->process_families;
+    size_t n = g->own.n + processes->n + g->merged.n_families;
     struct exposed *families = realloc(g->families, n * sizeof *families);
     if (!families)
         return -ENOMEM;
@@ -249,10 +261,15 @@ static int compose(struct gather *g)
     for (size_t i = 0; i < g->own.n; i++)
         if (filter_has_family(g->filter, g->own.families[i].name))
             families[n++] = g->own.families[i];
+    for (size_t i = 0; i < processes->n; i++)
+        if (filter_has_family(g->filter, processes->at[i].name))
+            families[n++] = processes->at[i];
     memcpy(families + n, g->merged.families, g->merged.n_families * sizeof *families);
     n += g->merged.n_families;
-    g->snapshot = (struct snapshot){
-        .families = families, .n = n, .n_parts = g->merged.n_parts, .created = g->created};
+    g->snapshot = (struct snapshot){.families = families,
+                                    .n = n,
+                                    .n_parts = processes->n_parts + g->merged.n_parts,
+                                    .created = g->created};
     return 0;
 }
 
@@ -276,6 +293,9 @@ int gather_run(struct gather *g, const struct gather_source sources[], size_t n,
         merge_point(&g->merged, run.segments);
         e = expose_own(g, &run, self);
     }
+    if (e == 0)
+        e = process_families_make(&g->process_families, g->processes, g->n_processes, g->filter,
+                                  g->wants.messages);
     if (e == 0)
         e = compose(g);
     drop_unused(g);

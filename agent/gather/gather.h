@@ -27,6 +27,7 @@ struct gather_source {
 
 struct gather;
 struct snapshot;
+struct processes;
 
 /* A family that is left out. The strings hold until the next gather_run(). */
 struct gather_conflict {
@@ -68,6 +69,9 @@ void gather_escaping(struct gather *gather, enum escaping escaping);
  * Returns: 0, -ENOMEM. */
 int gather_run(struct gather *gather, const struct gather_source sources[], size_t n,
                const struct self_stats *self, const struct snapshot **out);
+
+/* The applications' processes, which the next gather_run() shows with the rest. Borrowed. */
+void gather_processes(struct gather *gather, struct processes *const list[], size_t n);
 
 /* What the last gather_run() made, and the segments that are in it. */
 const struct snapshot *gather_snapshot(const struct gather *gather);

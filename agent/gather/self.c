@@ -36,6 +36,7 @@ static void expose_phases(struct own *own, const struct self_stats *stats)
                                              "Time that the last scrape took, by phase.", "seconds",
                                              SMX_GAUGE};
     static const char *const names[SELF_PHASES] = {[SELF_UPDATE] = "update",
+                                                   [SELF_PROCESSES] = "processes",
                                                    [SELF_GATHER] = "gather",
                                                    [SELF_ENCODE] = "encode",
                                                    [SELF_COMPRESS] = "compress"};

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum self_phase { SELF_UPDATE, SELF_GATHER, SELF_ENCODE, SELF_COMPRESS };
+enum self_phase { SELF_UPDATE, SELF_PROCESSES, SELF_GATHER, SELF_ENCODE, SELF_COMPRESS };
 enum { SELF_PHASES = SELF_COMPRESS + 1 };
 
 /* A number under a label value of the runtime's choice, as {"readable", 3}. */

@@ -109,7 +109,33 @@ static void add_info(json_t *part, const struct smx_segment_info *info, bool *fa
     set(part, "dropped", dropped, failed);
 }
 
-static json_t *segment_part(const struct segment *segment, bool *failed)
+/* Of which processes numbers are missing, and why. */
+static json_t *hidden_part(const uint32_t counts[HIDDEN_COUNT], bool *failed)
+{
+    json_t *list = json_array();
+    for (unsigned i = HIDDEN_NOTHING + 1; i < HIDDEN_COUNT; i++) {
+        if (counts[i] == 0)
+            continue;
+        json_t *part = json_object();
+        set(part, "reason", json_string(workers_hidden_name(i)), failed);
+        set(part, "why", json_string(workers_hidden_text(i)), failed);
+        set(part, "processes", number(counts[i]), failed);
+        append(list, part, failed);
+    }
+    return list;
+}
+
+static void add_hidden(json_t *part, const struct status *status,
+                       const struct smx_segment_info *info, bool *failed)
+{
+    const uint32_t *counts =
+        status->workers ? workers_hidden(status->workers, info->app, info->instance) : NULL;
+    if (counts)
+        set(part, "hidden_processes", hidden_part(counts, failed), failed);
+}
+
+static json_t *segment_part(const struct status *status, const struct segment *segment,
+                            bool *failed)
 {
     json_t *part = json_object();
     const struct smx_segment_info *info = segment_info(segment);
@@ -121,6 +147,8 @@ static json_t *segment_part(const struct segment *segment, bool *failed)
         set(part, "reason", text(segment->why), failed);
     if (info)
         add_info(part, info, failed);
+    if (info && segment->state == SEGMENT_SERVED)
+        add_hidden(part, status, info, failed);
     return part;
 }
 
@@ -151,7 +179,7 @@ static json_t *document(const struct status *status, bool *failed)
     for (size_t i = 0; i < n_directories; i++)
         append(directories, directory_part(&directory[i], failed), failed);
     for (size_t i = 0; i < n_segments; i++)
-        append(segments, segment_part(&segment[i], failed), failed);
+        append(segments, segment_part(status, &segment[i], failed), failed);
     set(components, "agent", agent_part(status, failed), failed);
     set(components, "directories", directories, failed);
     set(components, "segments", segments, failed);

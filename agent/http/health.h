@@ -8,9 +8,11 @@
  *     "directories": [{"status", "path", "state", "reason"?}],
  *     "segments":    [{"status", "path", "state", "reason"?, "app", "instance", "live_processes",
  *                      "families", "series", "max_bytes", "allocated_bytes", "reserved_bytes",
- *                      "errors", "dropped": {<reason>: n}}]}}
+ *                      "errors", "dropped": {<reason>: n},
+ *                      "hidden_processes": [{"reason", "why", "processes": n}]}]}}
  *
- * What follows "state" in a segment is there for those that can be read.
+ * What follows "state" in a segment is there for those that can be read; "hidden_processes", those
+ * of which numbers are missing, where the agent looks at processes.
  */
 #ifndef SMX_AGENT_HEALTH_H
 #define SMX_AGENT_HEALTH_H

@@ -10,6 +10,7 @@
 #include "agent/http/listen.h"
 #include "agent/sandbox.h"
 #include "agent/segments/segments.h"
+#include "agent/workers/workers.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,6 +24,7 @@ struct status {
     const struct listen_socket *sockets;
     size_t n_sockets;
     const struct segments *segments;
+    const struct workers *workers;           /* or NULL */
     const struct gather_conflict *conflicts; /* of the last scrape */
     size_t n_conflicts;
 };
