@@ -63,7 +63,7 @@ counted() {
 @test "metrics do what they say, without the extension" {
     export SMX_NO_EXTENSION=1
     has_extension False
-    python_tests test_metrics test_scopes
+    python_tests test_metrics test_scopes test_middleware
 }
 
 @test "a program finds its segment, and does without one, with the extension" {
@@ -177,4 +177,10 @@ install_package() {
     jq -e '.killed == {smx: {before: 2, after: 1}, prometheus_client: {before: 2, after: 2}}' \
         "$scratch/figures"
     [ -z "$(compgen -G '/dev/shm/smx-compare-*')" ]
+}
+
+@test "the benchmark of the middlewares has figures of both, with the extension and without" {
+    "$root/tools/integrations/python/bench/middleware" --rounds 1 --json >"$scratch/figures"
+    jq -e 'keys == ["ASGI", "WSGI"] and all(.[]; length == 2 and all(.[]; type == "number"))' \
+        "$scratch/figures"
 }

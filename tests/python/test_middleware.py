@@ -2,6 +2,7 @@
 """The middlewares, without a server: wsgiref's validator and a few lines in its place."""
 import asyncio
 import enum
+import gc
 import io
 import sys
 import unittest
@@ -119,6 +120,27 @@ class Wsgi(Requests):
         self.answer(application)
         self.assertEqual(self.counted(), {("GET", "503", ""): 1})
 
+    def test_exc_info_may_be_given_by_name(self):
+        def application(environ, start_response):
+            start_response("503 Busy", headers=[], exc_info=None)
+            return []
+
+        self.answer(application, valid=False)
+        self.assertEqual(self.counted(), {("GET", "503", ""): 1})
+
+    def test_what_the_servers_start_response_raises_is_the_applications(self):
+        def application(environ, start_response):
+            with self.assertRaises(KeyError):
+                start_response("200 OK", [])
+            return []
+
+        def start_response(status, headers):
+            raise KeyError
+
+        measured = smx.wsgi.Middleware(application, self.namespace)
+        self.assertEqual(measured({"REQUEST_METHOD": "GET"}, start_response), [])
+        self.assertEqual((self.counted(), self.in_flight()), ({("GET", "200", ""): 1}, 0))
+
     def test_exceptions_are_counted_as_a_500_if_nothing_was_answered(self):
         def application(environ, start_response):
             raise KeyError("x")
@@ -167,6 +189,15 @@ class Wsgi(Requests):
         self.answer(application, valid=False, route=Path("/orders"))
         self.assertEqual(self.counted(), {("GET", "200", "/orders"): 1})
         self.assertEqual((self.timed(), self.in_flight()), (1, 0))
+
+    def test_no_request_fails_for_a_route_that_cannot_be_looked_up(self):
+        def application(environ, start_response):
+            start_response("200 OK", [])
+            return []
+
+        for _ in range(2):
+            self.answer(application, valid=False, route=["a"])
+        self.assertEqual((self.counted(), self.timed()), ({("GET", "200", "['a']"): 2}, 2))
 
     def test_no_request_fails_for_who_should_tell_its_route(self):
         def application(environ, start_response):
@@ -225,6 +256,37 @@ class Wsgi(Requests):
         self.assertEqual((closed, self.timed(), self.in_flight()), ([1], 1, 0))
 
 
+    def test_requests_leave_nothing_behind(self):
+        def application(environ, start_response):
+            if environ["PATH_INFO"] == "/fails":
+                raise KeyError
+            start_response("200 OK", [])(b"a")
+            return [] if environ["PATH_INFO"] == "/list" else streamed(start_response)
+
+        def streamed(start_response):  # a ring: the answer is what it was begun by
+            yield b"a"
+
+        measured = smx.wsgi.Middleware(application, self.namespace)
+
+        def requests(n):
+            for i in range(n):
+                path = ("/fails", "/list", "/streamed", "/left")[i % 4]
+                try:
+                    body = measured({"REQUEST_METHOD": "GET", "PATH_INFO": path},
+                                    lambda status, headers: lambda data: None)
+                    if path == "/streamed":
+                        list(body)
+                        body.close()
+                except KeyError:
+                    pass
+            gc.collect()
+            return sys.getallocatedblocks()
+
+        requests(4000)
+        before = requests(4000)
+        self.assertLess(requests(8000) - before, 100)
+
+
 class Asgi(Requests):
     def run_one(self, application, method="GET", kind="http", **scope):
         """Gives the messages that were sent."""
@@ -258,6 +320,44 @@ class Asgi(Requests):
         sent = self.run_one(application, "POST", **{"smx.route": "/x"})
         self.assertEqual(len(sent), 3)
         self.assertEqual((self.counted(), self.timed()), ({("POST", "202", "/x"): 1}, 1))
+
+    def test_the_servers_send_may_give_any_awaitable(self):
+        waited = []
+
+        class Sending:
+            def __await__(self):
+                waited.append(self_.timed())
+                yield from asyncio.sleep(0).__await__()
+
+        self_ = self
+
+        async def application(scope, receive, send):
+            await self.start(send)
+            await send({"type": "http.response.body"})
+
+        measured = smx.asgi.Middleware(application, self.namespace)
+        asyncio.run(measured({"type": "http", "method": "GET"}, None, lambda message: Sending()))
+        self.assertEqual((waited, self.timed(), self.in_flight()), ([0, 0], 1, 0))
+
+    def test_what_the_servers_send_raises_is_the_applications(self):
+        async def send(message):
+            raise OSError
+
+        async def application(scope, receive, send):
+            await self.start(send)
+
+        measured = smx.asgi.Middleware(application, self.namespace)
+        self.assertRaises(OSError, asyncio.run,
+                          measured({"type": "http", "method": "GET"}, None, send))
+        self.assertEqual((self.counted(), self.failed(), self.timed(), self.in_flight()),
+                         ({("GET", "200", ""): 1}, {("GET", "", "OSError"): 1}, 1, 0))
+
+    def test_a_message_that_is_none_is_the_applications_error(self):
+        async def application(scope, receive, send):
+            await send({"type": "http.response.start"})
+
+        self.assertRaises(KeyError, self.run_one, application)
+        self.assertEqual((self.counted(), self.in_flight()), ({("GET", "500", ""): 1}, 0))
 
     def test_a_status_may_be_of_an_enumeration(self):
         class Status(int, enum.Enum):  # as http.HTTPStatus is in Python 3.10

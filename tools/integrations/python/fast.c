@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * fast.c - smx._fast: the updates of the Python package. Its types are the bases of Counter,
- * Histogram and Gauge; a cell is a copy of a series' handle and its scale.
+ * fast.c - smx._fast: the updates of the Python package. Its cells are the bases of Counter,
+ * Histogram and Gauge. What middlewares do for a request is beside it: see fast.h.
  *
  * Only what is common is done here, integers and floats that have ticks. All else, and every
  * refusal, is the method of the class that begins with an underscore, which does the same slowly:
@@ -10,27 +10,9 @@
  * a call from Python. The limited API, which costs as little: one build serves every Python from
  * 3.10 on.
  */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <smx/smx.h>
-#include <stdbool.h>
+#include "fast.h"
 
 #define NS_PER_SECOND UINT64_C(1000000000)
-
-struct counter_cell {
-    PyObject_HEAD smx_counter handle;
-    uint64_t scale; /* ticks of one unit; 0 while label values are missing */
-};
-
-struct histogram_cell {
-    PyObject_HEAD smx_histogram handle;
-    uint64_t scale;
-};
-
-struct gauge_cell {
-    PyObject_HEAD smx_fgauge handle;
-    uint64_t scale;
-};
 
 /* A call of a method that is given what this one was. */
 static PyObject *forward(PyObject *self, const char *method, PyObject *const *args, Py_ssize_t n,
@@ -125,6 +107,11 @@ static PyObject *histogram_observe(PyObject *self, PyObject *const *args, Py_ssi
     Py_RETURN_NONE;
 }
 
+void histogram_cell_took(const struct histogram_cell *cell, uint64_t ns)
+{
+    smx_histogram_record_fn(cell->handle, ns / (NS_PER_SECOND / cell->scale));
+}
+
 /* Record a time, in nanoseconds. */
 static PyObject *histogram_took_ns(PyObject *self, PyObject *ns)
 {
@@ -134,7 +121,7 @@ static PyObject *histogram_took_ns(PyObject *self, PyObject *ns)
     unsigned long long passed = PyLong_AsUnsignedLongLong(ns);
     if (PyErr_Occurred())
         return NULL;
-    smx_histogram_record_fn(cell->handle, passed / (NS_PER_SECOND / cell->scale));
+    histogram_cell_took(cell, passed);
     Py_RETURN_NONE;
 }
 
@@ -187,14 +174,8 @@ static PyObject *gauge_set(PyObject *self, PyObject *const *args, Py_ssize_t n, 
     Py_RETURN_NONE;
 }
 
-#define BIND(function)                                                                             \
-    {                                                                                              \
-        "_bind", function, METH_VARARGS, NULL                                                      \
-    }
-#define UPDATE(name, function, text)                                                               \
-    {                                                                                              \
-        name, (PyCFunction)(void (*)(void))(function), METH_FASTCALL | METH_KEYWORDS, text         \
-    }
+#define BIND(function)               METHOD("_bind", function, METH_VARARGS, NULL)
+#define UPDATE(name, function, text) METHOD(name, function, METH_FASTCALL | METH_KEYWORDS, text)
 
 static const PyMethodDef counter_methods[] = {
     BIND(counter_bind),
@@ -217,19 +198,39 @@ static const PyMethodDef gauge_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static int add_type(PyObject *module, const char *name, size_t size, const PyMethodDef methods[])
+void fast_set(PyObject **slot, PyObject *value)
 {
-    PyType_Slot slots[] = {{Py_tp_methods, (void *)(uintptr_t)methods}, {0, NULL}};
+    PyObject *old = *slot;
+    *slot = value;
+    Py_XDECREF(old);
+}
+
+void fast_free(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_Del(self);
+    Py_DECREF(type);
+}
+
+int fast_add_type(PyObject *module, const char *name, size_t size, unsigned flags,
+                  PyType_Slot slots[])
+{
     PyType_Spec spec = {
         .name = name,
         .basicsize = (int)size,
-        .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+        .flags = (unsigned)Py_TPFLAGS_DEFAULT | flags,
         .slots = slots,
     };
     PyObject *type = PyType_FromSpec(&spec);
     int error = type ? PyModule_AddObjectRef(module, strrchr(name, '.') + 1, type) : -1;
     Py_XDECREF(type);
     return error;
+}
+
+static int add_cell(PyObject *module, const char *name, size_t size, const PyMethodDef methods[])
+{
+    PyType_Slot slots[] = {{Py_tp_methods, (void *)(uintptr_t)methods}, {0, NULL}};
+    return fast_add_type(module, name, size, Py_TPFLAGS_BASETYPE, slots);
 }
 
 static struct PyModuleDef module_def = {PyModuleDef_HEAD_INIT, .m_name = "smx._fast"};
@@ -240,10 +241,11 @@ PyMODINIT_FUNC PyInit__fast(void)
     PyObject *module = PyModule_Create(&module_def);
     if (!module)
         return NULL;
-    if (add_type(module, "smx._fast.CounterCell", sizeof(struct counter_cell), counter_methods) ||
-        add_type(module, "smx._fast.HistogramCell", sizeof(struct histogram_cell),
+    if (add_cell(module, "smx._fast.CounterCell", sizeof(struct counter_cell), counter_methods) ||
+        add_cell(module, "smx._fast.HistogramCell", sizeof(struct histogram_cell),
                  histogram_methods) ||
-        add_type(module, "smx._fast.GaugeCell", sizeof(struct gauge_cell), gauge_methods))
+        add_cell(module, "smx._fast.GaugeCell", sizeof(struct gauge_cell), gauge_methods) ||
+        requests_add(module) || wsgi_add(module) || asgi_add(module))
         Py_CLEAR(module);
     return module;
 }

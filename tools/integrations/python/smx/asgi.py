@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Awaitable, Callable, Optional
 
-from ._http import Request, Requests, Route, guarded
+from ._http import Requests, Route
+from ._requests import AsgiRequest
 
 Message = dict[str, Any]
 
@@ -19,31 +20,23 @@ def route_of(scope: dict[str, Any]) -> Optional[str]:
 
 
 class Middleware:
-    """Measures the requests of an ASGI application; see smx._http.Requests for the metrics."""
+    """Measures the requests of an ASGI application; see smx._http.Requests for the metrics.
+
+    route: a function that tells the route from the scope; default route_of.
+    """
 
     def __init__(self, app: Callable[..., Awaitable[None]], namespace: str = "",
-                 route: Route = route_of) -> None:
+                 route: Optional[Route] = None) -> None:
         self._app = app
-        self._metrics = Requests(namespace)
-        self._route = route if route is route_of else guarded(route)
+        self._begin = Requests(namespace, AsgiRequest, route_of, route)._begin
 
     async def __call__(self, scope: dict[str, Any], receive: Callable[..., Awaitable[Message]],
                        send: Callable[[Message], Awaitable[None]]) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        request = Request(self._metrics, scope["method"], scope, self._route)
-
-        async def measured(message: Message) -> None:
-            kind = message["type"]
-            if kind == "http.response.start":
-                request.status = str(int(message["status"]))  # an enumeration's str() is its name
-                request.count()
-            await send(message)
-            if kind == "http.response.body" and not message.get("more_body"):
-                request.end()  # what the application does from here on is its own business
-
+        request = self._begin(scope["method"], scope, send)
         try:
-            await self._app(scope, receive, measured)
+            await self._app(scope, receive, request)
         except Exception as error:  # but a cancellation is the client's
             request.fail(error)
             raise

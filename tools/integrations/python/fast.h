@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * fast.h - what the files of smx._fast share. fast.c has the module and its cells; requests.c what
+ * the middlewares do for each request, whichever way it comes; wsgi.c and asgi.c the two ways.
+ */
+#ifndef SMX_PYTHON_FAST_H
+#define SMX_PYTHON_FAST_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <smx/scope.h>
+#include <smx/smx.h>
+#include <stdbool.h>
+
+/* Cells: a copy of a series' handle, and the ticks of one unit; 0 while labels are missing. */
+struct counter_cell {
+    PyObject_HEAD smx_counter handle;
+    uint64_t scale;
+};
+
+struct histogram_cell {
+    PyObject_HEAD smx_histogram handle;
+    uint64_t scale;
+};
+
+struct gauge_cell {
+    PyObject_HEAD smx_fgauge handle;
+    uint64_t scale;
+};
+
+/* fast.c: record a time. */
+void histogram_cell_took(const struct histogram_cell *cell, uint64_t ns);
+
+/* fast.c: an entry of a method table, one of a type's slots, and a type of the module. */
+#define METHOD(name, function, flags, text)                                                        \
+    {                                                                                              \
+        name, (PyCFunction)(void (*)(void))(function), flags, text                                 \
+    }
+#define SLOT(slot, function)                                                                       \
+    {                                                                                              \
+        slot, (void *)(uintptr_t)(function)                                                        \
+    }
+int fast_add_type(PyObject *module, const char *name, size_t size, unsigned flags,
+                  PyType_Slot slots[]);
+
+/* fast.c: put a reference, which is taken, in the place of another. */
+void fast_set(PyObject **slot, PyObject *value);
+
+/* fast.c: the end of tp_dealloc of a type that the collector knows. */
+void fast_free(PyObject *self);
+
+/* Strings that requests are looked up by, made once. */
+enum word {
+    WORD_FIND, /* methods of _http.Requests */
+    WORD_TIMER,
+    WORD_FAIL,
+    WORD_LAST,
+    WORD_SMX_ROUTE, /* keys of an environ, or a scope */
+    WORD_ROUTE,
+    WORD_METHOD,
+    WORD_FILE_WRAPPER,
+    WORD_TYPE, /* keys of a message */
+    WORD_STATUS,
+    WORD_MORE_BODY,
+    WORD_CLOSE, /* a method of a body */
+    WORD_NOTHING,
+    N_WORDS
+};
+
+/* The base of _http.Requests. */
+struct requests {
+    PyObject_HEAD smx_fgauge in_flight;
+    PyTypeObject *kind; /* WsgiRequest or AsgiRequest */
+    PyObject *known;    /* (method, status, route): (Counter, Histogram) */
+    bool usual;         /* "smx.route" is where a route is, if it is there */
+    PyObject *words[N_WORDS];
+};
+
+/* One request; the two ways have more behind it. */
+struct request {
+    PyObject_HEAD struct requests *requests;
+    PyObject *method;
+    PyObject *source; /* the environ, or the scope */
+    PyObject *server; /* its start_response(), or send() */
+    PyObject *status; /* NULL: not known */
+    PyObject *series; /* (Counter, Histogram), once it is counted */
+    uint64_t start;   /* by smx_now_ns(); 0 once it has ended */
+};
+
+/* requests.c: one that begins now; NULL with an exception. */
+struct request *request_begin(struct requests *requests, PyObject *method, PyObject *source,
+                              PyObject *server);
+
+/* requests.c: all 0, or -1 with an exception. Each may be told more than once; the first counts. */
+int request_count(struct request *r); /* its status is known, and nothing of the answer has left */
+int request_end(struct request *r);   /* all of the answer is the server's, or nobody wants it */
+int request_fail(struct request *r, PyObject *error); /* an exception has left the application */
+
+/* requests.c: tell the exception that is raised, which is left so, and if wanted the end. */
+void request_fail_raised(struct request *r, bool end);
+
+/* requests.c: the same as methods; what a type of requests does with its references. */
+PyObject *request_method_count(PyObject *self, PyObject *unused);
+PyObject *request_method_end(PyObject *self, PyObject *unused);
+PyObject *request_method_fail(PyObject *self, PyObject *error);
+int request_traverse(PyObject *self, visitproc visit, void *arg);
+void request_dealloc(PyObject *self);
+
+int requests_add(PyObject *module); /* each adds its type; 0, or -1 with an exception */
+int wsgi_add(PyObject *module);
+int asgi_add(PyObject *module);
+
+#endif

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * requests.c - what the middlewares do for each request, as smx/_requests.py does it without the
+ * extension. Series are made, routes told and exceptions counted by _http.Requests: here is what a
+ * request that is like one before it does without a call into Python.
+ */
+#include "fast.h"
+
+static const char *const words[N_WORDS] = {
+    [WORD_FIND] = "_find",
+    [WORD_TIMER] = "_timer",
+    [WORD_FAIL] = "_fail",
+    [WORD_LAST] = "_last",
+    [WORD_SMX_ROUTE] = "smx.route",
+    [WORD_ROUTE] = "route",
+    [WORD_METHOD] = "REQUEST_METHOD",
+    [WORD_FILE_WRAPPER] = "wsgi.file_wrapper",
+    [WORD_TYPE] = "type",
+    [WORD_STATUS] = "status",
+    [WORD_MORE_BODY] = "more_body",
+    [WORD_CLOSE] = "close",
+    [WORD_NOTHING] = "",
+};
+
+/* The route of a request, if there is no need to call what tells it; else NULL. Borrowed. */
+static PyObject *route_at_hand(const struct request *r)
+{
+    const struct requests *requests = r->requests;
+    if (!requests->usual || !PyDict_Check(r->source))
+        return NULL;
+    PyObject *route = PyDict_GetItemWithError(r->source, requests->words[WORD_SMX_ROUTE]);
+    if (route)
+        return PyUnicode_CheckExact(route) && PyUnicode_GetLength(route) > 0 ? route : NULL;
+    if (PyErr_Occurred() || PyDict_Contains(r->source, requests->words[WORD_ROUTE]) != 0)
+        return NULL; /* a framework's */
+    return requests->words[WORD_NOTHING];
+}
+
+/* The series of a request's like; NULL, and perhaps an exception, if there was none yet. */
+static PyObject *find_known(const struct request *r)
+{
+    PyObject *route = r->status ? route_at_hand(r) : NULL;
+    PyObject *key = route ? PyTuple_Pack(3, r->method, r->status, route) : NULL;
+    PyObject *found = key ? PyDict_GetItemWithError(r->requests->known, key) : NULL;
+    Py_XINCREF(found);
+    Py_XDECREF(key);
+    return found;
+}
+
+static PyObject *find(const struct request *r)
+{
+    struct requests *requests = r->requests;
+    PyObject *found = find_known(r);
+    if (found || PyErr_Occurred())
+        return found;
+    found = PyObject_CallMethodObjArgs((PyObject *)requests, requests->words[WORD_FIND], r->method,
+                                       r->status ? r->status : requests->words[WORD_NOTHING],
+                                       r->source, NULL);
+    if (found && !(PyTuple_Check(found) && PyTuple_Size(found) == 2)) {
+        Py_CLEAR(found);
+        PyErr_SetString(PyExc_TypeError, "_find() gives a counter and a histogram");
+    }
+    return found;
+}
+
+int request_count(struct request *r)
+{
+    if (r->series)
+        return 0;
+    PyObject *series = find(r);
+    if (!series)
+        return -1;
+    fast_set(&r->series, series);
+    smx_counter_add_fn(((struct counter_cell *)PyTuple_GetItem(series, 0))->handle, 1);
+    return 0;
+}
+
+int request_end(struct request *r)
+{
+    if (!r->start)
+        return 0;
+    struct requests *requests = r->requests;
+    uint64_t ns = smx_now_ns() - r->start;
+    r->start = 0;
+    smx_fgauge_add_fn(requests->in_flight, -1);
+    PyObject *timer = r->series ? PyTuple_GetItem(r->series, 1) : NULL;
+    Py_XINCREF(timer);
+    if (!timer)
+        timer = PyObject_CallMethodObjArgs((PyObject *)requests, requests->words[WORD_TIMER],
+                                           r->method, r->source, NULL);
+    if (!timer)
+        return -1;
+    histogram_cell_took((struct histogram_cell *)timer, ns);
+    Py_DECREF(timer);
+    return 0;
+}
+
+int request_fail(struct request *r, PyObject *error)
+{
+    struct requests *requests = r->requests;
+    PyObject *done = PyObject_CallMethodObjArgs((PyObject *)requests, requests->words[WORD_FAIL],
+                                                r->method, r->source, error, NULL);
+    Py_XDECREF(done);
+    if (!done || r->series)
+        return done ? 0 : -1;
+    fast_set(&r->status, PyUnicode_FromString("500"));
+    return r->status ? request_count(r) : -1;
+}
+
+void request_fail_raised(struct request *r, bool end)
+{
+    PyObject *kind;
+    PyObject *error;
+    PyObject *traceback;
+    PyErr_Fetch(&kind, &error, &traceback);
+    PyErr_NormalizeException(&kind, &error, &traceback);
+    if (request_fail(r, error) < 0 || (end && request_end(r) < 0))
+        PyErr_WriteUnraisable((PyObject *)r);
+    PyErr_Restore(kind, error, traceback);
+}
+
+PyObject *request_method_count(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (request_count((struct request *)self) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+PyObject *request_method_end(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (request_end((struct request *)self) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+PyObject *request_method_fail(PyObject *self, PyObject *error)
+{
+    if (request_fail((struct request *)self, error) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+int request_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    struct request *r = (struct request *)self;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(r->requests);
+    Py_VISIT(r->method);
+    Py_VISIT(r->source);
+    Py_VISIT(r->server);
+    Py_VISIT(r->status);
+    Py_VISIT(r->series);
+    return 0;
+}
+
+void request_dealloc(PyObject *self)
+{
+    struct request *r = (struct request *)self;
+    PyObject_GC_UnTrack(self);
+    Py_CLEAR(r->requests);
+    Py_CLEAR(r->method);
+    Py_CLEAR(r->source);
+    Py_CLEAR(r->server);
+    Py_CLEAR(r->status);
+    Py_CLEAR(r->series);
+    fast_free(self);
+}
+
+/* Take what all requests share: see RequestsCell._bind() in _requests.py. */
+static PyObject *requests_bind(PyObject *self, PyObject *args)
+{
+    struct requests *requests = (struct requests *)self;
+    PyObject *gauge;
+    PyObject *kind;
+    PyObject *known;
+    int usual;
+    if (!PyArg_ParseTuple(args, "OO!O!p", &gauge, &PyType_Type, &kind, &PyDict_Type, &known,
+                          &usual))
+        return NULL;
+    for (int i = 0; i < N_WORDS; i++) {
+        fast_set(&requests->words[i], PyUnicode_InternFromString(words[i]));
+        if (!requests->words[i])
+            return NULL;
+    }
+    requests->in_flight = ((struct gauge_cell *)gauge)->handle;
+    fast_set((PyObject **)&requests->kind, Py_NewRef(kind));
+    fast_set(&requests->known, Py_NewRef(known));
+    requests->usual = usual != 0;
+    Py_RETURN_NONE;
+}
+
+struct request *request_begin(struct requests *requests, PyObject *method, PyObject *source,
+                              PyObject *server)
+{
+    struct request *r = (struct request *)PyType_GenericAlloc(requests->kind, 0);
+    if (!r)
+        return NULL;
+    r->requests = (struct requests *)Py_NewRef((PyObject *)requests);
+    r->method = Py_NewRef(method);
+    r->source = Py_NewRef(source);
+    r->server = Py_NewRef(server);
+    smx_fgauge_add_fn(requests->in_flight, 1);
+    r->start = smx_now_ns();
+    return r;
+}
+
+static PyObject *requests_begin(PyObject *self, PyObject *const *args, Py_ssize_t n)
+{
+    struct requests *requests = (struct requests *)self;
+    if (n != 3 || !requests->kind)
+        return PyErr_Format(PyExc_TypeError, "_begin() takes a method, a source and a server");
+    return (PyObject *)request_begin(requests, args[0], args[1], args[2]);
+}
+
+static int requests_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    struct requests *requests = (struct requests *)self;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(requests->kind);
+    Py_VISIT(requests->known);
+    return 0;
+}
+
+static int requests_clear(PyObject *self)
+{
+    struct requests *requests = (struct requests *)self;
+    Py_CLEAR(requests->kind);
+    Py_CLEAR(requests->known);
+    return 0;
+}
+
+static void requests_dealloc(PyObject *self)
+{
+    struct requests *requests = (struct requests *)self;
+    PyObject_GC_UnTrack(self);
+    (void)requests_clear(self);
+    for (int i = 0; i < N_WORDS; i++)
+        Py_CLEAR(requests->words[i]);
+    fast_free(self);
+}
+
+int requests_add(PyObject *module)
+{
+    static const PyMethodDef methods[] = {
+        METHOD("_bind", requests_bind, METH_VARARGS, NULL),
+        METHOD("_begin", requests_begin, METH_FASTCALL, NULL),
+        {NULL, NULL, 0, NULL},
+    };
+    PyType_Slot slots[] = {
+        SLOT(Py_tp_methods, methods),
+        SLOT(Py_tp_traverse, requests_traverse),
+        SLOT(Py_tp_clear, requests_clear),
+        SLOT(Py_tp_dealloc, requests_dealloc),
+        {0, NULL},
+    };
+    return fast_add_type(module, "smx._fast.RequestsCell", sizeof(struct requests),
+                         Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots);
+}

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * wsgi.c - a request that comes by WSGI: start_response() for the application, and for the server
+ * an answer that is made while it is sent. The same as WsgiRequest in smx/_requests.py.
+ */
+#include "fast.h"
+
+struct wsgi_request {
+    struct request base;
+    PyObject *write;  /* what the server's start_response() gives */
+    PyObject *body;   /* what the application gives, unless it is a list */
+    PyObject *chunks; /* its iterator */
+};
+
+static int count_and_end(struct request *r)
+{
+    return request_count(r) < 0 || request_end(r) < 0 ? -1 : 0;
+}
+
+/* Whether the server sends this body its own way. */
+static int is_file(const struct request *r, PyObject *body)
+{
+    if (!PyDict_Check(r->source))
+        return 0;
+    PyObject *wrapper = PyDict_GetItemWithError(r->source, r->requests->words[WORD_FILE_WRAPPER]);
+    if (!wrapper || !PyType_Check(wrapper))
+        return PyErr_Occurred() ? -1 : 0;
+    return PyObject_IsInstance(body, wrapper);
+}
+
+/* Call the application; gives what the server is to send. */
+static PyObject *answer(struct request *r, PyObject *application)
+{
+    PyObject *self = (PyObject *)r;
+    PyObject *body = PyObject_CallFunctionObjArgs(application, r->source, self, NULL);
+    if (!body) {
+        request_fail_raised(r, true);
+        return NULL;
+    }
+    int complete = PyList_CheckExact(body) || PyTuple_CheckExact(body) ? 1 : is_file(r, body);
+    if (complete < 0 || (complete && count_and_end(r) < 0)) {
+        Py_DECREF(body);
+        return NULL;
+    }
+    if (complete)
+        return body;
+    fast_set(&((struct wsgi_request *)self)->body, body);
+    return Py_NewRef(self);
+}
+
+static PyObject *write_data(PyObject *self, PyObject *data)
+{
+    PyObject *write = ((struct wsgi_request *)self)->write;
+    if (request_count((struct request *)self) < 0)
+        return NULL;
+    return PyObject_CallFunctionObjArgs(write, data, NULL);
+}
+
+static const PyMethodDef write_method = METHOD("write", write_data, METH_O, NULL);
+
+/* start_response(status, headers, exc_info). */
+static PyObject *start(PyObject *self, PyObject *args, PyObject *named)
+{
+    struct wsgi_request *w = (struct wsgi_request *)self;
+    PyObject *status = PyTuple_Size(args) > 0 ? PyTuple_GetItem(args, 0) : NULL;
+    if (!status && named)
+        status = PyDict_GetItemString(named, "status");
+    if (!status)
+        return PyErr_Format(PyExc_TypeError, "start_response() takes a status");
+    status = PyUnicode_Check(status) ? PyUnicode_Substring(status, 0, 3)
+                                     : PySequence_GetSlice(status, 0, 3);
+    if (!status)
+        return NULL;
+    fast_set(&w->base.status, status);
+    PyObject *write = PyObject_Call(w->base.server, args, named);
+    if (!write)
+        return NULL;
+    fast_set(&w->write, write);
+    return PyCFunction_NewEx((PyMethodDef *)(uintptr_t)&write_method, self, NULL);
+}
+
+static PyObject *next(PyObject *self)
+{
+    struct wsgi_request *w = (struct wsgi_request *)self;
+    if (!w->chunks && w->body)
+        w->chunks = PyObject_GetIter(w->body);
+    PyObject *chunk = w->chunks ? PyIter_Next(w->chunks) : NULL;
+    int something = chunk ? PyObject_IsTrue(chunk) : 0;
+    if (something < 0)
+        Py_CLEAR(chunk);
+    if (PyErr_Occurred()) {
+        request_fail_raised(&w->base, false);
+    } else if ((something || !chunk) && request_count(&w->base) < 0) {
+        Py_CLEAR(chunk);
+    }
+    return chunk;
+}
+
+static int close_body(const struct wsgi_request *w)
+{
+    PyObject *close =
+        w->body ? PyObject_GetAttr(w->body, w->base.requests->words[WORD_CLOSE]) : NULL;
+    if (!close) {
+        if (!PyErr_Occurred() || PyErr_ExceptionMatches(PyExc_AttributeError))
+            PyErr_Clear();
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    PyObject *done = PyObject_CallFunctionObjArgs(close, NULL);
+    Py_DECREF(close);
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+}
+
+/* What nobody wanted to have, a HEAD's body say, was answered nevertheless. */
+static PyObject *close_answer(PyObject *self, PyObject *unused)
+{
+    struct wsgi_request *w = (struct wsgi_request *)self;
+    PyObject *kind = NULL;
+    PyObject *error = NULL;
+    PyObject *traceback = NULL;
+    (void)unused;
+    if (close_body(w) < 0)
+        PyErr_Fetch(&kind, &error, &traceback);
+    int counted = count_and_end(&w->base);
+    if (kind)
+        PyErr_Restore(kind, error, traceback); /* in the place of any other */
+    if (kind || counted < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static int traverse(PyObject *self, visitproc visit, void *arg)
+{
+    struct wsgi_request *w = (struct wsgi_request *)self;
+    Py_VISIT(w->write);
+    Py_VISIT(w->body);
+    Py_VISIT(w->chunks);
+    return request_traverse(self, visit, arg);
+}
+
+/* Other references lead nowhere back but through what can be cleared itself. */
+static int clear(PyObject *self)
+{
+    struct wsgi_request *w = (struct wsgi_request *)self;
+    Py_CLEAR(w->body);
+    Py_CLEAR(w->chunks);
+    return 0;
+}
+
+static void dealloc(PyObject *self)
+{
+    PyObject_GC_UnTrack(self);
+    (void)clear(self);
+    Py_CLEAR(((struct wsgi_request *)self)->write);
+    request_dealloc(self);
+}
+
+static int add_request(PyObject *module)
+{
+    static const PyMethodDef methods[] = {
+        METHOD("close", close_answer, METH_NOARGS, NULL),
+        {NULL, NULL, 0, NULL},
+    };
+    PyType_Slot slots[] = {
+        SLOT(Py_tp_methods, methods),        SLOT(Py_tp_call, start),
+        SLOT(Py_tp_iter, PyObject_SelfIter), SLOT(Py_tp_iternext, next),
+        SLOT(Py_tp_traverse, traverse),      SLOT(Py_tp_clear, clear),
+        SLOT(Py_tp_dealloc, dealloc),        {0, NULL},
+    };
+    return fast_add_type(module, "smx._fast.WsgiRequest", sizeof(struct wsgi_request),
+                         Py_TPFLAGS_HAVE_GC, slots);
+}
+
+/* The base of wsgi.Middleware. */
+struct wsgi_middleware {
+    PyObject_HEAD struct requests *requests;
+    PyObject *application;
+};
+
+static PyObject *middleware_bind(PyObject *self, PyObject *args)
+{
+    struct wsgi_middleware *m = (struct wsgi_middleware *)self;
+    PyObject *requests;
+    PyObject *application;
+    if (!PyArg_ParseTuple(args, "OO", &requests, &application))
+        return NULL;
+    fast_set((PyObject **)&m->requests, Py_NewRef(requests));
+    fast_set(&m->application, Py_NewRef(application));
+    Py_RETURN_NONE;
+}
+
+static PyObject *middleware_call(PyObject *self, PyObject *args, PyObject *named)
+{
+    const struct wsgi_middleware *m = (struct wsgi_middleware *)self;
+    if (named || PyTuple_Size(args) != 2 || !m->requests)
+        return PyErr_Format(PyExc_TypeError, "an application takes environ and start_response");
+    PyObject *environ = PyTuple_GetItem(args, 0);
+    PyObject *method = PyObject_GetItem(environ, m->requests->words[WORD_METHOD]);
+    if (!method)
+        return NULL;
+    struct request *r = request_begin(m->requests, method, environ, PyTuple_GetItem(args, 1));
+    PyObject *body = r ? answer(r, m->application) : NULL;
+    Py_XDECREF((PyObject *)r);
+    Py_DECREF(method);
+    return body;
+}
+
+static int middleware_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    const struct wsgi_middleware *m = (struct wsgi_middleware *)self;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(m->requests);
+    Py_VISIT(m->application);
+    return 0;
+}
+
+static int middleware_clear(PyObject *self)
+{
+    struct wsgi_middleware *m = (struct wsgi_middleware *)self;
+    Py_CLEAR(m->requests);
+    Py_CLEAR(m->application);
+    return 0;
+}
+
+static void middleware_dealloc(PyObject *self)
+{
+    PyObject_GC_UnTrack(self);
+    (void)middleware_clear(self);
+    fast_free(self);
+}
+
+static int add_middleware(PyObject *module)
+{
+    static const PyMethodDef methods[] = {
+        METHOD("_bind", middleware_bind, METH_VARARGS, NULL),
+        {NULL, NULL, 0, NULL},
+    };
+    PyType_Slot slots[] = {
+        SLOT(Py_tp_methods, methods),
+        SLOT(Py_tp_call, middleware_call),
+        SLOT(Py_tp_traverse, middleware_traverse),
+        SLOT(Py_tp_clear, middleware_clear),
+        SLOT(Py_tp_dealloc, middleware_dealloc),
+        {0, NULL},
+    };
+    return fast_add_type(module, "smx._fast.WsgiMiddleware", sizeof(struct wsgi_middleware),
+                         Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots);
+}
+
+int wsgi_add(PyObject *module)
+{
+    return add_request(module) < 0 || add_middleware(module) < 0 ? -1 : 0;
+}
