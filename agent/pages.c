@@ -16,6 +16,7 @@
 #include "agent/gather/view.h"
 #include "agent/page.h"
 #include "agent/source.h"
+#include "agent/waiters.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -33,16 +34,6 @@ enum { WHOLE = EXPOSITION_COUNT * ESCAPING_COUNT, SELECTIONS = 16, ENTRIES = WHO
 /* One more, which is no page, wants all to be read because somebody looks. */
 enum { LOOK = ENTRIES };
 
-struct waiter {
-    struct waiter *next;
-    struct http_deferred *deferred; /* NULL: in its callback, whose reply this is: */
-    struct http_reply *reply;
-    bool settled;
-    struct codings codings;
-    const char *content_type;
-    uint64_t due_ns; /* or DEADLINE_NONE */
-};
-
 /* A page and those who wait for it. The first ones, one for each format and escaping, are of
  * everything. */
 struct entry {
@@ -57,15 +48,13 @@ struct entry {
 struct pages {
     struct source source;
     struct entry entries[ENTRIES + 1];
-    struct entry *refreshing; /* for whose wish a snapshot is being made; or NULL */
-    size_t replaced;          /* the last of the selections that was */
-    size_t next, reads;       /* whose turn it is, and of those that want a snapshot */
+    size_t replaced;    /* the last of the selections that was */
+    size_t next, reads; /* whose turn it is, and of those that want a snapshot */
     struct loop_timer timer;
     uint64_t worked_turn;
     uint64_t slice_ns;
 };
 
-static const char too_late[] = "the page cannot be made within the scrape's timeout\n";
 static const char too_many[] = "too many different selections at a time\n";
 static const char stopping[] = "stopping\n";
 
@@ -126,7 +115,7 @@ static void forget_selections(struct pages *p)
             empty(&p->entries[i]);
 }
 
-/* A new snapshot, as source_refresh(); nobody may be encoding. */
+/* A new snapshot; nobody may be encoding. */
 static int refresh(struct pages *p, const struct segments_wish *wish)
 {
     int rc = source_refresh(&p->source, wish);
@@ -137,26 +126,6 @@ static int refresh(struct pages *p, const struct segments_wish *wish)
 
 /* Answers. */
 
-static void settle(struct waiter *w, const struct http_reply *reply)
-{
-    if (w->deferred) {
-        http_answer(w->deferred, reply);
-        free(w);
-        return;
-    }
-    *w->reply = *reply;
-    w->settled = true;
-}
-
-static struct http_reply refusal(const char *why)
-{
-    struct http_reply reply = {
-        .status = 503, .content_type = "text/plain; charset=utf-8", .body = body_new()};
-    if (reply.body)
-        buffer_puts(&reply.body->bytes, why);
-    return reply;
-}
-
 static void settle_with_page(struct pages *p, const struct page *page, struct waiter *w)
 {
     bool gzip = page_wants_gzip(page, w->codings);
@@ -166,18 +135,7 @@ static void settle_with_page(struct pages *p, const struct page *page, struct wa
                                .vary = "Accept, Accept-Encoding",
                                .body = body_ref(gzip ? page->gzip : page->plain)};
     p->source.self.scrapes[page->format]++;
-    settle(w, &reply);
-}
-
-/* Settle those that fit. */
-static void settle_all(struct entry *e, const char *why)
-{
-    while (e->waiters) {
-        struct waiter *w = e->waiters;
-        struct http_reply reply = why ? refusal(why) : (struct http_reply){.body = NULL};
-        e->waiters = w->next;
-        settle(w, &reply);
-    }
+    waiter_settle(w, &reply);
 }
 
 static void stop(struct entry *e)
@@ -190,24 +148,7 @@ static void fail(struct pages *p, struct entry *e, int rc)
 {
     LOG_ERROR(p->source.log, "scrape failed", "reason", strerror(-rc));
     stop(e);
-    settle_all(e, NULL);
-}
-
-/* Nobody is answered beyond his time. */
-static void refuse_late(struct pages *p, struct entry *e)
-{
-    uint64_t now = loop_now_ns();
-    for (struct waiter **link = &e->waiters; *link;) {
-        struct waiter *w = *link;
-        if (w->due_ns > now) {
-            link = &w->next;
-            continue;
-        }
-        struct http_reply reply = refusal(too_late);
-        *link = w->next;
-        p->source.self.late++;
-        settle(w, &reply);
-    }
+    waiters_settle(&e->waiters, NULL);
 }
 
 /* Answer those who need no more than there is, and begin what the others need. */
@@ -215,7 +156,7 @@ static void serve(struct pages *p, struct entry *e)
 {
     struct page *page = &e->page;
     bool missing = false;
-    refuse_late(p, e);
+    p->source.self.late += waiters_refuse_late(&e->waiters);
     if (page->state == PAGE_WANTED || page->state == PAGE_ENCODING)
         return;
     for (struct waiter **link = &e->waiters; *link;) {
@@ -239,7 +180,7 @@ static void give_up(struct pages *p)
 {
     for (size_t i = 0; i < ENTRIES; i++) {
         struct entry *e = &p->entries[i];
-        refuse_late(p, e);
+        p->source.self.late += waiters_refuse_late(&e->waiters);
         if (!e->waiters && e->page.state != PAGE_WANTED)
             stop(e);
     }
@@ -282,17 +223,6 @@ static void begin_wanted(struct pages *p, const struct entry *of, int rc)
     }
 }
 
-/* Begin, or go on, with a snapshot for one of them. */
-static void make_snapshot(struct pages *p, struct entry *e)
-{
-    struct segments_wish wish = wish_of(e, e->since_ns);
-    want_all(p);
-    int rc = refresh(p, &wish);
-    p->refreshing = rc > 0 ? e : NULL;
-    if (rc <= 0)
-        begin_wanted(p, e, rc);
-}
-
 /* A piece of what one of them needs, in the end the snapshot. Segments come and go only while no
  * page is being encoded. False: nothing to do, or nothing yet. */
 static bool work_on_wish(struct pages *p, struct entry *e)
@@ -308,18 +238,14 @@ static bool work_on_wish(struct pages *p, struct entry *e)
         return true;
     if (encoding || !e->looked_ns)
         return false;
-    make_snapshot(p, e);
+    want_all(p);
+    begin_wanted(p, e, refresh(p, &wish));
     return true;
 }
 
-/* A snapshot for those that want one. One that was begun is finished first: the readers have moved
- * on, so there is none meanwhile. */
+/* A snapshot for those that want one. */
 static bool work_on_snapshot(struct pages *p)
 {
-    if (p->refreshing) {
-        make_snapshot(p, p->refreshing);
-        return true;
-    }
     for (size_t i = 0; i <= LOOK; i++) {
         struct entry *e = &p->entries[p->reads];
         p->reads = (p->reads + 1) % (LOOK + 1);
@@ -449,15 +375,6 @@ static struct entry *find(struct pages *p, const struct accepted *accepted,
     return found;
 }
 
-static void leave(struct entry *e, const struct waiter *w)
-{
-    struct waiter **link = &e->waiters;
-    while (*link && *link != w)
-        link = &(*link)->next;
-    if (*link)
-        *link = w->next;
-}
-
 static void wait_for(struct pages *p, struct entry *e, const struct pages_scrape *scrape,
                      const struct http_request *request, struct http_reply *reply)
 {
@@ -477,7 +394,7 @@ static void wait_for(struct pages *p, struct entry *e, const struct pages_scrape
         w->deferred = http_defer(request);
         if (w->deferred)
             return;
-        leave(e, w);
+        waiters_remove(&e->waiters, w);
     }
     free(w);
 }
@@ -492,7 +409,7 @@ void pages_answer(struct pages *p, const struct pages_scrape *scrape,
     if (e)
         wait_for(p, e, scrape, request, reply);
     else
-        *reply = refusal(too_many);
+        *reply = waiter_refusal(too_many);
 }
 
 struct body *pages_make(struct pages *p, const struct accepted *accepted)
@@ -500,8 +417,6 @@ struct body *pages_make(struct pages *p, const struct accepted *accepted)
     struct page *page = &whole(p, accepted)->page;
     source_look(&p->source);
     int rc = refresh(p, NULL);
-    while (rc > 0)
-        rc = refresh(p, NULL);
     if (rc == 0)
         rc = page_encode(page, p->source.snapshot, p->source.serial);
     for (int more = 1; rc == 0 && more;) {
@@ -548,7 +463,6 @@ int pages_new(const struct pages_options *options, struct pages **out)
     p->source = (struct source){.loop = options->loop,
                                 .log = options->log,
                                 .segments = options->segments,
-                                .workers = options->workers,
                                 .max_age_ns = options->max_age_ns,
                                 .looking = options->looking,
                                 .context = options->context};
@@ -579,7 +493,7 @@ void pages_stop(struct pages *p)
     loop_timer_cancel(p->source.loop, &p->timer);
     for (size_t i = 0; i < ENTRIES; i++) {
         stop(&p->entries[i]);
-        settle_all(&p->entries[i], stopping);
+        waiters_settle(&p->entries[i].waiters, stopping);
     }
     p->source.http = NULL;
 }
