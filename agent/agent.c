@@ -177,6 +177,15 @@ static int make_loop(struct agent *agent)
     return rc;
 }
 
+static struct gather_rules rules_of(const struct config *config)
+{
+    const struct settings *s = &config->settings;
+    return (struct gather_rules){.filter = s->rules,
+                                 .n_filter = s->n_rules,
+                                 .wishes = {s->bounds, s->n_bounds},
+                                 .created = s->created_samples};
+}
+
 static int make_parts(struct agent *agent)
 {
     struct segments_options options = {.directories = agent->config->settings.directories,
@@ -186,16 +195,12 @@ static int make_parts(struct agent *agent)
                                        .log = agent->log,
                                        .closing = forget_reader,
                                        .context = agent};
-    struct pages_options pages = {
-        .loop = agent->loop,
-        .log = agent->log,
-        .max_age_ns = agent->config->settings.max_age_ns,
-        .wishes = {agent->config->settings.bounds, agent->config->settings.n_bounds},
-        .created = agent->config->settings.created_samples,
-        .rules = agent->config->settings.rules,
-        .n_rules = agent->config->settings.n_rules,
-        .looking = arm_watches,
-        .context = agent};
+    struct pages_options pages = {.loop = agent->loop,
+                                  .log = agent->log,
+                                  .max_age_ns = agent->config->settings.max_age_ns,
+                                  .rules = rules_of(agent->config),
+                                  .looking = arm_watches,
+                                  .context = agent};
     struct workers_options workers = {.detail = agent->config->settings.workers,
                                       .kept = descriptors_share().processes,
                                       .log = agent->log};

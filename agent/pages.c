@@ -475,16 +475,36 @@ int pages_new(const struct pages_options *options, struct pages **out)
     }
     int rc = source_init(&p->source);
     if (rc == 0)
-        gather_bounds(p->source.gather, options->wishes);
-    if (rc == 0 && options->created)
-        gather_created(p->source.gather);
-    if (rc == 0)
-        rc = gather_filter(p->source.gather, options->rules, options->n_rules);
+        rc = gather_set(p->source.gather, &options->rules);
     if (rc < 0) {
         pages_free(p);
         return rc;
     }
     *out = p;
+    return 0;
+}
+
+/* What is half made would be half of the old rules, and what is being compressed all of them. Who
+ * waits for a snapshot goes on waiting. */
+static void begin_anew(struct pages *p, struct entry *e)
+{
+    if (e->page.state == PAGE_WANTED)
+        return;
+    stop(e);
+    if (e->waiters)
+        want_snapshot(p, e);
+}
+
+int pages_set(struct pages *p, const struct gather_rules *rules, uint64_t max_age_ns)
+{
+    int rc = gather_set(p->source.gather, rules);
+    if (rc < 0)
+        return rc;
+    source_outdate(&p->source);
+    p->source.max_age_ns = max_age_ns;
+    for (size_t i = 0; i < ENTRIES; i++)
+        begin_anew(p, &p->entries[i]);
+    work_next_turn(p);
     return 0;
 }
 

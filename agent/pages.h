@@ -27,19 +27,20 @@ struct pages_options {
     struct loop *loop;
     const struct log *log;
     struct segments *segments;
-    struct workers *workers;         /* NULL: nothing is said of processes */
-    uint64_t max_age_ns;             /* of a snapshot that is shared; 0: a turn of the loop */
-    uint64_t slice_ns;               /* of work in a turn, one piece at least; 0: 4 ms */
-    struct edges_wishes wishes;      /* classic bounds of exponential histograms */
-    bool created;                    /* OpenMetrics with samples _created */
-    const struct filter_rule *rules; /* of what is exposed */
-    size_t n_rules;
+    struct workers *workers; /* NULL: nothing is said of processes */
+    uint64_t max_age_ns;     /* of a snapshot that is shared; 0: a turn of the loop */
+    uint64_t slice_ns;       /* of work in a turn, one piece at least; 0: 4 ms */
+    struct gather_rules rules;
     void (*looking)(void *context); /* before the segments are looked at */
     void *context;
 };
 
 /* Make a maker of pages. Returns: 0, -ENOMEM. */
 int pages_new(const struct pages_options *options, struct pages **out);
+
+/* Go on by other rules, from the next page on: what is being made is begun anew.
+ * Returns: 0, -ENOMEM: nothing has changed. */
+int pages_set(struct pages *pages, const struct gather_rules *rules, uint64_t max_age_ns);
 
 /* Answer whoever waits that nothing comes any more. Before http_free(). */
 void pages_stop(struct pages *pages);

@@ -165,9 +165,14 @@ void source_look(struct source *s)
     segments_scan(s->segments);
 }
 
-void source_forget(struct source *s, smx_reader *reader)
+void source_outdate(struct source *s)
 {
     s->snapshot = NULL;
+}
+
+void source_forget(struct source *s, smx_reader *reader)
+{
+    source_outdate(s);
     gather_forget(s->gather, reader);
 }
 

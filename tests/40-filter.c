@@ -56,7 +56,8 @@ static void expect(const struct expectation *x)
     scrape_start(&s);
     while (n < RULES_MAX && x->rules[n].text)
         n++;
-    assert_int_equal(gather_filter(s.gather, x->rules, n), 0);
+    assert_int_equal(
+        gather_set(s.gather, &(struct gather_rules){.filter = x->rules, .n_filter = n}), 0);
     gather_messages(s.gather);
     fill(scrape_open(&s, &(struct smx_options){.app = "shop", .slots = 8}));
     scrape_run(&s);

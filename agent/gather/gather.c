@@ -26,10 +26,11 @@ struct gather {
     struct kept **kept;
     size_t n_kept;
     uint64_t serials;
-    struct filter *filter;
-    struct render_wants wants;
-    struct edges_wishes wishes;
+    struct filter *filter; /* of the rules */
+    struct render_rules rules;
     bool created;
+    bool changed; /* since the last run */
+    struct render_wants wants;
     /* the merged list, and the serials of what it was made of */
     struct merged merged;
     uint64_t *merged_serials;
@@ -89,9 +90,22 @@ void gather_free(struct gather *g)
     free(g);
 }
 
-int gather_filter(struct gather *g, const struct filter_rule rules[], size_t n)
+int gather_set(struct gather *g, const struct gather_rules *rules)
 {
-    return n ? filter_new(rules, n, &g->filter) : 0;
+    struct filter *filter = NULL;
+    if (rules->n_filter && filter_new(rules->filter, rules->n_filter, &filter) < 0)
+        return -ENOMEM;
+    while (g->n_kept)
+        drop_kept(g, g->n_kept - 1);
+    drop_merged(g);
+    g->snapshot = (struct snapshot){0};
+    g->n_infos = 0;
+    filter_free(g->filter);
+    g->filter = filter;
+    g->rules = (struct render_rules){.filter = filter, .wishes = rules->wishes};
+    g->created = rules->created;
+    g->changed = true;
+    return 0;
 }
 
 void gather_messages(struct gather *g)
@@ -102,16 +116,6 @@ void gather_messages(struct gather *g)
 void gather_escaping(struct gather *g, enum escaping escaping)
 {
     g->wants.escapings[escaping] = true;
-}
-
-void gather_created(struct gather *g)
-{
-    g->created = true;
-}
-
-void gather_bounds(struct gather *g, struct edges_wishes wishes)
-{
-    g->wishes = wishes;
 }
 
 void gather_processes(struct gather *g, struct processes *const list[], size_t n)
@@ -158,7 +162,7 @@ static int keep(struct gather *g, const smx_reader *reader, struct kept **out)
     if (!render_holds(&kept->segment, reader)) {
         render_fini(&kept->segment);
         kept->serial = ++g->serials;
-        int e = render_segment(&kept->segment, reader, &g->wishes, g->filter);
+        int e = render_segment(&kept->segment, reader, &g->rules);
         if (e < 0)
             return e;
     }
@@ -280,6 +284,14 @@ static void drop_unused(struct gather *g)
             drop_kept(g, i);
 }
 
+/* Their texts, where they are by other rules. */
+static void forget_processes(struct gather *g)
+{
+    for (size_t i = 0; g->changed && i < g->n_processes; i++)
+        processes_fini(g->processes[i]);
+    g->changed = false;
+}
+
 int gather_run(struct gather *g, const struct gather_source sources[], size_t n,
                const struct self_stats *self, const struct snapshot **out)
 {
@@ -294,6 +306,8 @@ int gather_run(struct gather *g, const struct gather_source sources[], size_t n,
         e = expose_own(g, &run, self);
     }
     if (e == 0)
+        forget_processes(g);
+    if (e == 0)
         e = process_families_make(&g->process_families, g->processes, g->n_processes, g->filter,
                                   g->wants.messages);
     if (e == 0)
@@ -306,7 +320,7 @@ int gather_run(struct gather *g, const struct gather_source sources[], size_t n,
     return e;
 }
 
-const struct filter *gather_rules(const struct gather *g)
+const struct filter *gather_filter(const struct gather *g)
 {
     return g->filter;
 }

@@ -43,18 +43,20 @@ struct gather_conflict {
 int gather_new(struct gather **out);
 void gather_free(struct gather *gather);
 
-/* Expose only what these rules let through; once, and before the first gather_run().
- * Returns: 0, -ENOMEM. */
-int gather_filter(struct gather *gather, const struct filter_rule rules[], size_t n);
+/* What is exposed, and how. Borrowed, all of it. */
+struct gather_rules {
+    const struct filter_rule *filter; /* only what these let through */
+    size_t n_filter;
+    struct edges_wishes wishes; /* classic bounds of exponential histograms */
+    bool created; /* names of samples _created are taken, and snapshots may be exposed with them */
+};
 
-/* Those rules, or NULL. */
-const struct filter *gather_rules(const struct gather *gather);
-/* Before the first gather_run(): names of samples _created are taken, and the snapshots may be
- * exposed with them. */
-void gather_created(struct gather *gather);
+/* Put rules in force instead of those before. Names are rendered anew, and what the last
+ * gather_run() has made holds no longer. Returns: 0, -ENOMEM: nothing has changed. */
+int gather_set(struct gather *gather, const struct gather_rules *rules);
 
-/* Choose classic bounds of exponential histograms; before the first gather_run(). Borrowed. */
-void gather_bounds(struct gather *gather, struct edges_wishes wishes);
+/* What hides families and series, or NULL. */
+const struct filter *gather_filter(const struct gather *gather);
 
 /* Forget what is kept of a reader. Call it before smx_reader_close(): another reader may get the
  * same address. */

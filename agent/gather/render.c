@@ -198,11 +198,10 @@ struct spelling {
     const struct smx_segment_info *segment;
     const struct smx_family_info *family;
     const struct buffer *common;
-    const struct edges_wishes *wishes; /* only used when the family is new */
+    const struct render_rules *rules;
     enum escaping escaping;
     bool legacy;
     struct smx_str name;
-    const struct filter *filter;
 };
 
 static void put_series(struct buffer *out, const struct spelling *in, size_t k)
@@ -309,7 +308,7 @@ static int render_series(struct rendered *out, const struct spelling *in, uint64
         return -ENOMEM;
     size_t k = 0;
     for (; k < f->n_series && lines_size(out, f, text.length, k, lines) <= *left; k++) {
-        if (filter_has_series(in->filter, in->segment, f, k)) {
+        if (filter_has_series(in->rules->filter, in->segment, f, k)) {
             put_begin(&text, out, in, quoted);
             put_series(&text, in, k);
             if (!goes_on(f))
@@ -359,7 +358,7 @@ static int render_new(struct rendered *out, const struct spelling *in, uint64_t 
     const struct smx_family_info *f = in->family;
     struct spelling one = *in;
     out->n_series = f->n_series;
-    out->hidden = !filter_has_family(in->filter, f->name);
+    out->hidden = !filter_has_family(in->rules->filter, f->name);
     if (out->hidden)
         return 0;
     one.legacy = is_legacy(in->segment, f);
@@ -367,7 +366,7 @@ static int render_new(struct rendered *out, const struct spelling *in, uint64_t 
     if (e == 0)
         e = judge(in->segment, f, out);
     if (e == 0 && !out->refusal && f->type == SMX_HISTOGRAM)
-        e = edges_init(&out->edges, f, in->wishes);
+        e = edges_init(&out->edges, f, &in->rules->wishes);
     if (e == 0 && !out->refusal && f->type == SMX_STATESET)
         e = render_states(out, &one);
     if (e < 0 || out->refusal)
@@ -387,7 +386,7 @@ static int render_family(struct rendered *out, const struct spelling *in, uint64
 }
 
 int render_segment(struct rendered_segment *out, const smx_reader *reader,
-                   const struct edges_wishes *wishes, const struct filter *filter)
+                   const struct render_rules *rules)
 {
     const struct smx_segment_info *s = smx_reader_info(reader);
     *out = (struct rendered_segment){.reader = reader,
@@ -396,7 +395,7 @@ int render_segment(struct rendered_segment *out, const smx_reader *reader,
                                      .inode = s->inode,
                                      .created_ns = s->created_ns,
                                      .n_families = s->n_families,
-                                     .filter = filter};
+                                     .rules = rules};
     out->families = calloc(s->n_families + 1, sizeof *out->families);
     struct buffer common = {0};
     uint64_t left = lines_limit(s);
@@ -406,8 +405,7 @@ int render_segment(struct rendered_segment *out, const smx_reader *reader,
         struct spelling in = {.segment = s,
                               .family = smx_reader_family(reader, i),
                               .common = &common,
-                              .wishes = wishes,
-                              .filter = filter};
+                              .rules = rules};
         e = render_family(&out->families[i], &in, &left);
     }
     buffer_fini(&common);
@@ -472,7 +470,7 @@ static int render_messages(struct rendered *out, const struct spelling *in)
     out->message.ends = calloc(f->n_series + 1, sizeof *out->message.ends);
     for (size_t k = 0; out->message.ends && k < f->n_series; k++) {
         out->message.ends[k] = messages.length;
-        if (!filter_has_series(in->filter, in->segment, f, k))
+        if (!filter_has_series(in->rules->filter, in->segment, f, k))
             continue;
         labels.length = 0;
         put_labels(&labels, in, k);
@@ -527,7 +525,7 @@ static int render_escaping(struct rendered_segment *out, enum escaping escaping,
                               .escaping = escaping,
                               .legacy = !r->as,
                               .name = r->as ? r->as[escaping].name : f->name,
-                              .filter = out->filter};
+                              .rules = out->rules};
         if (r->refusal || r->hidden || (!r->as && escaping))
             continue;
         as->edges = r->edges;

@@ -76,6 +76,12 @@ struct render_wants {
     bool messages; /* in those, and by underscores */
 };
 
+/* What the user wants to see of what segments have. */
+struct render_rules {
+    const struct filter *filter; /* or NULL */
+    struct edges_wishes wishes;
+};
+
 /* All families of one segment, as its reader shows them. */
 struct rendered_segment {
     const smx_reader *reader;
@@ -86,13 +92,13 @@ struct rendered_segment {
     size_t n_families;
     struct rendered *families;
     struct render_wants has;
-    const struct filter *filter; /* or NULL */
+    const struct render_rules *rules;
 };
 
-/* Render the segment that a reader shows now, but for what a filter hides. Returns: 0, -ENOMEM.
+/* Render the segment that a reader shows now, by rules that stay as they are. Returns: 0, -ENOMEM.
  * Owns: the caller ends with render_fini(). */
 int render_segment(struct rendered_segment *out, const smx_reader *reader,
-                   const struct edges_wishes *wishes, const struct filter *filter);
+                   const struct render_rules *rules);
 void render_fini(struct rendered_segment *segment);
 
 /* Render what else is wanted of a segment that still holds. Returns: 0, -ENOMEM. */

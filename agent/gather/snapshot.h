@@ -36,7 +36,7 @@ struct snapshot {
     size_t n;
     size_t n_parts;         /* of all of them */
     enum escaping escaping; /* one that was asked for; underscores need not be */
-    bool created;           /* with samples _created; of OpenMetrics, after gather_created() */
+    bool created;           /* with samples _created; of OpenMetrics, if the rules say so */
 };
 
 /* The name of a family, escaped. */

@@ -61,7 +61,7 @@ static int add_usage(struct view *v, const struct gather *gather, const struct s
     int rc = own_finish(&v->own);
     for (size_t i = 0; rc == 0 && i < v->own.n; i++)
         if (selection_has_family(s, v->own.families[i].name, v->own.families[i].type) &&
-            filter_has_family(gather_rules(gather), v->own.families[i].name))
+            filter_has_family(gather_filter(gather), v->own.families[i].name))
             add(v, &v->own.families[i]);
     return rc;
 }

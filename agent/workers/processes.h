@@ -62,7 +62,7 @@ struct processes {
                                     processes with the same known values */
 };
 
-/* Before it goes; no snapshot may be of it any more. */
+/* Before it goes, or when other rules have come; no snapshot may be of it any more. */
 void processes_fini(struct processes *processes);
 
 /* The families of all applications. All-zero is none. */
