@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * render.c - names and labels of a segment's series as text. Runs when a segment's names moved, so
- * its cost is not that of a scrape. Also judges what can be judged of a family by itself.
+ * its cost is not that of a scrape.
  */
 #include "agent/gather/render.h"
 
 #include "agent/encode/buffer.h"
+#include "agent/gather/judge.h"
 #include "agent/gather/label.h"
 #include "agent/gather/message.h"
 
@@ -25,106 +26,6 @@ static uint64_t lines_limit(const struct smx_segment_info *s)
 {
     uint64_t limit = LINES_LEAST + LINES_FOR_A_BYTE * s->allocated_bytes;
     return limit < LINES_MAX ? limit : LINES_MAX;
-}
-
-/* That names are valid, and a family's own labels distinct, is the reader's affair. */
-static bool is_taken(struct smx_str name, const struct smx_family_info *f)
-{
-    bool worker = f->mode == SMX_EACH && label_equal(name, LABEL_STR("worker"));
-    return worker || label_is_reserved(name);
-}
-
-/* The i-th label name of a family: first the segment's constant ones, then its own; a stateset's
- * name is one more. */
-static struct smx_str label_at(const struct smx_segment_info *s, const struct smx_family_info *f,
-                               size_t i)
-{
-    if (i < s->n_labels)
-        return s->labels[i].name;
-    return i - s->n_labels < f->n_labels ? f->labels[i - s->n_labels] : f->name;
-}
-
-static size_t n_labels_of(const struct smx_segment_info *s, const struct smx_family_info *f)
-{
-    return s->n_labels + f->n_labels + (f->type == SMX_STATESET);
-}
-
-static enum refusal judge_legacy(const struct smx_segment_info *s, const struct smx_family_info *f)
-{
-    if (label_is_reserved_family(f->name))
-        return REFUSAL_RESERVED_NAME;
-    size_t n = n_labels_of(s, f);
-    for (size_t i = 0; i < n; i++) {
-        struct smx_str name = label_at(s, f, i);
-        if (is_taken(name, f))
-            return REFUSAL_RESERVED_LABEL;
-        for (size_t k = 0; k < i; k++)
-            if (label_equal(name, label_at(s, f, k)))
-                return REFUSAL_DUPLICATE_LABEL;
-    }
-    return REFUSAL_NONE;
-}
-
-static int by_text(const void *left, const void *right)
-{
-    const struct smx_str *a = left, *b = right;
-    int order = memcmp(a->at, b->at, a->length < b->length ? a->length : b->length);
-    return order ? order : (a->length > b->length) - (a->length < b->length);
-}
-
-/* The same of label names as they are after escaping: what was two may be one. */
-static enum refusal judge_labels(struct smx_str names[], size_t n, const struct smx_family_info *f)
-{
-    for (size_t i = 0; i < n; i++)
-        if (is_taken(names[i], f) || label_equal(names[i], LABEL_STR("__name__")))
-            return REFUSAL_RESERVED_LABEL;
-    qsort(names, n, sizeof *names, by_text);
-    for (size_t i = 1; i < n; i++)
-        if (label_equal(names[i - 1], names[i]))
-            return REFUSAL_DUPLICATE_LABEL;
-    return REFUSAL_NONE;
-}
-
-static int judge_escaped(const struct smx_segment_info *s, const struct smx_family_info *f,
-                         struct smx_str name, enum escaping escaping, enum refusal *out)
-{
-    size_t n = n_labels_of(s, f), at = 0;
-    struct buffer bytes = {0};
-    struct smx_str *names = calloc(n + 1, sizeof *names);
-    for (size_t i = 0; names && i < n; i++) {
-        size_t before = bytes.length;
-        escape_put(&bytes, label_at(s, f, i), ESCAPE_LABEL, escaping);
-        names[i].length = bytes.length - before;
-    }
-    bool failed = !names || buffer_reserve(&bytes, 1) < 0;
-    for (size_t i = 0; !failed && i < n; at += names[i++].length)
-        names[i].at = bytes.at + at;
-    if (!failed)
-        *out = label_is_reserved_family(name) ? REFUSAL_RESERVED_NAME : judge_labels(names, n, f);
-    free(names);
-    buffer_fini(&bytes);
-    return failed ? -ENOMEM : 0;
-}
-
-static int judge(const struct smx_segment_info *s, const struct smx_family_info *f,
-                 struct rendered *out)
-{
-    if (!out->as) {
-        out->refusal = judge_legacy(s, f);
-        return 0;
-    }
-    int e = 0;
-    for (unsigned i = 0; i < ESCAPING_COUNT && e == 0 && !out->refusal; i++)
-        e = judge_escaped(s, f, out->as[i].name, (enum escaping)i, &out->refusal);
-    return e;
-}
-
-static bool is_legacy(const struct smx_segment_info *s, const struct smx_family_info *f)
-{
-    for (size_t i = 0; i < n_labels_of(s, f); i++)
-        if (!escape_is_legacy(label_at(s, f, i), ESCAPE_LABEL))
-            return false;
-    return escape_is_legacy(f->name, ESCAPE_METRIC);
 }
 
 /* The family in each escaping, as yet its name only. All names lie behind one another. A stateset's
@@ -361,10 +262,10 @@ static int render_new(struct rendered *out, const struct spelling *in, uint64_t 
     out->hidden = !filter_has_family(in->rules->filter, f->name);
     if (out->hidden)
         return 0;
-    one.legacy = is_legacy(in->segment, f);
+    one.legacy = judge_is_legacy(in->segment, f);
     int e = one.legacy ? 0 : spell(out, f, left);
     if (e == 0)
-        e = judge(in->segment, f, out);
+        e = judge_family(in->segment, f, out);
     if (e == 0 && !out->refusal && f->type == SMX_HISTOGRAM)
         e = edges_init(&out->edges, f, &in->rules->wishes);
     if (e == 0 && !out->refusal && f->type == SMX_STATESET)
