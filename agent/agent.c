@@ -183,6 +183,8 @@ static struct gather_rules rules_of(const struct config *config)
     return (struct gather_rules){.filter = s->rules,
                                  .n_filter = s->n_rules,
                                  .wishes = {s->bounds, s->n_bounds},
+                                 .labels = s->labels,
+                                 .n_labels = s->n_labels,
                                  .created = s->created_samples};
 }
 

@@ -34,6 +34,8 @@ const char *options_help(void)
            "  --labels.allow=LABEL=REGEX of the series with this label expose only those with\n"
            "                             such values; repeatable\n"
            "  --labels.deny=LABEL=REGEX  expose none with such values; repeatable\n"
+           "  --labels.add=NAME=VALUE    give this label to each series of an application that\n"
+           "                             has none of that name; repeatable\n"
            "  --segments.max-bytes=SIZE  read no more than that of one user's segments; K, M or G\n"
            "                             may follow (default 1G)\n"
            "  --histogram.bounds=[NAME=]LIST\n"

@@ -109,6 +109,16 @@ static int deny_labels(struct options *o, const char *value, char why[VALUE_WHY_
     return add_rule(o, FILTER_DENY_LABEL, value, why);
 }
 
+static int add_label(struct options *o, const char *value, char why[VALUE_WHY_SIZE])
+{
+    const char *equals = strchr(value, '=');
+    bool of_value;
+    if (!equals)
+        return value_refuse(why, "NAME=VALUE");
+    struct smx_label label = {{value, (size_t)(equals - value)}, {equals + 1, strlen(equals + 1)}};
+    return settings_add_label(&o->settings, label, &of_value, why);
+}
+
 static int set_level(struct options *o, const char *value, char why[VALUE_WHY_SIZE])
 {
     return log_level_parse(value, &o->log_level) == 0
@@ -187,6 +197,7 @@ const struct option_kind option_kinds[OPTION_COUNT] = {
     [OPTION_METRICS_DENY] = {"metrics.deny", FORM_LINES, deny_metrics},
     [OPTION_LABELS_ALLOW] = {"labels.allow", FORM_LINES, allow_labels},
     [OPTION_LABELS_DENY] = {"labels.deny", FORM_LINES, deny_labels},
+    [OPTION_LABELS_ADD] = {"labels.add", FORM_LINES, add_label},
     [OPTION_MAX_BYTES] = {"segments.max-bytes", FORM_ONE, set_max_bytes},
     [OPTION_BOUNDS] = {"histogram.bounds", FORM_LINES, add_bounds},
     [OPTION_CREATED_SAMPLES] = {"openmetrics.created-samples", FORM_SWITCH, set_created_samples},

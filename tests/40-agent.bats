@@ -78,6 +78,9 @@ status() {
 --metrics.deny=[ metrics.deny
 --labels.allow=code LABEL=REGEX
 --labels.deny==x labels.deny
+--labels.add=a labels.add
+--labels.add=app=x labels.add
+--labels.add=a= labels.add
 --web.config.file=/x web.config.file
 surplus surplus
 OPTIONS

@@ -101,6 +101,9 @@ static const char whole[] = "segments:\n"
                             "series:\n"
                             "  deny:\n"
                             "    - app=test\n"
+                            "labels:\n"
+                            "  cluster: eu1\n"
+                            "  zone: \"a\"\n"
                             "histograms:\n"
                             "  - bounds: [0.1, 1]\n"
                             "  - family: latency\n"
@@ -122,6 +125,9 @@ static void what_a_file_says_is_in_force(void **state)
     assert_int_equal(s->rules[0].kind, FILTER_ALLOW_FAMILY);
     assert_string_equal(s->rules[1].text, "http_x{1,2}");
     assert_int_equal(s->rules[2].kind, FILTER_DENY_LABEL);
+    assert_int_equal(s->n_labels, 2);
+    assert_string_equal(s->labels[0].name.at, "cluster");
+    assert_string_equal(s->labels[1].value.at, "a");
     assert_int_equal(s->n_bounds, 2);
     assert_int_equal(s->bounds[0].family.length, 0);
     assert_int_equal(s->bounds[0].n, 2);
@@ -134,7 +140,8 @@ static void an_option_overrules_the_file_as_a_whole(void **state)
 {
     (void)state;
     static const char *const arguments[] = {"--segments.dir=/c", "--openmetrics.created-samples=no",
-                                            "--metrics.deny=z", "--histogram.bounds=3", NULL};
+                                            "--metrics.deny=z",  "--histogram.bounds=3",
+                                            "--labels.add=x=y",  NULL};
     struct config *config = load(whole, arguments);
     const struct settings *s = &config->settings;
     assert_int_equal(s->n_directories, 1);
@@ -144,6 +151,8 @@ static void an_option_overrules_the_file_as_a_whole(void **state)
     assert_int_equal(s->n_rules, 3);
     assert_string_equal(s->rules[0].text, "z");
     assert_int_equal(s->rules[1].kind, FILTER_ALLOW_FAMILY);
+    assert_int_equal(s->n_labels, 1);
+    assert_memory_equal(s->labels[0].name.at, "x=y", 4);
     assert_int_equal(s->n_bounds, 1);
     assert_true(s->bounds[0].bounds[0] == 3);
     config_free(config);
@@ -203,6 +212,7 @@ static void every_option_has_a_variable(void **state)
         [OPTION_METRICS_DENY] = "METRICS_DENY=x",
         [OPTION_LABELS_ALLOW] = "LABELS_ALLOW=x=y",
         [OPTION_LABELS_DENY] = "LABELS_DENY=x=y",
+        [OPTION_LABELS_ADD] = "LABELS_ADD=a=b,c\nd=e",
         [OPTION_MAX_BYTES] = "SEGMENTS_MAX_BYTES=1K",
         [OPTION_BOUNDS] = "HISTOGRAM_BOUNDS=1,2\nx=1,2",
         [OPTION_CREATED_SAMPLES] = "OPENMETRICS_CREATED_SAMPLES=true",
@@ -225,6 +235,8 @@ static void every_option_has_a_variable(void **state)
             assert_int_equal(options.given[k], k == i);
         if (i == OPTION_LISTEN)
             assert_int_equal(options.n_listen, 2);
+        if (i == OPTION_LABELS_ADD)
+            assert_memory_equal(options.settings.labels[0].value.at, "b,c", 4);
         if (i == OPTION_BOUNDS)
             assert_int_equal(options.settings.bounds[1].n, 2);
     }
@@ -280,6 +292,20 @@ static void what_is_wrong_is_told_with_its_place(void **state)
          ":1: histograms[0].bounds[0]: expected a number above 0, got \"1s\""},
         {"scrape: {max_age: \"a\\nb\"}",
          ":1: scrape.max_age: expected a duration up to 1m, as 100ms or 2s, or 0, got \"a b\""},
+        {"labels: [a]", ":1: labels: expected a mapping, got a list"},
+        {"labels:\n  a: {b: c}\n", ":2: labels.a: expected a text, got a mapping"},
+        {"labels:\n  a:\n", ":2: labels.a: expected a text, got nothing"},
+        {"labels: {a: ''}", ":1: labels.a: expected a label value of 1 to 256 bytes, got \"\""},
+        {"labels:\n\n  a-b: c\n",
+         ":3: labels.a-b: expected a label name of up to 64 of a-z, A-Z, 0-9 and _, without __ at "
+         "its begin"},
+        {"labels: {__a: c}",
+         ":1: labels.__a: expected a label name of up to 64 of a-z, A-Z, 0-9 and _, without __ at "
+         "its begin"},
+        {"labels: {le: c}",
+         ":1: labels.le: expected another label name: the agent sets app, app_instance, le, "
+         "quantile and otel_metric_overflow itself"},
+        {"labels: {a: b}\nlabels: {a: b}", ":2: the key labels stands here a second time"},
         /* YAML */
         {"segments:\n\tmax_bytes: 1M\n", ":2: a tab: lines are indented by spaces"},
         {"segments: {\n", ":2: not YAML: did not find expected node content"},
@@ -319,6 +345,7 @@ static void what_is_too_much_is_refused(void **state)
     } cases[] = {
         {"segments: {directories: [", "/a,", 33, "]}",
          ":1: segments.directories: expected 0 to 32 entries, got 33"},
+        {"labels: {", "a,", 2, "}", ":1: the key a stands here a second time"},
         {"x: [", "a,", 1025, "]", ":1: too many entries, 1024 are the most in one place"},
         {"", "- [a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q]\n", 1000, "",
          ":911: too many values, 16384 are the most"},

@@ -20,6 +20,7 @@
 #define SMX_AGENT_CONFIG_H
 
 #include "agent/config/settings.h"
+#include "agent/config/yaml/outline.h"
 #include "agent/options.h"
 
 /* FILE:LINE: KEY: what was expected and what is there. */
@@ -30,7 +31,8 @@ struct config_file;
 struct config {
     struct settings settings;
     const char *path;         /* of the file, or NULL: there is none */
-    struct config_file *file; /* owns what the strings point to */
+    struct config_file *file; /* owns what the strings point to, with: */
+    struct outline outline;
 };
 
 /* Make a configuration of the options and the file that they name, if they do. On failure *out is

@@ -79,6 +79,7 @@ struct loading;
 int config_segments_use(struct loading *loading, const struct config_file *file);
 int config_workers_use(struct loading *loading, const struct config_file *file);
 int config_expose_use(struct loading *loading, const struct config_file *file);
+int config_labels_use(struct loading *loading, const struct config_file *file);
 int config_histograms_use(struct loading *loading, const struct config_file *file);
 
 /* What is being made. */
@@ -93,13 +94,19 @@ int loading_option(struct loading *loading, enum option_id id, const char *value
 /* The same of --histogram.bounds: one more list, of SETTINGS_BOUNDS_MAX at most. */
 void loading_bounds(struct loading *loading, const struct edges_wish *wish);
 
+/* Where the file's values of an option go: what yields goes to `nowhere`. */
+struct options *loading_target(struct loading *loading, enum option_id id, struct options *nowhere);
+
 /* Say what was expected at a path. Returns: -EINVAL. */
 int loading_refuse(struct loading *loading, const char *expected, const char *path, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The place itself, for mappings whose keys are the user's to choose; NULL: it is not there. */
+/* The place itself, for mappings whose keys are the user's to choose; NULL: it is not there. Its
+ * texts live as long as the configuration. */
 const struct outline_node *loading_find(const struct loading *loading, const char *path);
 int loading_refuse_node(struct loading *loading, const struct outline_node *node,
                         const char *expected);
+int loading_refuse_key(struct loading *loading, const struct outline_node *node,
+                       const char *expected);
 
 #endif

@@ -23,16 +23,15 @@ static const cyaml_schema_field_t keys[] = {
     CONFIG_MAPPING("workers", struct config_file, workers, config_workers_keys),
     CONFIG_MAPPING("metrics", struct config_file, metrics, config_rules_keys),
     CONFIG_MAPPING("series", struct config_file, series, config_rules_keys),
+    CYAML_FIELD_IGNORE("labels", CYAML_FLAG_OPTIONAL),
     CONFIG_LIST("histograms", struct config_file, histograms, &config_histogram_entry,
                 SETTINGS_BOUNDS_MAX),
     CYAML_FIELD_END,
 };
 
 static int (*const uses[])(struct loading *, const struct config_file *) = {
-    config_segments_use,
-    config_workers_use,
-    config_expose_use,
-    config_histograms_use,
+    config_segments_use, config_workers_use,    config_expose_use,
+    config_labels_use,   config_histograms_use,
 };
 
 static const cyaml_schema_value_t root = {
@@ -60,6 +59,11 @@ int loading_refuse_node(struct loading *l, const struct outline_node *node, cons
     return document_refuse_node(&l->document, node, expected);
 }
 
+int loading_refuse_key(struct loading *l, const struct outline_node *node, const char *expected)
+{
+    return document_refuse_key(&l->document, node, expected);
+}
+
 int loading_refuse(struct loading *l, const char *expected, const char *path, ...)
 {
     va_list arguments;
@@ -69,8 +73,7 @@ int loading_refuse(struct loading *l, const char *expected, const char *path, ..
     return rc;
 }
 
-/* What yields is set where nobody looks. */
-static struct options *target(struct loading *l, enum option_id id, struct options *nowhere)
+struct options *loading_target(struct loading *l, enum option_id id, struct options *nowhere)
 {
     if (!l->options->given[id])
         return &l->merged;
@@ -82,7 +85,7 @@ int loading_option(struct loading *l, enum option_id id, const char *value, cons
 {
     struct options nowhere;
     char expected[VALUE_WHY_SIZE];
-    if (options_set(target(l, id, &nowhere), id, value, expected) == 0)
+    if (options_set(loading_target(l, id, &nowhere), id, value, expected) == 0)
         return 0;
     va_list arguments;
     va_start(arguments, path);
@@ -107,7 +110,7 @@ static int load_file(struct loading *l, const char *path, char why[CONFIG_WHY_SI
     l->config->file = data;
     for (size_t i = 0; rc == 0 && data && i < sizeof uses / sizeof uses[0]; i++)
         rc = uses[i](l, l->config->file);
-    document_close(&l->document);
+    l->config->outline = l->document.outline;
     return rc;
 }
 
@@ -134,5 +137,6 @@ void config_free(struct config *config)
     if (!config)
         return;
     document_free(&root, config->file);
+    outline_fini(&config->outline);
     free(config);
 }

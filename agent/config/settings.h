@@ -6,8 +6,10 @@
 #ifndef SMX_AGENT_CONFIG_SETTINGS_H
 #define SMX_AGENT_CONFIG_SETTINGS_H
 
+#include "agent/config/value.h"
 #include "agent/gather/edges.h"
 #include "agent/gather/filter.h"
+#include "agent/gather/render.h"
 #include "agent/workers/workers.h"
 
 #include <stdbool.h>
@@ -27,8 +29,15 @@ struct settings {
     size_t n_bounds;
     struct filter_rule rules[SETTINGS_RULES_MAX]; /* of what is exposed */
     size_t n_rules;
+    struct smx_label labels[RENDER_LABELS_MAX]; /* of every series that has none of that name */
+    size_t n_labels;
     bool created_samples;
     enum workers_detail workers;
 };
+
+/* Add a label, which none may have that is there. Returns: 0, or -EINVAL and says what was
+ * expected of the name, or of the value: *of_value. */
+int settings_add_label(struct settings *settings, struct smx_label label, bool *of_value,
+                       char why[VALUE_WHY_SIZE]);
 
 #endif

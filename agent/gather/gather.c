@@ -102,7 +102,10 @@ int gather_set(struct gather *g, const struct gather_rules *rules)
     g->n_infos = 0;
     filter_free(g->filter);
     g->filter = filter;
-    g->rules = (struct render_rules){.filter = filter, .wishes = rules->wishes};
+    g->rules = (struct render_rules){.filter = filter,
+                                     .wishes = rules->wishes,
+                                     .labels = rules->labels,
+                                     .n_labels = rules->n_labels};
     g->created = rules->created;
     g->changed = true;
     return 0;

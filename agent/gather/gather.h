@@ -47,7 +47,9 @@ void gather_free(struct gather *gather);
 struct gather_rules {
     const struct filter_rule *filter; /* only what these let through */
     size_t n_filter;
-    struct edges_wishes wishes; /* classic bounds of exponential histograms */
+    struct edges_wishes wishes;     /* classic bounds of exponential histograms */
+    const struct smx_label *labels; /* as of struct render_rules */
+    size_t n_labels;
     bool created; /* names of samples _created are taken, and snapshots may be exposed with them */
 };
 

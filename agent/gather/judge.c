@@ -32,6 +32,19 @@ size_t judge_n_labels(const struct smx_segment_info *s, const struct smx_family_
     return s->n_labels + f->n_labels + (f->type == SMX_STATESET);
 }
 
+bool judge_has_label(const struct smx_segment_info *s, const struct smx_family_info *f,
+                     struct smx_str name, enum escaping escaping)
+{
+    bool has = judge_takes(name, f);
+    for (size_t i = 0; !has && i < judge_n_labels(s, f); i++) {
+        struct buffer as = {0};
+        escape_put(&as, judge_label(s, f, i), ESCAPE_LABEL, escaping);
+        has = as.failed || label_equal((struct smx_str){as.at, as.length}, name);
+        buffer_fini(&as);
+    }
+    return has;
+}
+
 static enum refusal judge_legacy(const struct smx_segment_info *s, const struct smx_family_info *f)
 {
     if (label_is_reserved_family(f->name))

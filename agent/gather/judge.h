@@ -17,6 +17,10 @@ struct smx_str judge_label(const struct smx_segment_info *segment,
 /* Whether the agent itself gives a label of that name to the family's samples. */
 bool judge_takes(struct smx_str name, const struct smx_family_info *family);
 
+/* Whether it has a label that is written so in an escaping, or is given one. */
+bool judge_has_label(const struct smx_segment_info *segment, const struct smx_family_info *family,
+                     struct smx_str name, enum escaping escaping);
+
 /* Whether the names are all of the old alphabet. */
 bool judge_is_legacy(const struct smx_segment_info *segment, const struct smx_family_info *family);
 

@@ -99,11 +99,23 @@ struct spelling {
     const struct smx_segment_info *segment;
     const struct smx_family_info *family;
     const struct buffer *common;
+    bool added[RENDER_LABELS_MAX]; /* of the rules' labels, those that its series get */
     const struct render_rules *rules;
     enum escaping escaping;
     bool legacy;
     struct smx_str name;
 };
+
+/* Choose the rules' labels for a family, and append them to what all series of it begin with. */
+static void add_labels(struct buffer *common, struct spelling *in)
+{
+    for (size_t i = 0; i < in->rules->n_labels; i++) {
+        const struct smx_label *label = &in->rules->labels[i];
+        in->added[i] = !judge_has_label(in->segment, in->family, label->name, in->escaping);
+        if (in->added[i])
+            label_put(common, label->name, label->value);
+    }
+}
 
 static void put_series(struct buffer *out, const struct spelling *in, size_t k)
 {
@@ -307,7 +319,10 @@ int render_segment(struct rendered_segment *out, const smx_reader *reader,
                               .family = smx_reader_family(reader, i),
                               .common = &common,
                               .rules = rules};
-        e = render_family(&out->families[i], &in, &left);
+        size_t length = common.length;
+        add_labels(&common, &in);
+        e = common.failed ? -ENOMEM : render_family(&out->families[i], &in, &left);
+        common.length = length;
     }
     buffer_fini(&common);
     if (e < 0)
@@ -342,6 +357,9 @@ static void put_labels(struct buffer *out, const struct spelling *in, size_t k)
         message_label(out, LABEL_STR("app_instance"), s->instance);
     for (size_t i = 0; i < s->n_labels; i++)
         put_message_label(out, s->labels[i].name, s->labels[i].value, in);
+    for (size_t i = 0; i < in->rules->n_labels; i++)
+        if (in->added[i])
+            message_label(out, in->rules->labels[i].name, in->rules->labels[i].value);
     if (series->overflow)
         message_label(out, LABEL_STR("otel_metric_overflow"), LABEL_STR("true"));
     for (size_t i = 0; i < f->n_labels && !series->overflow; i++)
@@ -430,7 +448,10 @@ static int render_escaping(struct rendered_segment *out, enum escaping escaping,
         if (r->refusal || r->hidden || (!r->as && escaping))
             continue;
         as->edges = r->edges;
-        e = render_spelling(as, &in, messages);
+        size_t length = common.length;
+        add_labels(&common, &in);
+        e = common.failed ? -ENOMEM : render_spelling(as, &in, messages);
+        common.length = length;
     }
     buffer_fini(&common);
     return e;

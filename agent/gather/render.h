@@ -76,10 +76,16 @@ struct render_wants {
     bool messages; /* in those, and by underscores */
 };
 
+enum { RENDER_LABELS_MAX = 16 };
+
 /* What the user wants to see of what segments have. */
 struct render_rules {
     const struct filter *filter; /* or NULL */
     struct edges_wishes wishes;
+    /* For every series that has no label of that name of its own, by the segment, the family or the
+     * agent; names of the old alphabet. */
+    const struct smx_label *labels;
+    size_t n_labels; /* RENDER_LABELS_MAX at most */
 };
 
 /* All families of one segment, as its reader shows them. */

@@ -45,6 +45,14 @@ int document_refuse_node(const struct document *d, const struct outline_node *no
     return refuse_check(d, &error);
 }
 
+int document_refuse_key(const struct document *d, const struct outline_node *node,
+                        const char *expected)
+{
+    struct check_error error = {.node = node, .at_key = true};
+    value_refuse(error.why, "expected %s", expected);
+    return refuse_check(d, &error);
+}
+
 int document_vrefuse(const struct document *d, const char *expected, const char *format,
                      va_list arguments)
 {

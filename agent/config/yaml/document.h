@@ -38,6 +38,10 @@ int document_vrefuse(const struct document *document, const char *expected, cons
 int document_refuse_node(const struct document *document, const struct outline_node *node,
                          const char *expected);
 
+/* The same at its key. */
+int document_refuse_key(const struct document *document, const struct outline_node *node,
+                        const char *expected);
+
 /* The same, with a sentence of one's own instead of what was expected and what is there. */
 int document_say(const struct document *document, const struct outline_node *node,
                  const char *sentence);
