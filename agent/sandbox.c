@@ -28,6 +28,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -71,16 +72,31 @@ static uint64_t rights_of_version(long version)
     return (UINT64_C(1) << bits[version < newest ? version : newest]) - 1;
 }
 
+/* The rules while they are made, and what they come to. */
+struct rules {
+    int fd;
+    struct sandbox *sandbox;
+};
+
+static void note_root(struct sandbox *sandbox, int fd)
+{
+    struct stat st;
+    if (sandbox->n_roots < SANDBOX_ROOTS_MAX && fstat(fd, &st) == 0)
+        sandbox->roots[sandbox->n_roots++] = (struct sandbox_root){st.st_dev, st.st_ino};
+}
+
 /* Allow rights to what lies below a path, or to the file itself. Returns 0 or a negative errno. */
-static int allow_path(int rules, const char *path, uint64_t rights)
+static int allow_path(const struct rules *rules, const char *path, uint64_t rights)
 {
     struct landlock_path_beneath_attr rule = {.allowed_access = rights,
                                               .parent_fd = open(path, O_PATH | O_CLOEXEC)};
     if (rule.parent_fd < 0)
         return -errno;
     int rc = 0;
-    if (syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
+    if (syscall(SYS_landlock_add_rule, rules->fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
         rc = -errno;
+    else if (rights == READ_BELOW)
+        note_root(rules->sandbox, rule.parent_fd);
     close(rule.parent_fd);
     return rc;
 }
@@ -104,7 +120,7 @@ static bool to_parent(char *path)
 /* A rule holds for an inode, and a directory of segments may be made, or made anew, while we run:
  * so its parent is what is allowed, or the nearest that exists. But not the root, if the directory
  * is there: what lies at the top is a place to mount at, and stays. */
-static void allow_segments(int rules, const char *directory)
+static void allow_segments(const struct rules *rules, const char *directory)
 {
     char path[PATH_MAX];
     if (strlen(directory) >= sizeof path)
@@ -118,7 +134,7 @@ static void allow_segments(int rules, const char *directory)
 }
 
 /* Where it lies: who renews a file puts another in its place. At the top, it alone. */
-static void allow_directory(int rules, const char *file)
+static void allow_directory(const struct rules *rules, const char *file)
 {
     char path[PATH_MAX];
     if (strlen(file) >= sizeof path)
@@ -129,7 +145,7 @@ static void allow_directory(int rules, const char *file)
 }
 
 /* Also where links lead to now, as those of certbot and of Kubernetes do. */
-static void allow_file(int rules, const char *file)
+static void allow_file(const struct rules *rules, const char *file)
 {
     char resolved[PATH_MAX];
     allow_directory(rules, file);
@@ -137,7 +153,7 @@ static void allow_file(int rules, const char *file)
         allow_directory(rules, resolved);
 }
 
-static void allow_removal(int rules, const char *socket)
+static void allow_removal(const struct rules *rules, const char *socket)
 {
     char path[PATH_MAX];
     if (strlen(socket) >= sizeof path)
@@ -147,15 +163,16 @@ static void allow_removal(int rules, const char *socket)
     allow_path(rules, path, REMOVE_FILE);
 }
 
-static int restrict_files(const struct sandbox_needs *needs)
+static int restrict_files(const struct sandbox_needs *needs, struct sandbox *out)
 {
     long version = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (version < 0)
         return -errno;
     struct landlock_ruleset_attr handled = {.handled_access_fs = rights_of_version(version)};
-    int rules = (int)syscall(SYS_landlock_create_ruleset, &handled, sizeof handled, 0);
-    if (rules < 0)
+    int fd = (int)syscall(SYS_landlock_create_ruleset, &handled, sizeof handled, 0);
+    if (fd < 0)
         return -errno;
+    const struct rules *rules = &(struct rules){.fd = fd, .sandbox = out};
     for (size_t i = 0; i < needs->n_directories; i++)
         allow_segments(rules, needs->directories[i]);
     for (size_t i = 0; i < needs->n_files; i++)
@@ -164,9 +181,40 @@ static int restrict_files(const struct sandbox_needs *needs)
         allow_removal(rules, needs->sockets[i]);
     allow_path(rules, "/proc", READ_BELOW);
     allow_path(rules, "/dev/urandom", READ_FILE); /* jansson seeds its hashes from it */
-    int rc = syscall(SYS_landlock_restrict_self, rules, 0) < 0 ? -errno : 0;
-    close(rules);
+    int rc = syscall(SYS_landlock_restrict_self, fd, 0) < 0 ? -errno : 0;
+    close(fd);
     return rc;
+}
+
+static bool is_root(const struct sandbox *sandbox, const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) < 0)
+        return false;
+    for (size_t i = 0; i < sandbox->n_roots; i++)
+        if (sandbox->roots[i].device == st.st_dev && sandbox->roots[i].inode == st.st_ino)
+            return true;
+    return false;
+}
+
+/* The kernel goes up from where a path leads to, past links: so do we, from the nearest directory
+ * that there is. */
+bool sandbox_reads(const struct sandbox *sandbox, const char *directory)
+{
+    char path[PATH_MAX], resolved[PATH_MAX];
+    if (strcmp(sandbox->landlock, "on") != 0)
+        return true;
+    if (strlen(directory) >= sizeof path)
+        return false;
+    strcpy(path, directory);
+    while (!realpath(path, resolved))
+        if (!to_parent(path))
+            return false;
+    do
+        if (is_root(sandbox, resolved))
+            return true;
+    while (to_parent(resolved));
+    return false;
 }
 
 /* The system calls that are allowed with any arguments. Nothing here opens, makes or changes a
@@ -294,17 +342,19 @@ static void tell(char out[SANDBOX_WHY_SIZE], int rc)
 /* seccomp last: its filter allows none of what the others need. */
 void sandbox_enter(const struct sandbox_needs *needs, struct sandbox *out)
 {
+    out->n_roots = 0;
     drop_capabilities();
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    tell(out->landlock, restrict_files(needs));
+    tell(out->landlock, restrict_files(needs, out));
     tell(out->seccomp, restrict_calls(needs));
 }
 
 void sandbox_enter_to_compute(void)
 {
     const struct sandbox_needs nothing = {.n_files = 0};
+    struct sandbox unused = {.n_roots = 0};
     drop_capabilities();
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    restrict_files(&nothing);
+    restrict_files(&nothing, &unused);
     restrict_calls(NULL);
 }

@@ -6,9 +6,11 @@
 #ifndef SMX_AGENT_SANDBOX_H
 #define SMX_AGENT_SANDBOX_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
-enum { SANDBOX_WHY_SIZE = 64 };
+enum { SANDBOX_WHY_SIZE = 64, SANDBOX_ROOTS_MAX = 64 };
 
 /* What goes on to be used. Paths are absolute and need not exist. */
 struct sandbox_needs {
@@ -21,10 +23,15 @@ struct sandbox_needs {
     size_t n_sockets;
 };
 
-/* What each part came to: "on", or why not. */
+/* What each part came to: "on", or why not; and below what files can be read. */
 struct sandbox {
     char seccomp[SANDBOX_WHY_SIZE];
     char landlock[SANDBOX_WHY_SIZE];
+    struct sandbox_root {
+        dev_t device;
+        ino_t inode;
+    } roots[SANDBOX_ROOTS_MAX];
+    size_t n_roots;
 };
 
 /* For ever, and for every program that this process could start: no new privileges; no capability
@@ -33,6 +40,10 @@ struct sandbox {
  * seccomp, the system calls of serving alone, the others fail with EPERM. What the kernel does not
  * offer is left out. */
 void sandbox_enter(const struct sandbox_needs *needs, struct sandbox *out);
+
+/* Whether Landlock lets a directory be read, also one that is made later: whoever names another one
+ * must start the agent anew. */
+bool sandbox_reads(const struct sandbox *sandbox, const char *directory);
 
 /* The same for a thread that is left with the descriptors that it has, to read and write them, and
  * with computing. To be called in it. */

@@ -77,10 +77,37 @@ static void the_watch_tells_of_files_and_of_directories_that_come_level_by_level
     scratch_remove(directory);
 }
 
+static void other_directories_are_watched_instead(void **state)
+{
+    struct loop *loop = NULL;
+    struct dirwatch *watch = NULL;
+    unsigned changes = 0;
+    char first[SCRATCH_SIZE], second[SCRATCH_SIZE];
+    (void)state;
+    assert_int_equal(scratch_make(first) | scratch_make(second), 0);
+    assert_int_equal(loop_new(LOOP_AUTO, &loop), 0);
+    assert_int_equal(
+        dirwatch_new(loop, (const char *const[]){first}, 1, count_change, &changes, &watch), 0);
+    assert_int_equal(dirwatch_arm(watch), 0);
+    assert_int_equal(dirwatch_set(watch, (const char *const[]){second}, 1), 0);
+    assert_int_equal(dirwatch_arm(watch), 0);
+    make_file(first, "shop.v1.smx");
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(loop_turn(loop, 0), 0);
+    assert_int_equal(changes, 0);
+    make_file(second, "shop.v1.smx");
+    expect_change(loop, watch, &changes);
+    dirwatch_free(watch);
+    loop_free(loop);
+    scratch_remove(first);
+    scratch_remove(second);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_watch_tells_of_files_and_of_directories_that_come_level_by_level),
+        cmocka_unit_test(other_directories_are_watched_instead),
     };
     return RUN_TESTS(tests);
 }

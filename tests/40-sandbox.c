@@ -179,6 +179,38 @@ static void a_directory_may_come_later_and_be_replaced(void **state)
     }
 }
 
+/* What the sandbox says of a directory is what the kernel does. */
+static int ask_what_can_be_read(void *argument)
+{
+    struct sandbox sandbox;
+    char linked[SCRATCH_SIZE + 48], deep[SCRATCH_SIZE + 64];
+    const char *const paths[] = {directory,    parent, run, top,   "/proc",
+                                 "/proc/self", "/etc", "/", linked};
+    (void)argument;
+    snprintf(linked, sizeof linked, "%s/linked", run);
+    snprintf(deep, sizeof deep, "%s/not/there/yet", parent);
+    CHECK(symlink(directory, linked) == 0);
+    CHECK(enter(&sandbox, false));
+    bool has = has_landlock(&sandbox);
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        bool opened = open(paths[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC) >= 0;
+        CHECK(sandbox_reads(&sandbox, paths[i]) == opened);
+    }
+    CHECK(sandbox_reads(&sandbox, deep));
+    CHECK(sandbox_reads(&sandbox, "/no/such/place") == !has);
+    return 0;
+}
+
+static void it_is_known_which_directories_can_be_read(void **state)
+{
+    (void)state;
+    char linked[SCRATCH_SIZE + 48];
+    int status = worker_run(ask_what_can_be_read, NULL);
+    snprintf(linked, sizeof linked, "%s/linked", run);
+    assert_int_equal(unlink(linked), 0);
+    assert_int_equal(status, 0);
+}
+
 static char live[SCRATCH_SIZE + 16], kept[SCRATCH_SIZE + 16];
 static char certificate[SCRATCH_SIZE + 32];
 
@@ -474,6 +506,7 @@ int main(void)
         cmocka_unit_test(privileges_and_capabilities_are_gone),
         cmocka_unit_test(segments_proc_and_connections_are_served),
         cmocka_unit_test(a_directory_may_come_later_and_be_replaced),
+        cmocka_unit_test(it_is_known_which_directories_can_be_read),
         cmocka_unit_test(a_file_may_be_a_link_that_is_renewed),
         cmocka_unit_test(a_thread_that_computes_opens_nothing),
         cmocka_unit_test(nothing_is_read_elsewhere),

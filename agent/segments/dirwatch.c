@@ -31,7 +31,7 @@ struct dirwatch {
     void (*changed)(void *context);
     void *context;
     size_t n;
-    struct target targets[];
+    struct target *targets;
 };
 
 /* Watch the first `length` bytes of the path. */
@@ -166,19 +166,42 @@ static void read_events(void *context)
         watch->changed(watch->context);
 }
 
+static void drop_targets(struct target *targets, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free(targets[i].path);
+    free(targets);
+}
+
+int dirwatch_set(struct dirwatch *watch, const char *const paths[], size_t n)
+{
+    struct target *targets = calloc(n + 1, sizeof *targets);
+    bool failed = !targets;
+    for (size_t i = 0; !failed && i < n; i++) {
+        targets[i] = (struct target){.path = strdup(paths[i]), .descriptor = -1};
+        failed = !targets[i].path;
+    }
+    if (failed) {
+        drop_targets(targets, targets ? n : 0);
+        return -ENOMEM;
+    }
+    for (size_t i = 0; i < watch->n; i++)
+        if (watch->targets[i].descriptor >= 0)
+            inotify_rm_watch(watch->fd, watch->targets[i].descriptor);
+    drop_targets(watch->targets, watch->n);
+    watch->targets = targets;
+    watch->n = n;
+    return 0;
+}
+
 int dirwatch_new(struct loop *loop, const char *const paths[], size_t n,
                  void (*changed)(void *context), void *context, struct dirwatch **out)
 {
-    struct dirwatch *watch = calloc(1, sizeof *watch + n * sizeof watch->targets[0]);
+    struct dirwatch *watch = calloc(1, sizeof *watch);
     if (!watch)
         return -ENOMEM;
-    *watch = (struct dirwatch){.loop = loop, .changed = changed, .context = context, .n = n};
-    int rc = 0;
-    for (size_t i = 0; i < n; i++) {
-        watch->targets[i] = (struct target){.path = strdup(paths[i]), .descriptor = -1};
-        if (!watch->targets[i].path)
-            rc = -ENOMEM;
-    }
+    *watch = (struct dirwatch){.loop = loop, .changed = changed, .context = context};
+    int rc = dirwatch_set(watch, paths, n);
     watch->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (rc == 0 && watch->fd < 0)
         rc = -errno;
@@ -199,7 +222,6 @@ void dirwatch_free(struct dirwatch *watch)
     loop_unwatch(watch->loop, watch->fd);
     if (watch->fd >= 0)
         close(watch->fd);
-    for (size_t i = 0; i < watch->n; i++)
-        free(watch->targets[i].path);
+    drop_targets(watch->targets, watch->n);
     free(watch);
 }

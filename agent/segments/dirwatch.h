@@ -21,6 +21,10 @@ int dirwatch_new(struct loop *loop, const char *const paths[], size_t n,
                  void (*changed)(void *context), void *context, struct dirwatch **out);
 void dirwatch_free(struct dirwatch *watch);
 
+/* Watch other directories, from the next dirwatch_arm() on.
+ * Returns: 0, -ENOMEM: nothing has changed. */
+int dirwatch_set(struct dirwatch *watch, const char *const paths[], size_t n);
+
 /* Put the watches where they belong now. Call it before looking, so that nothing falls between.
  * Returns: 0, or the negative errno of a watch that was refused. */
 int dirwatch_arm(struct dirwatch *watch);

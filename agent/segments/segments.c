@@ -18,8 +18,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define DEFAULT_OWNER_BYTES (UINT64_C(1) << 30)
-
 static const struct {
     const char *name; /* the label `reason` */
     enum segment_state state;
@@ -293,6 +291,20 @@ static void log_directory(const struct segments *segments, const struct director
                  "make it, or correct --segments.dir");
 }
 
+void table_remove(struct segments *segments, struct segment *segment, const char *why)
+{
+    LOG_INFO(segments->options.log, "segment is gone", "path", segment->path, "reason", why);
+    close_reader(segments, segment);
+    free(segment->path);
+}
+
+void table_order(struct segments *segments)
+{
+    if (segments->n)
+        qsort(segments->list, segments->n, sizeof segments->list[0], by_name);
+    segments->n_ordered = segments->n;
+}
+
 static void forget_unseen(struct segments *segments)
 {
     size_t kept = 0;
@@ -302,9 +314,7 @@ static void forget_unseen(struct segments *segments)
             segments->list[kept++] = *segment;
             continue;
         }
-        LOG_INFO(segments->options.log, "segment is gone", "path", segment->path);
-        close_reader(segments, segment);
-        free(segment->path);
+        table_remove(segments, segment, NULL);
     }
     segments->n = kept;
 }
@@ -333,38 +343,8 @@ void segments_scan(struct segments *segments)
     bool added = segments->n > segments->n_ordered;
     forget_unseen(segments);
     if (added)
-        qsort(segments->list, segments->n, sizeof segments->list[0], by_name);
+        table_order(segments);
     segments->n_ordered = segments->n;
-}
-
-static int set_directories(struct segments *segments, const char *const paths[], size_t n,
-                           bool by_default)
-{
-    segments->directories = calloc(n + 1, sizeof *segments->directories);
-    if (!segments->directories)
-        return -ENOMEM;
-    segments->n_directories = n;
-    for (size_t i = 0; i < n; i++) {
-        segments->directories[i].by_default = by_default;
-        segments->directories[i].path = strdup(paths[i]);
-        if (!segments->directories[i].path)
-            return -ENOMEM;
-    }
-    return 0;
-}
-
-static int choose_directories(struct segments *segments)
-{
-    enum { MOST = 4 };
-    const struct segments_options *options = &segments->options;
-    char path[MOST][PATH_MAX];
-    const char *paths[MOST];
-    size_t n = 0;
-    if (options->n_directories > 0)
-        return set_directories(segments, options->directories, options->n_directories, false);
-    for (; n < MOST && smx_directory((unsigned)n, path[n], sizeof path[n]) == 0; n++)
-        paths[n] = path[n];
-    return set_directories(segments, paths, n, true);
 }
 
 int segments_new(const struct segments_options *options, struct segments **out)
@@ -373,8 +353,6 @@ int segments_new(const struct segments_options *options, struct segments **out)
     if (!segments)
         return -ENOMEM;
     segments->options = *options;
-    if (!segments->options.owner_bytes)
-        segments->options.owner_bytes = DEFAULT_OWNER_BYTES;
     if (options->most == 0 || options->most > SEGMENTS_MAX)
         segments->options.most = SEGMENTS_MAX;
     for (unsigned i = 0; i < SEGMENT_STATES - 1; i++)
@@ -383,7 +361,8 @@ int segments_new(const struct segments_options *options, struct segments **out)
         segments->errors[i].name = faults[i].name;
     for (unsigned i = 0; i < SMX_UNSOUND_COUNT; i++)
         segments->errors[FAULTS + i].name = smx_unsound_name(i);
-    if (choose_directories(segments) < 0) {
+    if (segments_set(segments, options->directories, options->n_directories, options->owner_bytes) <
+        0) {
         segments_free(segments);
         return -ENOMEM;
     }

@@ -72,6 +72,12 @@ struct segments_options {
 int segments_new(const struct segments_options *options, struct segments **out);
 void segments_free(struct segments *segments);
 
+/* Look into other directories from now on, and allow each user other bytes; as in the options. What
+ * lies in directories that stay is not touched; readers of what lies in the others are closed.
+ * Returns: 0, -ENOMEM: nothing has changed. */
+int segments_set(struct segments *segments, const char *const directories[], size_t n,
+                 uint64_t owner_bytes);
+
 /* Look into the directories; opens no file in them. */
 void segments_scan(struct segments *segments);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * pager.h - the agent's maker of pages behind a real server, and scrapers, in one process: a turn of
- * the loop does one piece of work, and a page takes dozens, so that the order of events is no
+ * pager.h - the agent's maker of pages behind a real server, and scrapers, in one process: a turn
+ * of the loop does one piece of work, and a page takes dozens, so that the order of events is no
  * matter of time.
  */
 #ifndef SMX_TESTS_PAGER_H
