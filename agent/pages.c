@@ -48,8 +48,9 @@ struct entry {
 struct pages {
     struct source source;
     struct entry entries[ENTRIES + 1];
-    size_t replaced;    /* the last of the selections that was */
-    size_t next, reads; /* whose turn it is, and of those that want a snapshot */
+    struct entry *refreshing; /* for whose wish a snapshot is being made; or NULL */
+    size_t replaced;          /* the last of the selections that was */
+    size_t next, reads;       /* whose turn it is, and of those that want a snapshot */
     struct loop_timer timer;
     uint64_t worked_turn;
     uint64_t slice_ns;
@@ -115,7 +116,7 @@ static void forget_selections(struct pages *p)
             empty(&p->entries[i]);
 }
 
-/* A new snapshot; nobody may be encoding. */
+/* A new snapshot, as source_refresh(); nobody may be encoding. */
 static int refresh(struct pages *p, const struct segments_wish *wish)
 {
     int rc = source_refresh(&p->source, wish);
@@ -223,6 +224,17 @@ static void begin_wanted(struct pages *p, const struct entry *of, int rc)
     }
 }
 
+/* Begin, or go on, with a snapshot for one of them. */
+static void make_snapshot(struct pages *p, struct entry *e)
+{
+    struct segments_wish wish = wish_of(e, e->since_ns);
+    want_all(p);
+    int rc = refresh(p, &wish);
+    p->refreshing = rc > 0 ? e : NULL;
+    if (rc <= 0)
+        begin_wanted(p, e, rc);
+}
+
 /* A piece of what one of them needs, in the end the snapshot. Segments come and go only while no
  * page is being encoded. False: nothing to do, or nothing yet. */
 static bool work_on_wish(struct pages *p, struct entry *e)
@@ -238,14 +250,18 @@ static bool work_on_wish(struct pages *p, struct entry *e)
         return true;
     if (encoding || !e->looked_ns)
         return false;
-    want_all(p);
-    begin_wanted(p, e, refresh(p, &wish));
+    make_snapshot(p, e);
     return true;
 }
 
-/* A snapshot for those that want one. */
+/* A snapshot for those that want one. One that was begun is finished first: the readers have moved
+ * on, so there is none meanwhile. */
 static bool work_on_snapshot(struct pages *p)
 {
+    if (p->refreshing) {
+        make_snapshot(p, p->refreshing);
+        return true;
+    }
     for (size_t i = 0; i <= LOOK; i++) {
         struct entry *e = &p->entries[p->reads];
         p->reads = (p->reads + 1) % (LOOK + 1);
@@ -417,6 +433,8 @@ struct body *pages_make(struct pages *p, const struct accepted *accepted)
     struct page *page = &whole(p, accepted)->page;
     source_look(&p->source);
     int rc = refresh(p, NULL);
+    while (rc > 0)
+        rc = refresh(p, NULL);
     if (rc == 0)
         rc = page_encode(page, p->source.snapshot, p->source.serial);
     for (int more = 1; rc == 0 && more;) {
@@ -463,6 +481,7 @@ int pages_new(const struct pages_options *options, struct pages **out)
     p->source = (struct source){.loop = options->loop,
                                 .log = options->log,
                                 .segments = options->segments,
+                                .workers = options->workers,
                                 .max_age_ns = options->max_age_ns,
                                 .looking = options->looking,
                                 .context = options->context};
@@ -484,14 +503,12 @@ int pages_new(const struct pages_options *options, struct pages **out)
     return 0;
 }
 
-/* What is half made would be half of the old rules, and what is being compressed all of them. Who
- * waits for a snapshot goes on waiting. */
+/* What is half made would be half of the old rules, and what is being compressed all of them. */
 static void begin_anew(struct pages *p, struct entry *e)
 {
-    if (e->page.state == PAGE_WANTED)
-        return;
+    bool wanted = e->page.state == PAGE_WANTED || e->waiters;
     stop(e);
-    if (e->waiters)
+    if (wanted)
         want_snapshot(p, e);
 }
 
@@ -500,9 +517,10 @@ int pages_set(struct pages *p, const struct gather_rules *rules, uint64_t max_ag
     int rc = gather_set(p->source.gather, rules);
     if (rc < 0)
         return rc;
-    source_outdate(&p->source);
+    source_begin_anew(&p->source);
+    p->refreshing = NULL;
     p->source.max_age_ns = max_age_ns;
-    for (size_t i = 0; i < ENTRIES; i++)
+    for (size_t i = 0; i <= LOOK; i++)
         begin_anew(p, &p->entries[i]);
     work_next_turn(p);
     return 0;

@@ -165,14 +165,15 @@ void source_look(struct source *s)
     segments_scan(s->segments);
 }
 
-void source_outdate(struct source *s)
+void source_begin_anew(struct source *s)
 {
     s->snapshot = NULL;
+    s->begun = false;
 }
 
 void source_forget(struct source *s, smx_reader *reader)
 {
-    source_outdate(s);
+    s->snapshot = NULL;
     gather_forget(s->gather, reader);
 }
 

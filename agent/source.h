@@ -66,8 +66,8 @@ void source_look(struct source *source);
  * Returns: 1 when there is more to do, of this wish before any other; 0, -ENOMEM. */
 int source_refresh(struct source *source, const struct segments_wish *wish);
 
-/* The snapshot, if any, holds no longer. */
-void source_outdate(struct source *source);
+/* The snapshot, if any, holds no longer, nor does what was begun of the next one. */
+void source_begin_anew(struct source *source);
 
 /* A reader is about to be closed. */
 void source_forget(struct source *source, smx_reader *reader);
