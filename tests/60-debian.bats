@@ -1,0 +1,183 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# 60-debian.bats - the Debian packages: built from this tree, judged by lintian, installed on a
+# machine that has nothing but Debian and a real systemd, used as their users would, and purged.
+
+bats_require_minimum_version 1.5.0
+load support/live
+load support/debian
+
+url=http://127.0.0.1:9745
+
+setup_file() {
+    export debs=$BATS_FILE_TMPDIR/deb
+    "$root/packaging/build-deb" "$debs" >"$BATS_FILE_TMPDIR/log" 2>&1 ||
+        { tail -n 40 "$BATS_FILE_TMPDIR/log" && return 1; }
+    [[ $(id -u) -eq 0 ]] || return 0
+    export place=$BATS_FILE_TMPDIR/machine
+    debian_root "$place" "$debs"/{libshm1,libshm-dev,smx-agent,smx-tools}_*.deb
+    cp "$debs"/{libshm1,libshm-dev,smx-agent,smx-tools}_*.deb "$build/tests/puppet" "$place/opt"
+    cp "$root/packaging/debian/tests/service" "$place/opt"
+    boot "$place"
+}
+
+teardown_file() {
+    [[ ! ${machine-} ]] || power_off
+}
+
+setup() {
+    live_setup
+    cd "$BATS_TEST_TMPDIR"
+}
+
+teardown() {
+    live_teardown
+}
+
+# Skipped is what needs the machine.
+need_machine() {
+    [[ ${machine-} ]] || skip "needs root to start a machine"
+}
+
+status_is() {
+    [[ $(inside systemctl show -P "$1" smx-agent.service) == "$2" ]]
+}
+
+ready() {
+    inside curl -sf "$url/-/ready" >/dev/null
+}
+
+health_has() {
+    inside curl -s "$url/health" | jq -e "$1"
+}
+
+page_has() {
+    inside curl -s "$url/metrics" | grep -qE "$1"
+}
+
+# All files of the machine but those that a running system writes to, dpkg's own, and copies.
+list_files() {
+    (cd "$place" && find . -path ./proc -prune -o -path ./sys -prune -o -path ./dev -prune -o \
+        -path ./tmp -prune -o -path ./var/log -prune -o -path ./var/lib/dpkg -prune -o \
+        -path ./var/lib/systemd/timers -prune -o -path ./opt -prune -o -path './etc/*-' -o \
+        -path './var/cache/ldconfig/*' -o -print) | sort
+}
+
+@test "lintian has neither errors nor warnings" {
+    lintian --allow-root --fail-on error,warning "$debs"/*.changes
+}
+
+@test "each package has what it should" {
+    local name
+    [[ $(cd "$debs" && ls ./*.deb | sed 's|^\./||; s/_.*//' | grep -v dbgsym | paste -sd ' ') == \
+        "libshm-dev libshm1 smx-agent smx-tools" ]]
+    for name in libshm1:lib/.*/libshm.so.1 libshm-dev:include/smx/smx.hpp \
+        libshm-dev:lib/.*/libshm.so libshm-dev:man5/smx-segment.5.gz smx-tools:bin/smx-top \
+        smx-agent:lib/systemd/system/smx-agent.socket smx-agent:man8/smx-agent.8.gz; do
+        dpkg-deb --contents "$debs/${name%%:*}"_*.deb | grep -E "${name#*:}( ->.*)?$"
+    done
+}
+
+@test "libshm-dev does not go with libtorch-dev, libshm1 does with libtorch" {
+    [[ $(dpkg-deb --field "$debs"/libshm-dev_*.deb Conflicts) == libtorch-dev ]]
+    run ! apt-get --simulate install "$debs"/libshm{1,-dev}_*.deb libtorch-dev
+    [[ $output == *"Conflicts: libtorch-dev"* ]]
+}
+
+@test "a program is built with libshm-dev and runs with libshm1" {
+    need_machine
+    # This machine, which has a compiler, with what is written kept in memory.
+    unshare --mount --propagation=slave bash -euc '
+        mount -t tmpfs none "$1"
+        mkdir "$1"/{over,work,root}
+        mount -t overlay none -o "lowerdir=/,upperdir=$1/over,workdir=$1/work" "$1/root"
+        for place in dev proc tmp; do mount --rbind /$place "$1/root/$place"; done
+        cp "$2"/{libshm,smx-tools}*.deb "$3" "$1/root/opt"
+        chroot "$1/root" sh -euc "dpkg -i /opt/*.deb; /opt/compile"
+    ' - "$BATS_TEST_TMPDIR" "$debs" "$root/packaging/debian/tests/compile"
+}
+
+@test "by the unit systemd sees the agent exposed to little" {
+    dpkg-deb --extract "$debs"/smx-agent_*.deb root
+    systemd-analyze security --offline=true --threshold=15 \
+        root/lib/systemd/system/smx-agent.service
+}
+
+@test "installed, the agent is started by systemd, as its user, and answers" {
+    need_machine
+    list_files >"$BATS_FILE_TMPDIR/before"
+    inside sh -c 'dpkg --install /opt/*.deb'
+    inside sh /opt/service
+    inside systemd-analyze --man=no verify smx-agent.service smx-agent.socket
+    status_is StatusText "serving at 127.0.0.1:9745"
+    # What it gives up by itself works under the unit, too.
+    health_has '.components.agent | .sandbox.seccomp == "on" and .sandbox.landlock == "on"'
+}
+
+@test "an application of another user in /run/smx is served" {
+    need_machine
+    start puppet nsenter --target "$machine" --all -- env SMX_DIR=/run/smx \
+        setpriv --reuid=65534 --regid=65534 --clear-groups sh -c '
+        (echo "counter orders_total 41"; exec sleep 600) | /opt/puppet shop'
+    eventually page_has '^orders_total\{app="shop"\} 41$'
+    page_has '^smx_segment_processes\{app="shop"\} 1$'
+    # From /proc of another user.
+    page_has '^smx_process_.*app="shop"'
+    [[ $(inside stat -c '%U %G %a' /run/smx/shop.v1.smx) == 'nobody smx 640' ]]
+    inside pkill sleep
+    stop puppet 0
+}
+
+@test "an option in /etc/default/smx-agent counts, and a bad one is in the journal as an error" {
+    need_machine
+    inside sh -c 'echo SMX_AGENT_LOG_LEVEL=loud >>/etc/default/smx-agent'
+    run ! inside systemctl restart smx-agent.service
+    inside sed -i '$d' /etc/default/smx-agent
+    inside sh -c 'echo SMX_AGENT_WEB_LISTEN_ADDRESS=unix:/nowhere/socket >>/etc/default/smx-agent'
+    run ! inside systemctl restart smx-agent.service
+    inside sed -i '$s|:.*|:/run/smx-agent/http.sock|' /etc/default/smx-agent
+    inside systemctl reset-failed smx-agent.service
+    inside systemctl restart smx-agent.service
+    inside curl -sf --unix-socket /run/smx-agent/http.sock http://agent/-/ready
+    inside sed -i '$d' /etc/default/smx-agent
+    inside systemctl restart smx-agent.service
+    eventually ready
+    inside journalctl --unit=smx-agent.service --output=json >journal
+    jq -se 'map(select(.MESSAGE | test("cannot listen")))[0] | .PRIORITY == "3"
+        and (.MESSAGE | test("^ts="))' journal
+    jq -se 'map(select(.MESSAGE | test("listening")))[0].PRIORITY == "6"' journal
+}
+
+@test "an agent that hangs is ended by systemd and started anew" {
+    need_machine
+    local first
+    inside mkdir -p /run/systemd/system/smx-agent.service.d
+    printf '[Service]\nWatchdogSec=3\nTimeoutAbortSec=1\n' |
+        inside tee /run/systemd/system/smx-agent.service.d/watchdog.conf
+    inside systemctl daemon-reload
+    inside systemctl restart smx-agent.service
+    first=$(inside systemctl show -P MainPID smx-agent.service)
+    inside kill -STOP "$first"
+    eventually status_is NRestarts 1
+    eventually ready
+    inside journalctl --unit=smx-agent.service | grep "Watchdog timeout"
+    inside rm -r /run/systemd/system/smx-agent.service.d
+    inside systemctl daemon-reload
+}
+
+@test "installed again, the agent is started again; purged, nothing is left but the user" {
+    need_machine
+    local before
+    before=$(inside systemctl show -P MainPID smx-agent.service)
+    inside sh -c 'dpkg --install /opt/*.deb'
+    eventually ready
+    [[ $(inside systemctl show -P MainPID smx-agent.service) != "$before" ]]
+    inside rm -f /run/smx/shop.v1.smx
+    inside dpkg --purge smx-agent smx-tools libshm-dev libshm1
+    run ! ready
+    list_files >after
+    diff "$BATS_FILE_TMPDIR/before" after | tee left
+    [[ $(grep -c '^[<>]' left) -eq 0 ]]
+    inside getent passwd smx
+}
