@@ -58,7 +58,7 @@ check_example() {
 @test "what public headers declare, and nothing else, is exported or inline" {
     gcc -E -P -I "$prefix/include" - >preprocessed \
         <<<$'#include <smx/reader.h>\n#include <smx/scope.h>'
-    grep -oE '^[a-z][a-z0-9_ *]*\bsmx_[a-z0-9_]+\(' preprocessed | grep -v '^static' |
+    grep -oE '^[a-zA-Z_][a-zA-Z0-9_ *]*\bsmx_[a-z0-9_]+\(' preprocessed | grep -v '^static' |
         grep -oE 'smx_[a-z0-9_]+\($' | tr -d '(' >declared
     grep -oE '^extern [a-z0-9_ ]+ smx_[a-z0-9_]+;' preprocessed | grep -oE 'smx_[a-z0-9_]+;$' |
         tr -d ';' >>declared
