@@ -97,6 +97,11 @@ check_example() {
     done
 }
 
+@test "what Prometheus and Grafana load is installed, and all of it together" {
+    promtool test rules "$prefix"/share/smx/prometheus/*tests.yml
+    jq -e .uid "$prefix"/share/smx/grafana/*.json
+}
+
 @test "mandoc finds nothing wrong with the man pages" {
     mandoc -T lint -W warning "$prefix"/share/man/man?/*
 }
