@@ -25,6 +25,8 @@
 #define SETTLE_NS UINT64_C(20000000)   /* let a burst of changes in a directory pass */
 #define DRAIN_NS  UINT64_C(5000000000) /* what a request in flight gets after SIGTERM */
 
+#define PROBE_NS UINT64_C(10000000000) /* what --once waits for the prober */
+
 /* Of a connection, and of all of them. */
 #define REQUEST_NS UINT64_C(30000000000)
 #define ANSWER_NS  UINT64_C(60000000000)
@@ -188,6 +190,21 @@ static struct gather_rules rules_of(const struct config *config)
                                  .created = s->created_samples};
 }
 
+/* Forks the prober: early. */
+static int make_workers(struct agent *agent)
+{
+    const struct settings *settings = &agent->config->settings;
+    unsigned probe =
+        (settings->workers_memory ? PROBE_MEMORY : 0u) | (settings->workers_io ? PROBE_IO : 0u);
+    struct workers_options options = {
+        .detail = settings->workers,
+        .probe = probe && agent->options->no_sandbox ? probe | PROBE_FREELY : probe,
+        .kept = descriptors_share().processes,
+        .loop = agent->loop,
+        .log = agent->log};
+    return workers_new(&options, &agent->workers);
+}
+
 static int make_parts(struct agent *agent)
 {
     struct segments_options options = {.directories = agent->config->settings.directories,
@@ -203,12 +220,9 @@ static int make_parts(struct agent *agent)
                                   .rules = rules_of(agent->config),
                                   .looking = arm_watches,
                                   .context = agent};
-    struct workers_options workers = {.detail = agent->config->settings.workers,
-                                      .kept = descriptors_share().processes,
-                                      .log = agent->log};
     int rc = segments_new(&options, &agent->segments);
     if (rc == 0)
-        rc = workers_new(&workers, &agent->workers);
+        rc = make_workers(agent);
     pages.segments = agent->segments;
     pages.workers = agent->workers;
     if (rc == 0)
@@ -386,10 +400,23 @@ int agent_serve(struct agent *agent)
     return rc;
 }
 
-int agent_print(struct agent *agent, int fd)
+/* A page of which the prober has told its part, if there is one, or too late. */
+static struct body *make_page(struct agent *agent)
 {
     struct accepted text = accept_choose(NULL);
     struct body *body = pages_make(agent->pages, &text);
+    uint64_t now = loop_now_ns(), end = now + PROBE_NS;
+    if (!body || !workers_probing(agent->workers))
+        return body;
+    body_unref(body);
+    while (workers_probing(agent->workers) && now < end && loop_turn(agent->loop, end - now) == 0)
+        now = loop_now_ns();
+    return pages_make(agent->pages, &text);
+}
+
+int agent_print(struct agent *agent, int fd)
+{
+    struct body *body = make_page(agent);
     if (!body)
         return -ENOMEM;
     int rc = 0;

@@ -45,6 +45,8 @@ const char *options_help(void)
            "                             say in OpenMetrics since when counters count\n"
            "  --workers.detail=DETAIL    of applications' processes expose each, only sums, or\n"
            "                             nothing: off (default each)\n"
+           "  --workers.memory           also their proportional memory, once a minute\n"
+           "  --workers.io               also the bytes that they read and write, once a minute\n"
            "  --log.level=LEVEL          debug, info, warn or error (default info)\n"
            "  --log.format=FORMAT        logfmt or json (default logfmt)\n"
            "  --loop=KIND                auto, uring or epoll (default auto)\n"

@@ -75,6 +75,16 @@ static int set_workers(struct options *o, const char *value, char why[VALUE_WHY_
     return 0;
 }
 
+static int set_workers_memory(struct options *o, const char *value, char why[VALUE_WHY_SIZE])
+{
+    return value_bool(value, &o->settings.workers_memory, why);
+}
+
+static int set_workers_io(struct options *o, const char *value, char why[VALUE_WHY_SIZE])
+{
+    return value_bool(value, &o->settings.workers_io, why);
+}
+
 static int add_rule(struct options *o, enum filter_kind kind, const char *value,
                     char why[VALUE_WHY_SIZE])
 {
@@ -202,6 +212,8 @@ const struct option_kind option_kinds[OPTION_COUNT] = {
     [OPTION_BOUNDS] = {"histogram.bounds", FORM_LINES, add_bounds},
     [OPTION_CREATED_SAMPLES] = {"openmetrics.created-samples", FORM_SWITCH, set_created_samples},
     [OPTION_WORKERS_DETAIL] = {"workers.detail", FORM_ONE, set_workers},
+    [OPTION_WORKERS_MEMORY] = {"workers.memory", FORM_SWITCH, set_workers_memory},
+    [OPTION_WORKERS_IO] = {"workers.io", FORM_SWITCH, set_workers_io},
     [OPTION_LOG_LEVEL] = {"log.level", FORM_ONE, set_level},
     [OPTION_LOG_FORMAT] = {"log.format", FORM_ONE, set_format},
     [OPTION_LOOP] = {"loop", FORM_ONE, set_loop},

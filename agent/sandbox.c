@@ -37,8 +37,10 @@
 #define REMOVE_FILE ((uint64_t)LANDLOCK_ACCESS_FS_REMOVE_FILE)
 
 /* Started as root the agent goes on reading what belongs to others, as it was asked to; it cannot
- * write it any more. */
-enum { KEPT_CAPABILITY = CAP_DAC_READ_SEARCH };
+ * write it any more. A prober also looks at other users' processes, if it may. */
+static const uint64_t kept_by_agent = UINT64_C(1) << CAP_DAC_READ_SEARCH;
+static const uint64_t kept_by_prober = UINT64_C(1) << CAP_DAC_READ_SEARCH | UINT64_C(1)
+                                                                                << CAP_SYS_PTRACE;
 
 /* Until the last one that this kernel has, or until it says that we may not. */
 static void drop_bounds(void)
@@ -47,7 +49,7 @@ static void drop_bounds(void)
         capability++;
 }
 
-static void drop_capabilities(void)
+static void drop_capabilities(uint64_t but)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {{0}};
@@ -56,7 +58,7 @@ static void drop_capabilities(void)
     if (syscall(SYS_capget, &header, sets) < 0)
         return;
     for (int i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
-        uint32_t kept = i == CAP_TO_INDEX(KEPT_CAPABILITY) ? CAP_TO_MASK(KEPT_CAPABILITY) : 0;
+        uint32_t kept = (uint32_t)(but >> (32 * i));
         sets[i].permitted &= kept;
         sets[i].effective &= kept;
         sets[i].inheritable = 0;
@@ -261,13 +263,18 @@ static int allow_if(scmp_filter_ctx filter, int call, unsigned argument, scmp_da
 /* int arguments: the kernel ignores the upper half of the register. */
 #define WHOLE_INT UINT32_MAX
 
+/* To read. */
+static int allow_opening(scmp_filter_ctx filter)
+{
+    const scmp_datum_t writing = O_ACCMODE | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY);
+    int rc = allow_if(filter, SCMP_SYS(openat), 2, writing, O_RDONLY);
+    return rc == 0 ? allow_if(filter, SCMP_SYS(open), 1, writing, O_RDONLY) : rc;
+}
+
 static int allow_by_argument(scmp_filter_ctx filter)
 {
     static const int fcntls[] = {F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_GETLK, F_OFD_GETLK};
-    const scmp_datum_t writing = O_ACCMODE | O_CREAT | O_TRUNC | (O_TMPFILE & ~O_DIRECTORY);
-    int rc = allow_if(filter, SCMP_SYS(openat), 2, writing, O_RDONLY);
-    if (rc == 0)
-        rc = allow_if(filter, SCMP_SYS(open), 1, writing, O_RDONLY);
+    int rc = allow_opening(filter);
     for (size_t i = 0; i < sizeof fcntls / sizeof fcntls[0] && rc == 0; i++)
         rc = allow_if(filter, SCMP_SYS(fcntl), 1, WHOLE_INT, (scmp_datum_t)fcntls[i]);
     if (rc == 0)
@@ -286,11 +293,19 @@ static int allow_by_argument(scmp_filter_ctx filter)
     return rc == 0 ? allow_if(filter, SCMP_SYS(mprotect), 2, PROT_EXEC, 0) : rc;
 }
 
-static int fill(scmp_filter_ctx filter, const struct sandbox_needs *needs)
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+static int allow_all(scmp_filter_ctx filter, const int calls[], size_t n)
 {
     int rc = 0;
-    for (size_t i = 0; i < sizeof plain_calls / sizeof plain_calls[0] && rc == 0; i++)
-        rc = allow(filter, plain_calls[i]);
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = allow(filter, calls[i]);
+    return rc;
+}
+
+static int fill(scmp_filter_ctx filter, const struct sandbox_needs *needs)
+{
+    int rc = allow_all(filter, plain_calls, COUNT(plain_calls));
     if (rc == 0 && needs->n_sockets > 0)
         rc = allow(filter, SCMP_SYS(unlink));
     if (rc == 0 && needs->n_sockets > 0) /* on aarch64 */
@@ -309,23 +324,38 @@ static const int computing_calls[] = {
 #endif
     SCMP_SYS(exit_group)};
 
-static int fill_to_compute(scmp_filter_ctx filter)
+static int fill_to_compute(scmp_filter_ctx filter, const struct sandbox_needs *needs)
 {
-    int rc = 0;
-    for (size_t i = 0; i < sizeof computing_calls / sizeof computing_calls[0] && rc == 0; i++)
-        rc = allow(filter, computing_calls[i]);
-    return rc;
+    (void)needs;
+    return allow_all(filter, computing_calls, COUNT(computing_calls));
 }
 
-/* needs: NULL for a thread that computes. */
-static int restrict_calls(const struct sandbox_needs *needs)
+/* Those of a prober: reading files. */
+static const int probing_calls[] = {
+    SCMP_SYS(read),        SCMP_SYS(pread64), SCMP_SYS(write),          SCMP_SYS(close),
+    SCMP_SYS(newfstatat),  SCMP_SYS(fstat),   SCMP_SYS(rt_sigreturn),
+#if defined(__SANITIZE_ADDRESS__)
+    SCMP_SYS(mmap),        SCMP_SYS(munmap),  SCMP_SYS(rt_sigprocmask), SCMP_SYS(futex),
+    SCMP_SYS(sigaltstack), SCMP_SYS(getpid),  SCMP_SYS(gettid),
+#endif
+    SCMP_SYS(exit_group)};
+
+static int fill_to_probe(scmp_filter_ctx filter, const struct sandbox_needs *needs)
+{
+    (void)needs;
+    int rc = allow_all(filter, probing_calls, COUNT(probing_calls));
+    return rc == 0 ? allow_opening(filter) : rc;
+}
+
+static int restrict_calls(int (*fill_in)(scmp_filter_ctx, const struct sandbox_needs *),
+                          const struct sandbox_needs *needs)
 {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     if (!filter)
         return -ENOMEM;
     seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     seccomp_attr_set(filter, SCMP_FLTATR_CTL_LOG, 1);
-    int rc = needs ? fill(filter, needs) : fill_to_compute(filter);
+    int rc = fill_in(filter, needs);
     if (rc == 0)
         rc = seccomp_load(filter);
     seccomp_release(filter);
@@ -343,18 +373,26 @@ static void tell(char out[SANDBOX_WHY_SIZE], int rc)
 void sandbox_enter(const struct sandbox_needs *needs, struct sandbox *out)
 {
     out->n_roots = 0;
-    drop_capabilities();
+    drop_capabilities(kept_by_agent);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     tell(out->landlock, restrict_files(needs, out));
-    tell(out->seccomp, restrict_calls(needs));
+    tell(out->seccomp, restrict_calls(fill, needs));
 }
 
 void sandbox_enter_to_compute(void)
 {
     const struct sandbox_needs nothing = {.n_files = 0};
     struct sandbox unused = {.n_roots = 0};
-    drop_capabilities();
+    drop_capabilities(kept_by_agent);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     restrict_files(&nothing, &unused);
-    restrict_calls(NULL);
+    restrict_calls(fill_to_compute, NULL);
+}
+
+/* Without Landlock: who is restricted by it may look at no process that is not. */
+void sandbox_enter_to_probe(void)
+{
+    drop_capabilities(kept_by_prober);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    restrict_calls(fill_to_probe, NULL);
 }

@@ -49,4 +49,8 @@ bool sandbox_reads(const struct sandbox *sandbox, const char *directory);
  * with computing. To be called in it. */
 void sandbox_enter_to_compute(void);
 
+/* For a prober (agent/workers/probe.h): it can open files to read them, as its user may, and answer
+ * through what is open; of capabilities it keeps that to look at processes, too: CAP_SYS_PTRACE. */
+void sandbox_enter_to_probe(void);
+
 #endif

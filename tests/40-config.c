@@ -94,6 +94,7 @@ static const char whole[] = "segments:\n"
                             "  created_samples: yes\n"
                             "workers:\n"
                             "  detail: sums\n"
+                            "  memory: on\n"
                             "metrics:\n"
                             "  allow:\n"
                             "    - http_.*\n"
@@ -121,6 +122,7 @@ static void what_a_file_says_is_in_force(void **state)
     assert_int_equal(s->max_age_ns, UINT64_C(2000000000));
     assert_true(s->created_samples);
     assert_int_equal(s->workers, WORKERS_SUMS);
+    assert_true(s->workers_memory && !s->workers_io);
     assert_int_equal(s->n_rules, 3);
     assert_int_equal(s->rules[0].kind, FILTER_ALLOW_FAMILY);
     assert_string_equal(s->rules[1].text, "http_x{1,2}");
@@ -279,6 +281,7 @@ static void what_is_wrong_is_told_with_its_place(void **state)
          ":1: scrape.max_age: expected a duration up to 1m, as 100ms or 2s, or 0, got \"61s\""},
         {"openmetrics: {created_samples: maybe}",
          ":1: openmetrics.created_samples: expected true or false, got \"maybe\""},
+        {"workers: {io: 7}", ":1: workers.io: expected true or false, got \"7\""},
         {"workers: {detail: some}", ":1: workers.detail: expected each, sums or off, got \"some\""},
         {"metrics:\n  allow: [a, 'b(']\n",
          ":2: metrics.allow[1]: expected a POSIX extended regular expression: Unmatched ( or \\(, "

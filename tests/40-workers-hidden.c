@@ -113,6 +113,26 @@ static void test_held_by_another(void **state)
     end_liar(&liar);
 }
 
+/* Nor does it take the places of others. */
+static void test_hoarder(void **state)
+{
+    (void)state;
+    struct liar liar = {.how = F_SETLK, .n_slots = 8};
+    start_liar(&liar);
+    for (unsigned i = 0; i < 8; i++)
+        tell_lie(&liar, i, &(struct segwriter_process){.pid = 1, .pid_ns = i});
+    for (int i = 0; i < 3; i++)
+        staff_add("worker", 0);
+    staff_workers(&(struct workers_options){.most = 4});
+    staff_look();
+    while (workers_step(staff.workers))
+        continue;
+    assert_int_equal(staff_hidden("liar", HIDDEN_DUPLICATE), 7);
+    assert_int_equal(staff_hidden("liar", HIDDEN_NOTHING), 1);
+    assert_int_equal(staff_hidden("shop", HIDDEN_NOTHING), 3);
+    end_liar(&liar);
+}
+
 static void test_wrong_start(void **state)
 {
     (void)state;
@@ -306,6 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_named_pids, "a slot cannot name a process that does not hold its lock"),
         TEST(test_held_by_another, "who holds the locks of many slots is one process"),
+        TEST(test_hoarder, "nor does it take other processes' places"),
         TEST(test_wrong_start, "a process that began at another time is not the slot's"),
         TEST(test_other_owner, "a process of another user than the segment's is hidden"),
         TEST(test_reuse, "who gets the pid of one that ended is not taken for it"),

@@ -44,7 +44,7 @@ struct config_openmetrics {
 };
 
 struct config_workers {
-    char *detail;
+    char *detail, *memory, *io;
 };
 
 struct config_rules {

@@ -33,6 +33,7 @@ struct settings {
     size_t n_labels;
     bool created_samples;
     enum workers_detail workers;
+    bool workers_memory, workers_io;
 };
 
 /* Add a label, which none may have that is there. Returns: 0, or -EINVAL and says what was

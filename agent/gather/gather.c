@@ -311,7 +311,7 @@ int gather_run(struct gather *g, const struct gather_source sources[], size_t n,
     if (e == 0)
         forget_processes(g);
     if (e == 0)
-        e = process_families_make(&g->process_families, g->processes, g->n_processes, g->filter,
+        e = process_families_make(&g->process_families, g->processes, g->n_processes, &g->rules,
                                   g->wants.messages);
     if (e == 0)
         e = compose(g);

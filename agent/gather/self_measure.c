@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
  * self_measure.c - the agent's own process from the kernel: one line of /proc/self/stat, the
- * entries of /proc/self/fd, two limits, one clock. Costs some 20 us a scrape.
+ * number of entries of /proc/self/fd, two limits, one clock. Costs some 10 us a scrape.
  */
 #include "agent/gather/self.h"
 
-#include <dirent.h>
+#include "agent/workers/proc.h"
+
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,22 +14,19 @@
 #include <time.h>
 #include <unistd.h>
 
-/* "." and "..", and the descriptor that lists the directory. */
-enum { FD_ENTRIES_NOT_OPEN = 3 };
-
 /* Fields of /proc/self/stat, as proc(5) numbers them. */
 enum { STAT_THREADS = 20, STAT_VIRTUAL_BYTES = 23, STAT_RESIDENT_PAGES = 24 };
 
+/* That of the directory itself, which is open for this, does not count. To list thousands of them,
+ * for there are some for each process that is looked at, would take milliseconds. */
 static uint64_t count_fds(void)
 {
-    DIR *dir = opendir("/proc/self/fd");
-    if (!dir)
+    int fds = open("/proc/self/fd", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fds < 0)
         return 0;
-    uint64_t n = 0;
-    while (readdir(dir))
-        n++;
-    closedir(dir);
-    return n > FD_ENTRIES_NOT_OPEN ? n - FD_ENTRIES_NOT_OPEN : 0;
+    uint64_t n = proc_count_fds(fds);
+    close(fds);
+    return n < UINT64_MAX && n > 0 ? n - 1 : 0;
 }
 
 static uint64_t limit(__rlimit_resource_t resource)

@@ -206,7 +206,16 @@ static void put_counters(struct process_row *sum, const struct total *total, uin
             process_row_set(sum, counters[i], sum->values[counters[i]] + total->counters[i]);
 }
 
-static void add_workers(struct application *a, uint64_t began_ticks)
+static void count_hidden(struct application *a, const struct worker *w, unsigned probe)
+{
+    const bool memory = probe & PROBE_MEMORY && w->probed_ns;
+    const bool io = probe & PROBE_IO && w->probed_ns;
+    a->hidden[HIDDEN_FDS] += !process_row_has(&w->row, PROCESS_OPEN_FDS);
+    a->hidden[HIDDEN_MEMORY] += memory && w->proportional_bytes == UINT64_MAX;
+    a->hidden[HIDDEN_IO] += io && w->read_bytes == UINT64_MAX;
+}
+
+static void add_workers(struct application *a, uint64_t began_ticks, unsigned probe)
 {
     for (size_t i = 0; i < a->n; i++) {
         struct worker *w = &a->workers[i];
@@ -216,14 +225,15 @@ static void add_workers(struct application *a, uint64_t began_ticks)
         struct total *total = total_of(a, w->row.role);
         count(total, w, w->start_ticks < began_ticks);
         total->known |= w->row.known;
-        a->hidden[HIDDEN_FDS] += !process_row_has(&w->row, PROCESS_OPEN_FDS);
+        count_hidden(a, w, probe);
         add_row(&total->row, &w->row);
         add_row(&a->app_row, &w->row);
         a->rows[a->shown.n[PROCESS_EACH]++] = w->row;
     }
 }
 
-void application_sum(struct application *a, uint64_t began_ticks, enum workers_detail detail)
+void application_sum(struct application *a, uint64_t began_ticks,
+                     const struct workers_options *options)
 {
     memset(a->hidden, 0, sizeof a->hidden);
     uint32_t ever = 0;
@@ -233,13 +243,13 @@ void application_sum(struct application *a, uint64_t began_ticks, enum workers_d
     }
     begin_row(&a->app_row, ever);
     a->shown.n[PROCESS_EACH] = 0;
-    add_workers(a, began_ticks);
+    add_workers(a, began_ticks, options->probe);
     for (size_t i = 0; i < a->n_roles; i++) {
         a->role_rows[i] = a->totals[i].row;
         put_counters(&a->role_rows[i], &a->totals[i], a->totals[i].known);
         put_counters(&a->app_row, &a->totals[i], a->totals[i].known);
     }
-    if (detail != WORKERS_EACH)
+    if (options->detail != WORKERS_EACH)
         a->shown.n[PROCESS_EACH] = 0;
     a->shown.n[PROCESS_BY_ROLE] = a->n_roles;
     a->shown.n[PROCESS_BY_APP] = a->n_roles > 0;

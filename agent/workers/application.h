@@ -15,6 +15,7 @@ enum { COUNTERS = 5 };
 /* A live process. */
 struct worker {
     pid_t pid;            /* in our namespace */
+    uid_t owner;          /* when it was opened */
     uint64_t start;       /* as its slot says, or 0 */
     struct proc proc;     /* while it is kept open */
     unsigned missed;      /* looks at which it was not there */
@@ -22,7 +23,9 @@ struct worker {
     uint64_t limit_ns;    /* 0: never */
     uint64_t start_ticks; /* as the kernel says */
     enum workers_hidden hidden;
-    bool read; /* row is of this look */
+    uint64_t probed_ns; /* 0: never; what the prober said then: */
+    uint64_t proportional_bytes, read_bytes, written_bytes; /* UINT64_MAX: hidden */
+    bool read;                                              /* row is of this look */
     struct process_row row;
     uint32_t counted;        /* bit i: counter i is in the sums, up to */
     uint64_t upto[COUNTERS]; /* this */
@@ -39,9 +42,9 @@ struct total {
 struct application {
     struct processes shown;
     uid_t owner;
-    uint64_t read_ns;       /* when its segment was */
-    bool seen;              /* among the segments, in the look that begins */
-    bool due;               /* is to be read */
+    uint64_t read_ns; /* when its segment was */
+    bool due;         /* is to be read */
+    size_t n_looked_at;
     struct worker *workers; /* ascending by number */
     size_t n;
     struct process_row *rows; /* room for n */
@@ -61,6 +64,6 @@ int application_take(struct application *application, const smx_reader *reader);
 
 /* Add up what was read. began_ticks: after boot; who is older has used something before. */
 void application_sum(struct application *application, uint64_t began_ticks,
-                     enum workers_detail detail);
+                     const struct workers_options *options);
 
 #endif

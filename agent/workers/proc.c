@@ -12,17 +12,60 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
-
-/* More than any of the files has. */
-enum { TEXT_MAX = 8192 };
 
 /* To list one takes a microsecond. */
 enum { LISTED_MAX = 16384 };
 
-/* Fields of stat, as proc(5) numbers them. */
-enum { STAT_STATE = 3, STAT_USER = 14, STAT_SYSTEM, STAT_THREADS = 20, STAT_START = 22 };
-enum { STAT_FIELDS = STAT_START + 1 };
+/* The field of stat, as proc(5) numbers them. */
+enum { STAT_START = 22 };
+
+/* As clock_getcpuclockid(3) makes it, without its question whether there is such a process. */
+static clockid_t cpu_clock(pid_t pid)
+{
+    enum { WHOLE_PROCESS = 2 };
+    return (clockid_t)(~(unsigned)pid << 3 | WHOLE_PROCESS);
+}
+
+int proc_text(int fd, char text[PROC_TEXT_MAX])
+{
+    ssize_t n = pread(fd, text, PROC_TEXT_MAX - 1, 0);
+    if (n < 0)
+        return -errno;
+    text[n] = '\0';
+    return (int)n;
+}
+
+/* Fields are counted from behind the last ')': the command's name before it may hold anything. */
+static int read_start(int stat, uint64_t *out)
+{
+    char text[PROC_TEXT_MAX];
+    int n = proc_text(stat, text);
+    if (n < 0)
+        return n;
+    const char *at = strrchr(text, ')');
+    for (unsigned field = 2; at && field < STAT_START; field++)
+        at = strchr(at + 1, ' ');
+    if (!at)
+        return n == 0 ? -ESRCH : -EPROTO;
+    *out = strtoull(at + 1, NULL, 10);
+    return 0;
+}
+
+int proc_identify(int process, struct proc_identity *out)
+{
+    struct stat st;
+    if (fstat(process, &st) < 0)
+        return -errno;
+    out->owner = st.st_uid;
+    int fd = openat(process, "stat", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int rc = read_start(fd, &out->start_ticks);
+    close(fd);
+    return rc;
+}
 
 static int open_process(pid_t pid)
 {
@@ -35,9 +78,6 @@ static int open_process(pid_t pid)
 /* Below the directory of one process, whatever happens to its pid. */
 static int open_files(struct proc *proc, int process)
 {
-    proc->stat = openat(process, "stat", O_RDONLY | O_CLOEXEC);
-    if (proc->stat < 0)
-        return -errno;
     proc->status = openat(process, "status", O_RDONLY | O_CLOEXEC);
     if (proc->status < 0)
         return -errno;
@@ -45,68 +85,35 @@ static int open_files(struct proc *proc, int process)
     return proc->fds < 0 ? -errno : 0;
 }
 
-int proc_open(struct proc *out, pid_t pid, uid_t *owner)
+int proc_open(struct proc *out, pid_t pid, struct proc_identity *who)
 {
-    struct stat st;
     struct proc proc = PROC_NONE;
     int process = open_process(pid);
     if (process < 0)
         return process;
-    int rc = fstat(process, &st) < 0 ? -errno : open_files(&proc, process);
+    int rc = open_files(&proc, process);
+    if (rc == 0)
+        rc = proc_identify(process, who);
     close(process);
     if (rc < 0) {
         proc_close(&proc);
         return rc;
     }
-    *owner = st.st_uid;
+    proc.pid = pid;
     *out = proc;
     return 0;
 }
 
 void proc_close(struct proc *proc)
 {
-    const int fds[] = {proc->stat, proc->status, proc->fds};
-    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++)
-        if (fds[i] >= 0)
-            close(fds[i]);
+    if (proc->status >= 0)
+        close(proc->status);
+    if (proc->fds >= 0)
+        close(proc->fds);
     *proc = PROC_NONE;
 }
 
-/* The text of an open file. Returns its length or a negative errno. */
-static int read_text(int fd, char text[TEXT_MAX])
-{
-    ssize_t n = pread(fd, text, TEXT_MAX - 1, 0);
-    if (n < 0)
-        return -errno;
-    text[n] = '\0';
-    return (int)n;
-}
-
-/* Fields are counted from behind the last ')': the command's name before it may hold anything. */
-static int read_stat(int fd, struct proc_numbers *out)
-{
-    char text[TEXT_MAX];
-    uint64_t fields[STAT_FIELDS] = {0};
-    int n = read_text(fd, text);
-    if (n < 0)
-        return n;
-    const char *at = strrchr(text, ')');
-    at = at && at[1] == ' ' ? strchr(at + 2, ' ') : NULL; /* past the state, a letter */
-    for (unsigned i = STAT_STATE + 1; at && i < STAT_FIELDS; i++) {
-        char *end;
-        fields[i] = strtoull(at + 1, &end, 10);
-        at = *end == ' ' ? end : NULL;
-    }
-    if (!at)
-        return n == 0 ? -ESRCH : -EPROTO;
-    out->cpu_ticks = fields[STAT_USER] + fields[STAT_SYSTEM];
-    out->threads = fields[STAT_THREADS];
-    out->start_ticks = fields[STAT_START];
-    return 0;
-}
-
-/* The number that follows a key; UINT64_MAX if there is none. */
-static uint64_t number_after(const char *text, const char *key)
+uint64_t proc_number(const char *text, const char *key)
 {
     const char *at = strstr(text, key);
     if (!at)
@@ -116,17 +123,18 @@ static uint64_t number_after(const char *text, const char *key)
     return *at >= '0' && *at <= '9' ? strtoull(at, NULL, 10) : UINT64_MAX;
 }
 
-/* In the command's name, which comes first, the kernel escapes newlines. Memory is that of status:
- * stat leaves out what the CPUs have not yet told each other, some hundred KiB. */
+/* In the command's name, which comes first, the kernel escapes newlines. Memory is not that of
+ * stat, which leaves out what the CPUs have not yet told each other, some hundred KiB. */
 static int read_status(int fd, struct proc_numbers *out)
 {
-    char text[TEXT_MAX];
-    int n = read_text(fd, text);
-    if (n < 0)
-        return n;
-    out->resident_kib = number_after(text, "\nVmRSS:");
-    out->voluntary_switches = number_after(text, "\nvoluntary_ctxt_switches:");
-    out->involuntary_switches = number_after(text, "\nnonvoluntary_ctxt_switches:");
+    char text[PROC_TEXT_MAX];
+    int n = proc_text(fd, text);
+    if (n <= 0)
+        return n < 0 ? n : -ESRCH;
+    out->resident_kib = proc_number(text, "\nVmRSS:");
+    out->threads = proc_number(text, "\nThreads:");
+    out->voluntary_switches = proc_number(text, "\nvoluntary_ctxt_switches:");
+    out->involuntary_switches = proc_number(text, "\nnonvoluntary_ctxt_switches:");
     return 0;
 }
 
@@ -156,23 +164,28 @@ uint64_t proc_count_fds(int fds)
     return st.st_size > 0 ? (uint64_t)st.st_size : proc_list_fds(fds);
 }
 
+/* The clock goes by the pid: that this was still its own is known when status can be read behind
+ * it. */
 int proc_read(const struct proc *proc, struct proc_numbers *out)
 {
-    int rc = read_status(proc->status, out);
+    struct timespec cpu;
+    out->cpu_ns = UINT64_MAX;
+    if (clock_gettime(cpu_clock(proc->pid), &cpu) == 0)
+        out->cpu_ns = (uint64_t)cpu.tv_sec * 1000000000u + (uint64_t)cpu.tv_nsec;
     out->open_fds = proc_count_fds(proc->fds);
-    return rc < 0 ? rc : read_stat(proc->stat, out);
+    return read_status(proc->status, out);
 }
 
 uint64_t proc_max_fds(pid_t pid)
 {
-    char path[32], text[TEXT_MAX];
+    char path[32], text[PROC_TEXT_MAX];
     snprintf(path, sizeof path, "/proc/%d/limits", (int)pid);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return UINT64_MAX;
-    int n = read_text(fd, text);
+    int n = proc_text(fd, text);
     close(fd);
-    return n < 0 ? UINT64_MAX : number_after(text, "\nMax open files");
+    return n < 0 ? UINT64_MAX : proc_number(text, "\nMax open files");
 }
 
 bool proc_is_ours(void)

@@ -39,9 +39,10 @@ struct process_texts {
     bool messages;
 };
 
-/* Labels of one series: app, app_instance, role, worker, type. */
+/* Labels of one series: app, app_instance, role, worker, type, and those of the rules. */
+enum { LABELS_MAX = 5 + RENDER_LABELS_MAX };
 struct labels {
-    struct smx_label at[5];
+    struct smx_label at[LABELS_MAX];
     size_t n;
     char worker[16];
 };
@@ -73,10 +74,23 @@ static void labels_of(struct labels *out, const struct processes *p, enum proces
         add_label(out, "type", str(type));
 }
 
+/* What a series has itself wins, as with an application's. */
+static void add_rules_labels(struct labels *labels, const struct render_rules *rules)
+{
+    const size_t own = labels->n;
+    for (size_t i = 0; i < rules->n_labels; i++) {
+        size_t k = 0;
+        while (k < own && !label_equal(labels->at[k].name, rules->labels[i].name))
+            k++;
+        if (k == own)
+            labels->at[labels->n++] = rules->labels[i];
+    }
+}
+
 /* By all its labels, as an application's series would be. */
 static bool is_shown(const struct filter *filter, const struct labels *labels)
 {
-    struct smx_str names[5], values[5];
+    struct smx_str names[LABELS_MAX], values[LABELS_MAX];
     for (size_t i = 0; filter && i < labels->n; i++) {
         names[i] = labels->at[i].name;
         values[i] = labels->at[i].value;
@@ -145,7 +159,7 @@ static bool has(const struct process_row *row, const struct process_definition *
 struct texts {
     struct buffer text, message, pairs;
     bool messages;
-    const struct filter *filter;
+    const struct render_rules *rules;
 };
 
 static int keep(struct kept_bytes *kept, struct buffer *bytes)
@@ -159,7 +173,7 @@ static int keep(struct kept_bytes *kept, struct buffer *bytes)
 /* Series k, or nothing where a filter hides it. */
 static void render(struct family *family, size_t k, const struct labels *labels, struct texts *t)
 {
-    if (is_shown(t->filter, labels)) {
+    if (is_shown(t->rules->filter, labels)) {
         put_text(&t->text, family->info.name, labels);
         if (t->messages)
             put_message(&t->message, &t->pairs, family->info.type, labels);
@@ -178,6 +192,7 @@ static void render_rows(struct family *family, const struct processes *p, enum p
         const struct process_row *row = &p->rows[level][i];
         for (unsigned type = 0; has(row, d) && type < d->n_types; type++) {
             labels_of(&labels, p, level, row, d->n_types > 1 ? process_types[type] : NULL);
+            add_rules_labels(&labels, t->rules);
             render(family, k++, &labels, t);
         }
     }
@@ -287,9 +302,9 @@ static void put_values(struct family *family, const struct process_definition *d
             put_value(series++, d, rows[i].values[d->first + type]);
 }
 
-static int show(struct processes *p, const struct filter *filter, bool messages)
+static int show(struct processes *p, const struct render_rules *rules, bool messages)
 {
-    struct texts t = {.filter = filter, .messages = messages};
+    struct texts t = {.rules = rules, .messages = messages};
     int rc = 0;
     if (!p->texts)
         p->texts = calloc(1, sizeof *p->texts);
@@ -336,12 +351,12 @@ static void compose_family(struct process_families *out, struct processes *const
 }
 
 int process_families_make(struct process_families *out, struct processes *const list[], size_t n,
-                          const struct filter *filter, bool messages)
+                          const struct render_rules *rules, bool messages)
 {
     int rc = 0;
     process_families_fini(out);
     for (size_t i = 0; i < n && rc == 0; i++)
-        rc = show(list[i], filter, messages);
+        rc = show(list[i], rules, messages);
     if (rc < 0 || n == 0)
         return rc;
     out->at = calloc((size_t)PROCESS_LEVELS * PROCESS_DEFINITIONS, sizeof *out->at);

@@ -73,9 +73,10 @@ struct process_families {
     size_t n_parts;
 };
 
-/* Make the families anew, with messages if they are wanted. Returns: 0, -ENOMEM. */
+/* Make the families anew, by the rules' filter and labels, with messages if they are wanted.
+ * Returns: 0, -ENOMEM. */
 int process_families_make(struct process_families *out, struct processes *const list[], size_t n,
-                          const struct filter *filter, bool messages);
+                          const struct render_rules *rules, bool messages);
 void process_families_fini(struct process_families *families);
 
 #endif

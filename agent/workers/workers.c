@@ -11,6 +11,8 @@
 
 #include "agent/loop/loop.h"
 #include "agent/workers/application.h"
+#include "agent/workers/probing.h"
+#include "agent/workers/roster.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -23,6 +25,10 @@ enum { BATCH = 16 };
 
 /* Limits are hardly ever changed. */
 #define LIMIT_NS UINT64_C(60000000000)
+
+/* What the prober said is told until it must have said more, several times: it may be stuck. */
+#define PROBE_INTERVAL_NS UINT64_C(60000000000)
+enum { PROBES_MISSED = 3 };
 
 /* The time of boot is the difference of two clocks: that of two readings is no news, that somebody
  * has set the clock is. */
@@ -40,6 +46,7 @@ struct workers {
     int64_t boot_ns;      /* CLOCK_REALTIME */
     bool ours;            /* /proc is */
     bool said;
+    struct probing *probing; /* or NULL */
 };
 
 static int64_t clock_ns(clockid_t clock)
@@ -57,6 +64,53 @@ static void find_boot(struct workers *w)
         w->boot_ns = boot;
 }
 
+/* The prober. */
+
+/* What cannot be asked now, for want of memory, is asked the next time. */
+static void ask_prober(struct workers *w)
+{
+    struct probe_process *list = calloc(WORKERS_MAX, sizeof *list);
+    size_t n = 0;
+    for (size_t i = 0; list && i < w->n; i++) {
+        const struct application *a = w->applications[i];
+        for (size_t k = 0; k < a->n && n < WORKERS_MAX; k++)
+            if (a->workers[k].read)
+                list[n++] = (struct probe_process){.pid = a->workers[k].pid,
+                                                   .owner = a->workers[k].owner,
+                                                   .start_ticks = a->workers[k].start_ticks};
+    }
+    if (list)
+        probing_begin(w->probing, list, n);
+}
+
+/* A process may be in several applications. */
+static void take_answer(void *context, const struct probe_process *answer)
+{
+    struct workers *w = context;
+    for (size_t i = 0; i < w->n; i++) {
+        for (size_t k = 0; k < w->applications[i]->n; k++) {
+            struct worker *p = &w->applications[i]->workers[k];
+            if (p->pid != answer->pid || p->start_ticks != answer->start_ticks)
+                continue;
+            p->probed_ns = loop_now_ns();
+            p->proportional_bytes = answer->proportional_bytes;
+            p->read_bytes = answer->read_bytes;
+            p->written_bytes = answer->written_bytes;
+        }
+    }
+}
+
+static int start_prober(struct workers *w)
+{
+    const struct probing_options options = {.loop = w->options.loop,
+                                            .log = w->options.log,
+                                            .what = w->options.probe,
+                                            .interval_ns = w->options.probe_interval_ns,
+                                            .answered = take_answer,
+                                            .context = w};
+    return probing_new(&options, &w->probing);
+}
+
 int workers_new(const struct workers_options *options, struct workers **out)
 {
     struct workers *w = calloc(1, sizeof *w);
@@ -65,8 +119,15 @@ int workers_new(const struct workers_options *options, struct workers **out)
     w->options = *options;
     if (w->options.most == 0)
         w->options.most = WORKERS_MAX;
+    if (w->options.probe_interval_ns == 0)
+        w->options.probe_interval_ns = PROBE_INTERVAL_NS;
     w->tick_ns = UINT64_C(1000000000) / (uint64_t)sysconf(_SC_CLK_TCK);
     w->began_ticks = (uint64_t)clock_ns(CLOCK_BOOTTIME) / w->tick_ns;
+    int rc = options->probe && options->detail != WORKERS_OFF ? start_prober(w) : 0;
+    if (rc < 0) {
+        workers_free(w);
+        return rc;
+    }
     *out = w;
     return 0;
 }
@@ -75,6 +136,7 @@ void workers_free(struct workers *w)
 {
     if (!w)
         return;
+    probing_free(w->probing);
     for (size_t i = 0; i < w->n; i++)
         application_free(w->applications[i]);
     free(w->applications);
@@ -84,105 +146,13 @@ void workers_free(struct workers *w)
 
 /* Who is there. */
 
-static bool is_of(const struct application *a, struct smx_str app, struct smx_str instance)
-{
-    return a->shown.app.length == app.length && a->shown.instance.length == instance.length &&
-           memcmp(a->shown.app.at, app.at, app.length) == 0 &&
-           memcmp(a->shown.instance.at, instance.at, instance.length) == 0;
-}
-
-/* Mostly it is where it was, the next one. Returns n if there is none. */
-static size_t find(struct application *const list[], size_t n, size_t from, struct smx_str app,
-                   struct smx_str instance)
-{
-    for (size_t step = 0; step < n; step++) {
-        size_t i = (from + step) % n;
-        if (list[i] && is_of(list[i], app, instance))
-            return i;
-    }
-    return n;
-}
-
-static bool is_served(const struct segment *segment)
-{
-    return segment->state == SEGMENT_SERVED && segment->read_ns;
-}
-
-/* The application of a segment, which is taken out of the list, or made. NULL: it has been met in
- * this look, or there is no memory. */
-static struct application *take(struct workers *w, const struct smx_segment_info *info,
-                                size_t *from, struct application *const met[], size_t n_met)
-{
-    size_t i = find(w->applications, w->n, *from, info->app, info->instance);
-    if (i == w->n)
-        return find(met, n_met, 0, info->app, info->instance) < n_met ? NULL
-                                                                      : application_new(info);
-    struct application *a = w->applications[i];
-    w->applications[i] = NULL;
-    *from = i + 1;
-    return a;
-}
-
-/* The applications of the segments that are served, in their order. Returns their number. */
-static size_t collect(struct workers *w, const struct segment *segments, size_t n_segments,
-                      struct application **out)
-{
-    size_t n = 0, from = 0;
-    for (size_t i = 0; i < n_segments; i++) {
-        if (!is_served(&segments[i]))
-            continue;
-        const struct smx_segment_info *info = smx_reader_info(segments[i].reader);
-        struct application *a = take(w, info, &from, out, n);
-        if (!a)
-            continue;
-        a->due = a->read_ns != segments[i].read_ns;
-        a->owner = info->owner;
-        a->read_ns = segments[i].read_ns;
-        if (a->due)
-            a->due = application_take(a, segments[i].reader) == 0;
-        out[n++] = a;
-    }
-    return n;
-}
-
-static bool is_stranger(uid_t owner)
-{
-    return owner != 0 && owner != geteuid();
-}
-
-/* How many processes of an application are read, with those before it. */
-static size_t quota(const struct workers *w, size_t index)
-{
-    const struct application *a = w->applications[index];
-    size_t of_all = 0, of_owner = 0;
-    for (size_t i = 0; i < index; i++) {
-        of_all += w->applications[i]->n;
-        if (w->applications[i]->owner == a->owner)
-            of_owner += w->applications[i]->n;
-    }
-    const size_t most = w->options.most;
-    const size_t most_owner = is_stranger(a->owner) ? most - most / 4 : most;
-    size_t left = of_all < most ? most - of_all : 0;
-    size_t left_owner = of_owner < most_owner ? most_owner - of_owner : 0;
-    return left < left_owner ? left : left_owner;
-}
-
-static void apply_quotas(struct workers *w)
-{
-    for (size_t i = 0; i < w->n; i++) {
-        struct application *a = w->applications[i];
-        for (size_t k = quota(w, i); k < a->n; k++)
-            a->workers[k].hidden = HIDDEN_TOO_MANY;
-    }
-}
-
 /* Also what is closed by and by: it is counted anew. */
 static void count_kept(struct workers *w)
 {
     w->kept = 0;
     for (size_t i = 0; i < w->n; i++)
         for (size_t k = 0; k < w->applications[i]->n; k++)
-            w->kept += w->applications[i]->workers[k].proc.stat >= 0;
+            w->kept += w->applications[i]->workers[k].proc.status >= 0;
 }
 
 /* The same pids mean other processes, or none, in a /proc of another PID namespace. */
@@ -209,7 +179,7 @@ void workers_begin(struct workers *w, const struct segments *segments)
         free(shown);
         return;
     }
-    size_t n = collect(w, list, n_segments, applications);
+    size_t n = roster_take(w->applications, w->n, list, n_segments, applications);
     for (size_t i = 0; i < w->n; i++)
         if (w->applications[i])
             application_free(w->applications[i]);
@@ -224,7 +194,7 @@ void workers_begin(struct workers *w, const struct segments *segments)
     w->worker = 0;
     check_proc(w);
     find_boot(w);
-    apply_quotas(w);
+    roster_apply_quotas(w->applications, w->n, w->options.most);
     count_kept(w);
 }
 
@@ -247,34 +217,45 @@ static void miss(struct worker *p, int rc)
 
 static bool open_worker(const struct workers *w, const struct application *a, struct worker *p)
 {
-    uid_t owner;
-    int rc = w->ours ? proc_open(&p->proc, p->pid, &owner) : -EACCES;
+    struct proc_identity who;
+    int rc = w->ours ? proc_open(&p->proc, p->pid, &who) : -EACCES;
     if (rc < 0) {
         miss(p, rc);
         return false;
     }
-    if (owner == a->owner || !is_stranger(a->owner))
-        return true;
-    p->hidden = HIDDEN_OWNER;
-    proc_close(&p->proc);
-    return false;
+    if (who.owner != a->owner && roster_is_stranger(a->owner))
+        p->hidden = HIDDEN_OWNER;
+    else if (p->start && p->start != who.start_ticks)
+        p->hidden = HIDDEN_START;
+    if (p->start_ticks != who.start_ticks)
+        p->counted = 0, p->probed_ns = 0; /* another process than the last time */
+    p->owner = who.owner;
+    p->start_ticks = who.start_ticks;
+    if (p->hidden)
+        proc_close(&p->proc);
+    return !p->hidden;
 }
 
 static void put_row(const struct workers *w, struct worker *p, const struct proc_numbers *n)
 {
+    const uint64_t kib = n->resident_kib;
+    const bool fresh =
+        p->probed_ns && loop_now_ns() - p->probed_ns < PROBES_MISSED * w->options.probe_interval_ns;
     const struct {
         enum process_value value;
         uint64_t n;
-    } values[] = {{PROCESS_OPEN_FDS, n->open_fds},
+    } values[] = {{PROCESS_CPU, n->cpu_ns},
+                  {PROCESS_RESIDENT, kib < UINT64_MAX >> 10 ? kib << 10 : UINT64_MAX},
+                  {PROCESS_THREADS, n->threads},
+                  {PROCESS_OPEN_FDS, n->open_fds},
                   {PROCESS_MAX_FDS, p->max_fds},
                   {PROCESS_VOLUNTARY, n->voluntary_switches},
-                  {PROCESS_INVOLUNTARY, n->involuntary_switches}};
+                  {PROCESS_INVOLUNTARY, n->involuntary_switches},
+                  {PROCESS_PROPORTIONAL, fresh ? p->proportional_bytes : UINT64_MAX},
+                  {PROCESS_READ, fresh ? p->read_bytes : UINT64_MAX},
+                  {PROCESS_WRITTEN, fresh ? p->written_bytes : UINT64_MAX}};
     p->row.known = 0;
-    if (n->resident_kib != UINT64_MAX)
-        process_row_set(&p->row, PROCESS_RESIDENT, n->resident_kib << 10);
-    process_row_set(&p->row, PROCESS_CPU, n->cpu_ticks * w->tick_ns);
-    process_row_set(&p->row, PROCESS_THREADS, n->threads);
-    process_row_set(&p->row, PROCESS_START, (uint64_t)w->boot_ns + n->start_ticks * w->tick_ns);
+    process_row_set(&p->row, PROCESS_START, (uint64_t)w->boot_ns + p->start_ticks * w->tick_ns);
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
         if (values[i].n != UINT64_MAX)
             process_row_set(&p->row, values[i].value, values[i].n);
@@ -283,7 +264,7 @@ static void put_row(const struct workers *w, struct worker *p, const struct proc
 static void read_worker(struct workers *w, const struct application *a, struct worker *p)
 {
     struct proc_numbers numbers;
-    bool opened = p->proc.stat < 0;
+    bool opened = p->proc.status < 0;
     uint64_t now = loop_now_ns();
     if (p->hidden || (opened && !open_worker(w, a, p)))
         return;
@@ -292,22 +273,22 @@ static void read_worker(struct workers *w, const struct application *a, struct w
         p->limit_ns = now;
     }
     int rc = proc_read(&p->proc, &numbers);
-    if (rc < 0)
-        miss(p, rc);
-    else if (p->start && p->start != numbers.start_ticks)
-        p->hidden = HIDDEN_START;
-    else if (p->start_ticks != numbers.start_ticks)
-        p->counted = 0; /* another process than the last time */
-    p->start_ticks = rc == 0 ? numbers.start_ticks : 0;
-    p->read = rc == 0 && !p->hidden;
-    if (p->read) {
+    p->read = rc == 0;
+    if (rc == 0) {
         p->missed = 0;
         put_row(w, p, &numbers);
+    } else {
+        miss(p, rc);
     }
     if (p->read && opened && w->kept < w->options.kept)
         w->kept++;
     else if (!p->read || opened)
         proc_close(&p->proc);
+}
+
+bool workers_probing(const struct workers *w)
+{
+    return w->probing && probing_is_busy(w->probing);
 }
 
 /* Behind the last of an application it is summed. */
@@ -320,11 +301,15 @@ bool workers_step(struct workers *w)
             continue;
         }
         if (a->due)
-            application_sum(a, w->began_ticks, w->options.detail);
+            application_sum(a, w->began_ticks, &w->options);
         w->application++;
         w->worker = 0;
     }
-    return w->application < w->n;
+    if (w->application < w->n)
+        return true;
+    if (w->probing && probing_is_due(w->probing))
+        ask_prober(w);
+    return false;
 }
 
 struct processes *const *workers_list(const struct workers *w, size_t *n)
@@ -337,7 +322,7 @@ struct processes *const *workers_list(const struct workers *w, size_t *n)
 
 const uint32_t *workers_hidden(const struct workers *w, struct smx_str app, struct smx_str instance)
 {
-    size_t i = find(w->applications, w->n, 0, app, instance);
+    size_t i = roster_find(w->applications, w->n, 0, app, instance);
     return i < w->n ? w->applications[i]->hidden : NULL;
 }
 
@@ -352,6 +337,8 @@ static const struct {
     [HIDDEN_LIMIT] = {"limit", "the agent has no descriptor left to look at it"},
     [HIDDEN_TOO_MANY] = {"too_many", "there are more than the agent looks at, or of one user"},
     [HIDDEN_FDS] = {"fds", "the number of its descriptors is hidden from the agent's user"},
+    [HIDDEN_MEMORY] = {"memory", "its proportional memory is hidden from the agent's user"},
+    [HIDDEN_IO] = {"io", "the bytes that it reads and writes are hidden from the agent's user"},
 };
 
 const char *workers_hidden_name(enum workers_hidden hidden)

@@ -17,7 +17,9 @@
 
 #include "agent/workers/processes.h"
 #include "agent/log.h"
+#include "agent/loop/loop.h"
 #include "agent/segments/segments.h"
+#include "agent/workers/probe.h"
 
 /* What is exposed. */
 enum workers_detail {
@@ -44,20 +46,26 @@ enum workers_hidden {
     HIDDEN_PROC,
     HIDDEN_LIMIT,
     HIDDEN_TOO_MANY,
-    HIDDEN_FDS, /* its descriptors */
+    HIDDEN_FDS,    /* its descriptors */
+    HIDDEN_MEMORY, /* what was asked for */
+    HIDDEN_IO,
 };
-enum { HIDDEN_COUNT = HIDDEN_FDS + 1 };
+enum { HIDDEN_COUNT = HIDDEN_IO + 1 };
 
 struct workers;
 
 struct workers_options {
     enum workers_detail detail;
-    size_t most; /* processes; 0: WORKERS_MAX */
+    unsigned probe;             /* enum probe_what: also by a prober; 0: nothing */
+    uint64_t probe_interval_ns; /* 0: a minute */
+    struct loop *loop;          /* if so */
+    size_t most;                /* processes; 0: WORKERS_MAX */
     size_t kept; /* those whose files may be kept open; of others they are opened each time */
     const struct log *log;
 };
 
-/* Returns: 0, -ENOMEM. */
+/* Make a reader; it forks the prober, if there is to be one: before the sandbox, and before
+ * anything is open. Returns: 0, -ENOMEM, or why there is no prober. */
 int workers_new(const struct workers_options *options, struct workers **out);
 void workers_free(struct workers *workers);
 
@@ -65,6 +73,9 @@ void workers_free(struct workers *workers);
  * read and summed. No snapshot may be of the numbers before. */
 void workers_begin(struct workers *workers, const struct segments *segments);
 bool workers_step(struct workers *workers);
+
+/* Whether the prober still has to answer. */
+bool workers_probing(const struct workers *workers);
 
 /* What was read; the pointers hold until workers_begin(). */
 struct processes *const *workers_list(const struct workers *workers, size_t *n);

@@ -6,6 +6,8 @@
 
 const cyaml_schema_field_t config_workers_keys[] = {
     CONFIG_TEXT("detail", struct config_workers, detail),
+    CONFIG_TEXT("memory", struct config_workers, memory),
+    CONFIG_TEXT("io", struct config_workers, io),
     CYAML_FIELD_END,
 };
 
@@ -15,5 +17,9 @@ int config_workers_use(struct loading *l, const struct config_file *file)
     int rc = 0;
     if (workers && workers->detail)
         rc = loading_option(l, OPTION_WORKERS_DETAIL, workers->detail, "workers.detail");
+    if (rc == 0 && workers && workers->memory)
+        rc = loading_option(l, OPTION_WORKERS_MEMORY, workers->memory, "workers.memory");
+    if (rc == 0 && workers && workers->io)
+        rc = loading_option(l, OPTION_WORKERS_IO, workers->io, "workers.io");
     return rc;
 }
