@@ -76,8 +76,9 @@ pid_of() {
             "$(awk '/^Max open files/ { print $4 }' "/proc/$pid/limits")"
         value_is "smx_process_context_switches_total${labels%\}},type=\"voluntary\"}" \
             "$(awk '/^voluntary/ { print $2 }' "/proc/$pid/status")"
-        [[ $(value "smx_process_cpu_seconds_total$labels") == \
-            "$(awk '{ printf "%.2f", ($14 + $15) / 100 }' "/proc/$pid/stat" | sed -E 's/(\..)0$/\1/')" ]]
+        # In ticks of 10 ms, user and system, each rounded down.
+        awk -v cpu="$(value "smx_process_cpu_seconds_total$labels")" \
+            '{ exit !(cpu >= ($14 + $15) / 100 && cpu < ($14 + $15 + 2) / 100) }' "/proc/$pid/stat"
         [[ $(value "smx_process_start_time_seconds$labels") == \
             "$(date -d "$(ps -o lstart= -p "$pid")" +%s)".* ]] ||
             [[ $(value "smx_process_start_time_seconds$labels") == \
@@ -144,6 +145,43 @@ END
     [ -z "$(agent_get '/metrics?app=nobody&name[]=smx_process_threads')" ]
 }
 
+@test "memory and bytes only when they are asked for, and only where they may be seen" {
+    local labels='{app="demo",role="worker",worker="1"}'
+    start_demo demo --workers 2
+    start_agent
+    has_line "smx_process_threads$labels"
+    [ -z "$(agent_get /metrics | grep -E '^smx_.*(proportional_memory|read_bytes|written_bytes)' || true)" ]
+    stop agent
+    start_agent --workers.memory --workers.io
+    eventually has_line "smx_process_proportional_memory_bytes$labels"
+    has_line "smx_process_read_bytes_total$labels"
+    has_line 'smx_role_written_bytes_total{app="demo",role="worker"}'
+    has_line 'smx_app_proportional_memory_bytes{app="demo"}'
+    local prober
+    prober=$(pgrep -P "${pids[agent]}")
+    [ "$(<"/proc/$prober/comm")" = smx-prober ]
+    stop agent
+    gone() { [ ! -e "/proc/$prober" ]; }
+    eventually gone
+    run --separate-stderr "$bin/smx-agent" --once --workers.memory --segments.dir="$SMX_DIR"
+    [[ $output == *"smx_process_proportional_memory_bytes$labels "* ]]
+    [ "$(id -u)" -eq 0 ] || return 0
+    chmod 755 "$scratch"
+    chmod 1777 "$SMX_DIR"
+    chmod 644 "$SMX_DIR/demo.v1.smx"
+    start_agent_as $mine --workers.memory --workers.io
+    eventually has_line "smx_process_threads$labels"
+    eventually hidden_is demo "memory 3 io 3"
+    [ -z "$(agent_get /metrics | grep -E '^smx_.*(proportional_memory|read_bytes|written_bytes)' || true)" ]
+}
+
+@test "labels that the agent adds are on the numbers of processes, too" {
+    start_demo demo --workers 2
+    start_agent --labels.add=dc=eu --labels.add=role=mine
+    has_line 'smx_process_threads{app="demo",role="worker",worker="1",dc="eu"}'
+    has_line 'smx_app_threads{app="demo",dc="eu",role="mine"}'
+}
+
 @test "an agent without privileges sees another user's processes" {
     [ "$(id -u)" -eq 0 ] || skip "not root: no other user"
     chmod 755 "$scratch"
@@ -153,6 +191,7 @@ END
     chmod 644 "$SMX_DIR/shop.v1.smx"
     start_agent_as $mine
     eventually has_line 'smx_process_threads{app="shop",worker="0"}'
+    has_line 'smx_process_cpu_seconds_total{app="shop",worker="0"}'
     # Descriptors only where the kernel counts them.
     if [ "$(stat -c %s /proc/self/fd)" -gt 0 ]; then
         has_line 'smx_process_open_fds{app="shop",worker="0"}'
@@ -184,4 +223,43 @@ END
     hidden_is inside "namespace 2"
     [ -z "$(agent_get /metrics | grep '^smx_process_' || true)" ]
     agent_get /metrics | grep -qx 'smx_segment_processes{app="beside"} 1'
+}
+
+# start_herd N
+start_herd() {
+    mkfifo "$scratch/herd.fifo"
+    exec {herd_in}<>"$scratch/herd.fifo"
+    start herd bash -c 'exec "$@" <"$0"' "$scratch/herd.fifo" \
+        "$build/tests/herd" "$SMX_DIR" herd "$1"
+    eventually file_says "$scratch/herd.out" ready
+}
+
+# What it costs is printed, not judged: it is the benchmark's to tell.
+@test "a thousand workers are read in pieces, while other pages come" {
+    local n=$((250 * ${SMX_TEST_SCALE:-4})) i jobs=()
+    start_herd $n
+    start_agent
+    eventually value_is 'smx_role_processes{app="herd",role="worker"}' $n
+    [ "$(agent_get '/metrics?name[]=smx_process_start_time_seconds' | grep -vc '^#')" -eq $((n + 1)) ]
+    [ "$(agent_get /metrics | grep -c '^smx_process_.*role="worker"')" -eq $((n * 8)) ]
+    for ((i = 0; i < 6; i++)); do
+        # Of different families, so that none waits for another's page.
+        agent_get "/metrics?app=herd&name[]=smx_process_threads&name[]=x$i" >"$scratch/page$i" &
+        jobs+=($!)
+        agent_get /health/live >/dev/null
+    done
+    wait "${jobs[@]}"
+    for ((i = 0; i < 6; i++)); do
+        [ "$(grep -c '^smx_process_threads{' "$scratch/page$i")" -eq $((n + 1)) ]
+    done
+    agent_get /metrics | grep '^smx_agent_scrape_duration_seconds' | sed 's/^/# /' >&3
+    # Another look at all of them, with hardly any descriptors.
+    stop agent
+    start agent bash -c 'ulimit -n 160; exec "$@"' - "$bin/smx-agent" --segments.dir="$SMX_DIR" \
+        --scrape.max-age=0 --web.listen-address="unix:$scratch/agent.sock"
+    eventually value_is 'smx_role_processes{app="herd",role="worker"}' $n
+    hidden_is herd ""
+    [ "$(scraped process_open_fds)" -lt 160 ]
+    stop herd
+    eventually value_is 'smx_role_processes{app="herd",role="worker"}' 0
 }
