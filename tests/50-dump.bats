@@ -83,7 +83,7 @@ json() {
 @test "a segment of another major version is refused, with both versions named" {
     sample major
     run -1 "$dump" "$dir/major@one.v1.smx"
-    [[ "$output" == *"2.0"*"1"* ]]
+    [[ "$output" == *"2.1"*"1"* ]]
 }
 
 @test "a segment is found by its path, by its name, and by SMX_DIR" {
@@ -158,7 +158,7 @@ json() {
 
 @test "the JSON document has the promised members, with and without filters" {
     sample plain
-    [ "$(json plain@one 'keys | tojson')" = '["families","processes","schema","segment"]' ]
+    [ "$(json plain@one 'keys | tojson')" = '["checks","families","processes","schema","segment"]' ]
     [ "$(json plain@one '.schema')" = 1 ]
     [ "$(json plain@one '.segment.lost | keys | length')" = 8 ]
     run -0 "$dump" --json --directory "$dir" --processes plain@one
@@ -270,7 +270,7 @@ json() {
     [ "$(jq -r '[.segments[].app] | join(" ")' <<<"$output")" = "overflow plain" ]
     sample major
     run -1 "$dump" --directory "$dir"
-    [[ "$output" == *"major@one.v1.smx: format 2.0"* ]]
+    [[ "$output" == *"major@one.v1.smx: format 2.1"* ]]
     run -1 "$dump" --directory "$dir/nowhere"
 }
 
@@ -283,6 +283,44 @@ json() {
     [ "$(json live '.segment.live_processes')" = 2 ]
     [ "$(json live '.processes[1].heartbeat_age >= 0')" = true ]
     [ "$(json live '.families[] | select(.name == "active").series[0].value')" = 3 ]
+}
+
+# puppet_says COMMAND...: have the puppet of this file obey, line by line.
+puppet_says() {
+    local answer command
+    for command; do
+        echo "$command" >&"${PUPPET[1]}"
+        read -r answer <&"${PUPPET[0]}"
+        [ "$answer" = ok ]
+    done
+}
+
+@test "checks are shown with what they amount to and with who says so" {
+    export SMX_DIR=$dir
+    coproc PUPPET { exec "$build/tests/puppet" checked; }
+    puppet_says 'check database 60000 1 3 refused' 'check redis 0 0' 'check queue 1 0 2 slow'
+    until queue_expires; do :; done # a millisecond
+    run -0 "$dump" --directory "$dir" checked
+    [[ "$output" == *'database  check, critical, a report holds 60 s: failed'* ]]
+    [[ "$output" =~ 'worker  state   reported'.*0\ \ failed\ .*' s ago'.*'"refused"' ]]
+    [[ "$output" == *'redis  check: silent'* ]]
+    [[ "$output" =~ 'queue  check, a report holds 0.001 s: silent'.*degraded.*expired.*'"slow"' ]]
+    run -0 json checked '.checks[0] | del(.reports[].time_ns, .reports[].age) | tojson'
+    [ "$output" = '{"name":"database","help":"A check of a test.","critical":true,"interval":60,'"\
+"'"state":"failed","message":"refused","reports":'"\
+"'[{"worker":0,"state":"failed","holds":true,"message":"refused"}]}' ]
+    [ "$(json checked '.checks[1] | [.state, .interval, .message, .reports] | tojson')" = \
+        '["silent",null,null,[]]' ]
+    [ "$(json checked '.checks[0].reports[0] | .age >= 0 and (.time_ns | length == 19)')" = true ]
+    run -0 "$dump" --json --directory "$dir" --processes checked
+    [ "$(jq 'has("checks")' <<<"$output")" = false ]
+    puppet_says beat
+    [ "$(json checked '.processes[0].heartbeat_age >= 0')" = true ]
+    eval "exec ${PUPPET[1]}>&-"
+}
+
+queue_expires() {
+    [ "$(json checked '.checks[2].state')" = silent ]
 }
 
 @test "counters outlive their processes, gauges do not" {

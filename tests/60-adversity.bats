@@ -157,7 +157,7 @@ start_demo_in() {
     printf '\x02' | dd of="$SMX_DIR/demo.v1.smx" bs=1 seek=12 conv=notrunc status=none
     start_demo demo --workers 2
     serves_on 1
-    says "$SMX_DIR/demo.v1.smx: format 2.0"
+    says "$SMX_DIR/demo.v1.smx: format 2.1"
 }
 
 @test "with a file size limit that the segment does not fit" {

@@ -11,8 +11,11 @@
  *   labelled NAME VALUE N     a counter with the label "kind", add N
  *   example NAME N ID         the same counter as `counter`, with an exemplar
  *   slow NAME V ID            the same histogram as `exponential`, with an exemplar
+ *   check NAME MS CRITICAL [STATE [WORD]]  declare, and report a state (1 ok, 2 degraded, 3 failed)
+ *   role NAME                 call this process that
+ *   beat                      a heartbeat
  */
-#include <smx/smx.h>
+#include <smx/health.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,6 +78,20 @@ static void play_example(smx_segment *s, char *words[], struct smx_diag *diag)
                                        strtod(words[2], NULL), labels);
 }
 
+static void play_check(smx_segment *s, char *words[], size_t n, struct smx_diag *diag)
+{
+    smx_check check = smx_check_new(
+        s,
+        &(struct smx_check_options){.name = words[1],
+                                    .help = "A check of a test.",
+                                    .interval_ms = (uint32_t)strtoul(words[2], NULL, 10),
+                                    .critical = words[3][0] == '1'},
+        diag);
+    if (n > 4)
+        smx_check_report(check, (enum smx_check_state)strtoul(words[4], NULL, 10),
+                         n > 5 ? words[5] : NULL);
+}
+
 static void play(smx_segment *s, char *line)
 {
     char *words[WORDS];
@@ -94,6 +111,12 @@ static void play(smx_segment *s, char *line)
         play_labelled(s, words, &diag);
     else if (n == 4 && (strcmp(words[0], "example") == 0 || strcmp(words[0], "slow") == 0))
         play_example(s, words, &diag);
+    else if (n >= 4 && n <= 6 && strcmp(words[0], "check") == 0)
+        play_check(s, words, n, &diag);
+    else if (n == 2 && strcmp(words[0], "role") == 0)
+        smx_set_role(s, words[1]);
+    else if (n == 1 && strcmp(words[0], "beat") == 0)
+        smx_heartbeat(s);
     else
         snprintf(diag.text, sizeof diag.text, "not a command");
     printf("%s\n", diag.text);

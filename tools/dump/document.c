@@ -3,6 +3,8 @@
  * document.c - a segment as one JSON document. smx-dump(1) describes every member; a member that is
  * there stays, with its type, as long as "schema" is the same.
  */
+#include "age.h"
+#include "checks.h"
 #include "json.h"
 #include "common/number.h"
 #include "common/series.h"
@@ -246,8 +248,6 @@ static json_t *process_object(struct json *json, const struct smx_process_info *
     json_t *object = json_object();
     struct smx_str role = {process->role, strnlen(process->role, sizeof process->role)};
     uint64_t beat = process->heartbeat_ns;
-    /* The difference is taken in integers: a double has no nanoseconds since 1970. */
-    double age = now_ns >= beat ? (double)(now_ns - beat) / 1e9 : -(double)(beat - now_ns) / 1e9;
     json_put(json, object, "worker", json_integer(process->worker));
     json_put(json, object, "live", json_boolean(process->live));
     json_put(json, object, "pid", json_integer(process->pid));
@@ -255,7 +255,8 @@ static json_t *process_object(struct json *json, const struct smx_process_info *
     json_put(json, object, "start", json_from_exact(process->start));
     json_put(json, object, "role", json_from_str(role));
     json_put(json, object, "heartbeat_ns", beat ? json_from_exact(beat) : json_null());
-    json_put(json, object, "heartbeat_age", beat ? json_real(age) : json_null());
+    json_put(json, object, "heartbeat_age",
+             beat ? json_real(age_seconds(beat, now_ns)) : json_null());
     return object;
 }
 
@@ -289,6 +290,8 @@ int json_write(FILE *out, smx_reader *reader, const struct dump_options *options
     json_put(&json, json.root, "segment", segment_object(&json, smx_reader_info(reader)));
     if (dump_wants_families(options))
         json_put(&json, json.root, "families", families_array(&json, reader, options));
+    if (dump_wants_segment(options))
+        json_put(&json, json.root, "checks", checks_array(&json, reader));
     if (dump_wants_processes(options))
         json_put(&json, json.root, "processes", processes_array(&json, reader));
     return json_end(&json, out);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * dump.h - what the files of smx-dump agree on: main parses the options and opens the segment,
- * text and json write the same facts in two forms, lint judges names, list looks for segments.
+ * text and document write the same facts in two forms, with checks and age, lint judges names,
+ * list looks for segments.
  */
 #ifndef SMX_DUMP_H
 #define SMX_DUMP_H

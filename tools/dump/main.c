@@ -19,7 +19,7 @@ enum { EXIT_FINE = 0, EXIT_DAMAGED = 1, EXIT_USAGE = 2 };
 static const char usage[] =
     "Usage: smx-dump [OPTIONS] PATH|APPLICATION[@INSTANCE]\n"
     "       smx-dump [OPTIONS]\n"
-    "Show a segment: header, usage, metrics with their values, processes.\n"
+    "Show a segment: header, usage, metrics with their values, checks, processes.\n"
     "An argument with a slash is a file, any other the name of an application.\n"
     "Without an argument list the segments there are.\n"
     "\n"

@@ -2,6 +2,8 @@
  *
  * text.c - a segment as text for people: aligned, exact, and harmless to a terminal.
  */
+#include "age.h"
+#include "checks.h"
 #include "dump.h"
 #include "common/number.h"
 #include "common/plain.h"
@@ -12,33 +14,6 @@
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
-
-/* A time span with its two leading units. */
-static void write_span(FILE *out, uint64_t ns)
-{
-    uint64_t s = ns / 1000000000u;
-    if (s < 60)
-        fprintf(out, "%.1f s", (double)ns / 1e9);
-    else if (s < 3600)
-        fprintf(out, "%" PRIu64 " min %" PRIu64 " s", s / 60, s % 60);
-    else if (s < 86400)
-        fprintf(out, "%" PRIu64 " h %" PRIu64 " min", s / 3600, s / 60 % 60);
-    else
-        fprintf(out, "%" PRIu64 " d %" PRIu64 " h", s / 86400, s / 3600 % 24);
-}
-
-static void write_age(FILE *out, uint64_t then_ns, uint64_t now_ns)
-{
-    if (then_ns == 0) {
-        putc('-', out);
-    } else if (then_ns > now_ns) {
-        fputs("in ", out);
-        write_span(out, then_ns - now_ns);
-    } else {
-        write_span(out, now_ns - then_ns);
-        fputs(" ago", out);
-    }
-}
 
 static void write_date(FILE *out, uint64_t ns)
 {
@@ -98,7 +73,7 @@ static void write_segment(FILE *out, const struct smx_segment_info *info)
             (unsigned)info->mode & 07777);
     write_date(out, info->created_ns);
     fputs(", ", out);
-    write_age(out, info->created_ns, dump_now_ns());
+    age_write(out, info->created_ns, dump_now_ns());
     fprintf(out,
             "\n  bytes        %" PRIu64 " used of %" PRIu64 " (%.1f %%), %" PRIu64
             " reserved, %" PRIu64 " long\n",
@@ -230,7 +205,7 @@ static int write_processes(FILE *out, const struct smx_process_info *processes, 
         plain_write(table.out, processes[i].role,
                     strnlen(processes[i].role, sizeof processes[i].role));
         table_next(&table);
-        write_age(table.out, processes[i].heartbeat_ns, now);
+        age_write(table.out, processes[i].heartbeat_ns, now);
         table_next(&table);
     }
     fputs("processes\n", out);
@@ -256,6 +231,10 @@ int text_write(FILE *out, smx_reader *reader, const struct dump_options *options
         fputs(separator, out);
         separator = "\n";
         result = write_family(out, family);
+    }
+    for (size_t i = 0; result == 0 && dump_wants_segment(options) && i < info->n_checks; i++) {
+        fputs(separator, out);
+        result = checks_write(out, smx_reader_check(reader, i));
     }
     if (result == 0 && dump_wants_processes(options)) {
         size_t n;
