@@ -85,8 +85,17 @@ static int spawn(struct master *m)
     return 0;
 }
 
+static size_t count_accepting(const struct master *m)
+{
+    size_t accepting = 0;
+    for (size_t i = 0; i < m->n_entries; i++)
+        accepting += !m->table[i].draining;
+    return accepting;
+}
+
 static void publish(const struct master *m)
 {
+    metrics_check(m->options->metrics, count_accepting(m), m->options->workers);
     smx_gauge_set(m->options->metrics->workers, (int64_t)m->n_entries);
     smx_heartbeat(m->options->metrics->segment);
 }
@@ -94,9 +103,7 @@ static void publish(const struct master *m)
 /* Bring the workers that accept to their number. */
 static void fill_table(struct master *m)
 {
-    size_t accepting = 0;
-    for (size_t i = 0; i < m->n_entries; i++)
-        accepting += !m->table[i].draining;
+    size_t accepting = count_accepting(m);
     while (accepting < m->options->workers && now_seconds() >= m->spawn_at) {
         int error = spawn(m);
         if (error) {

@@ -7,6 +7,8 @@
  */
 #include "metrics.h"
 
+#include <stdio.h>
+
 /* The prefix "demo" is put before each name by libshm. */
 static const struct smx_metric requests = {
     .name = "http_requests_total",
@@ -47,6 +49,13 @@ static const struct smx_metric restarts = {
     .help = "Workers that ended unasked and were replaced.",
 };
 
+static const struct smx_check_options accepting = {
+    .name = "workers",
+    .help = "Requests wait without workers that accept connections.",
+    .interval_ms = 10000,
+    .critical = true,
+};
+
 /* Keep the first thing that went wrong: it is the cause, the rest are consequences. */
 static void keep_first(struct smx_diag *first, struct smx_diag *now)
 {
@@ -81,6 +90,8 @@ static void register_all(struct metrics *m, struct smx_diag *first)
     keep_first(first, &diag);
     m->restarts = smx_counter_new(m->segment, &restarts, &diag);
     keep_first(first, &diag);
+    m->accepting = smx_check_new(m->segment, &accepting, &diag);
+    keep_first(first, &diag);
     register_by_route(m, first);
 }
 
@@ -102,4 +113,14 @@ void metrics_count(const struct metrics *metrics, enum http_method method, enum 
         smx_counter_with(metrics->requests, SMX_VALUES(http_method_name(method), route_name(route),
                                                        http_status_name(status))));
     smx_counter_add(metrics->bytes[route], n_bytes);
+}
+
+void metrics_check(const struct metrics *metrics, size_t n, size_t wanted)
+{
+    char message[64];
+    snprintf(message, sizeof message, "%zu of %zu workers accept connections", n, wanted);
+    if (n < wanted)
+        smx_check_report(metrics->accepting, n ? SMX_CHECK_DEGRADED : SMX_CHECK_FAILED, message);
+    else
+        smx_check_report(metrics->accepting, SMX_CHECK_OK, NULL);
 }

@@ -9,7 +9,7 @@
 #include "http.h"
 #include "route.h"
 
-#include <smx/smx.h>
+#include <smx/health.h>
 
 struct metrics {
     smx_segment *segment;
@@ -20,6 +20,7 @@ struct metrics {
     smx_gauge connections;
     smx_gauge workers;
     smx_counter restarts;
+    smx_check accepting;
 };
 
 /* Open the segment and register everything. The handles are good whatever happens.
@@ -29,5 +30,8 @@ int metrics_open(struct metrics *metrics, struct smx_diag *diag);
 /* Count one answered request. */
 void metrics_count(const struct metrics *metrics, enum http_method method, enum route route,
                    enum http_status status, size_t bytes);
+
+/* Report whether as many workers accept connections as should. */
+void metrics_check(const struct metrics *metrics, size_t accepting, size_t wanted);
 
 #endif
