@@ -14,6 +14,7 @@
 #include "agent/sandbox.h"
 #include "agent/segments/segments.h"
 #include "agent/sockets.h"
+#include "agent/vitals.h"
 #include "agent/workers/workers.h"
 
 #include <errno.h>
@@ -47,6 +48,8 @@ struct agent {
     struct routes routes;
     struct http *http;
     struct sockets sockets;
+    struct vitals vitals; /* of the last request that asked */
+    struct health_rules health_rules;
     struct sandbox sandbox;
     struct notify notify;
     struct loop_timer fold_timer; /* set while the log has something that was repeated */
@@ -85,13 +88,17 @@ static void describe(void *context, struct status *out)
 {
     struct agent *agent = context;
     pages_refresh(agent->pages);
+    /* Without memory it is of the look before; or of none, and then it is incomplete. */
+    (void)vitals_take(&agent->vitals, agent->segments, &agent->health_rules);
     *out = (struct status){.loop = loop_name(agent->loop),
                            .sandbox = &agent->sandbox,
                            .uptime_ns = loop_now_ns() - agent->started_ns,
                            .draining = agent->draining,
                            .sockets = agent->sockets.at,
                            .n_sockets = agent->sockets.n,
+                           .looked = pages_looked(agent->pages),
                            .segments = agent->segments,
+                           .health = &agent->vitals.health,
                            .workers = agent->workers};
     out->conflicts = pages_conflicts(agent->pages, &out->n_conflicts);
 }
@@ -225,6 +232,7 @@ static int make_parts(struct agent *agent)
         rc = make_workers(agent);
     pages.segments = agent->segments;
     pages.workers = agent->workers;
+    pages.health_rules = &agent->health_rules;
     if (rc == 0)
         rc = pages_new(&pages, &agent->pages);
     if (rc == 0)
@@ -277,6 +285,7 @@ void agent_free(struct agent *agent)
     segments_free(agent->segments);
     pages_free(agent->pages);
     workers_free(agent->workers);
+    vitals_fini(&agent->vitals);
     notify_close(&agent->notify);
     unwatch_log(agent);
     loop_free(agent->loop);

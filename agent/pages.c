@@ -458,6 +458,11 @@ void pages_refresh(struct pages *p)
         pages_look(p);
 }
 
+bool pages_looked(const struct pages *p)
+{
+    return p->source.gathered_ns > 0;
+}
+
 const struct gather_conflict *pages_conflicts(const struct pages *p, size_t *n)
 {
     return gather_conflicts(p->source.gather, n);
@@ -482,6 +487,7 @@ int pages_new(const struct pages_options *options, struct pages **out)
                                 .log = options->log,
                                 .segments = options->segments,
                                 .workers = options->workers,
+                                .health_rules = options->health_rules,
                                 .max_age_ns = options->max_age_ns,
                                 .looking = options->looking,
                                 .context = options->context};

@@ -14,6 +14,7 @@
 #define SMX_AGENT_PAGES_H
 
 #include "agent/gather/gather.h"
+#include "agent/health/rules.h"
 #include "agent/http/accept.h"
 #include "agent/http/http.h"
 #include "agent/log.h"
@@ -27,9 +28,10 @@ struct pages_options {
     struct loop *loop;
     const struct log *log;
     struct segments *segments;
-    struct workers *workers; /* NULL: nothing is said of processes */
-    uint64_t max_age_ns;     /* of a snapshot that is shared; 0: a turn of the loop */
-    uint64_t slice_ns;       /* of work in a turn, one piece at least; 0: 4 ms */
+    struct workers *workers;                 /* NULL: nothing is said of processes */
+    const struct health_rules *health_rules; /* NULL: none */
+    uint64_t max_age_ns; /* of a snapshot that is shared; 0: a turn of the loop */
+    uint64_t slice_ns;   /* of work in a turn, one piece at least; 0: 4 ms */
     struct gather_rules rules;
     void (*looking)(void *context); /* before the segments are looked at */
     void *context;
@@ -73,6 +75,9 @@ void pages_look(struct pages *pages);
 
 /* The same, unless they were looked at just before. */
 void pages_refresh(struct pages *pages);
+
+/* Whether there ever was a snapshot: what was there at the start has been read. */
+bool pages_looked(const struct pages *pages);
 
 /* What the last snapshot leaves out. */
 const struct gather_conflict *pages_conflicts(const struct pages *pages, size_t *n);

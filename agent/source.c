@@ -108,6 +108,10 @@ static int gather(struct source *s)
     measure(s);
     struct processes *const *processes = s->workers ? workers_list(s->workers, &n_processes) : NULL;
     gather_processes(s->gather, processes, n_processes);
+    rc = vitals_take(&s->vitals, s->segments, s->health_rules);
+    if (rc < 0)
+        return rc;
+    gather_health(s->gather, &s->vitals.health);
     rc = gather_run(s->gather, s->readers, n, &s->self, &s->snapshot);
     if (rc < 0)
         return rc;
@@ -194,6 +198,7 @@ int source_init(struct source *s)
 void source_fini(struct source *s)
 {
     gather_free(s->gather);
+    vitals_fini(&s->vitals);
     once_fini(&s->conflicts);
     free(s->readers);
 }

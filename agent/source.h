@@ -13,14 +13,16 @@
 #include "agent/loop/loop.h"
 #include "agent/once.h"
 #include "agent/segments/segments.h"
+#include "agent/vitals.h"
 #include "agent/workers/workers.h"
 
-/* Fill in the first seven, leave the rest zero. */
+/* Fill in the first eight, leave the rest zero. */
 struct source {
     struct loop *loop;
     const struct log *log;
     struct segments *segments;
-    struct workers *workers;        /* NULL: nothing is said of processes */
+    struct workers *workers;                 /* NULL: nothing is said of processes */
+    const struct health_rules *health_rules; /* NULL: none */
     uint64_t max_age_ns;            /* of a snapshot that is shared; 0: a turn of the loop */
     void (*looking)(void *context); /* before the segments are looked at */
     void *context;
@@ -36,6 +38,7 @@ struct source {
     uint64_t turn, turn_ns;  /* the last one in which somebody asked, and when */
     struct render_wants has; /* that, beside the texts escaped by underscores */
     struct self_stats self;
+    struct vitals vitals; /* of the snapshot */
     struct once conflicts;
 };
 

@@ -85,16 +85,18 @@ check_example() {
 
 @test "headers, programs and man pages are installed" {
     local page program
-    for header in smx update scope reader; do
+    for header in smx update scope reader health; do
         [[ -e $prefix/include/smx/$header.h ]]
     done
     g++ -std=c++17 -fsyntax-only $(pkg-config --cflags libshm) -x c++ - <<<'#include <smx/smx.hpp>'
     for program in smx-dump smx-top smx-agent; do
         [[ $("$prefix/bin/$program" --version) == *"$(pkg-config --modversion libshm)"* ]]
     done
-    for page in man1/smx-dump.1 man1/smx-top.1 man3/smx.3 man5/smx-segment.5 man8/smx-agent.8; do
+    for page in man1/smx-dump.1 man1/smx-top.1 man3/smx.3 man3/smx_check.3 man5/smx-segment.5 \
+        man8/smx-agent.8; do
         [[ -e $prefix/share/man/$page ]]
     done
+    jq -e .title "$prefix/share/doc/smx-agent/health.schema.json"
 }
 
 @test "what Prometheus and Grafana load is installed, and all of it together" {

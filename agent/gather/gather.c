@@ -37,6 +37,7 @@ struct gather {
     struct own own;
     struct processes *const *processes;
     size_t n_processes;
+    const struct health *health; /* or NULL */
     struct process_families process_families;
     const struct smx_segment_info **infos; /* of the segments that are in it */
     size_t n_infos;
@@ -125,6 +126,16 @@ void gather_processes(struct gather *g, struct processes *const list[], size_t n
 {
     g->processes = list;
     g->n_processes = n;
+}
+
+void gather_health(struct gather *g, const struct health *health)
+{
+    g->health = health;
+}
+
+const struct health *gather_has_health(const struct gather *g)
+{
+    return g->health;
 }
 
 static size_t find_kept(const struct gather *g, const smx_reader *reader)
@@ -252,6 +263,8 @@ static int expose_own(struct gather *g, const struct run *run, const struct self
     self_expose(&g->own, self);
     conflicts_expose(&g->own, g->merged.conflicts, g->merged.n_conflicts);
     usage_expose(&g->own, g->infos, g->n_infos);
+    if (g->health)
+        health_expose(&g->own, g->health, NULL);
     return own_finish(&g->own);
 }
 

@@ -28,6 +28,7 @@ struct gather_source {
 struct gather;
 struct snapshot;
 struct processes;
+struct health;
 
 /* A family that is left out. The strings hold until the next gather_run(). */
 struct gather_conflict {
@@ -76,6 +77,10 @@ int gather_run(struct gather *gather, const struct gather_source sources[], size
 
 /* The applications' processes, which the next gather_run() shows with the rest. Borrowed. */
 void gather_processes(struct gather *gather, struct processes *const list[], size_t n);
+
+/* The applications' health, the same; it holds as long as the snapshot. NULL: nothing is said. */
+void gather_health(struct gather *gather, const struct health *health);
+const struct health *gather_has_health(const struct gather *gather);
 
 /* What the last gather_run() made, and the segments that are in it. */
 const struct snapshot *gather_snapshot(const struct gather *gather);

@@ -31,8 +31,9 @@ static bool starts(struct smx_str text, struct smx_str prefix)
 bool label_is_reserved_family(struct smx_str name)
 {
     static const struct smx_str prefixes[] = {
-        {"smx_agent_", 10}, {"smx_segment_", 12}, {"smx_process_", 12}, {"smx_role_", 9},
-        {"smx_app_", 8},    {"process_", 8},      {"scrape_", 7}};
+        {"smx_agent_", 10}, {"smx_segment_", 12}, {"smx_process_", 12},
+        {"smx_role_", 9},   {"smx_app_", 8},      {"smx_check_", 10},
+        {"smx_rule_", 9},   {"process_", 8},      {"scrape_", 7}};
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
         if (starts(name, prefixes[i]))
             return true;

@@ -10,7 +10,7 @@
 #include "agent/gather/gather.h"
 #include "agent/gather/snapshot.h"
 
-enum { OWN_MAX = 40 };
+enum { OWN_MAX = 48 };
 
 /* All-zero is empty. */
 struct own {
@@ -30,7 +30,7 @@ struct own_family {
 
 /* Labels of one sample, n pairs. */
 struct own_labels {
-    struct smx_label at[4];
+    struct smx_label at[6];
     size_t n;
 };
 
@@ -50,9 +50,12 @@ void own_single(struct own *own, const struct own_family *family, uint64_t ticks
 /* Point the families at their lines, when the last one is complete. Returns: 0, -ENOMEM. */
 int own_finish(struct own *own);
 
-/* The families themselves. */
+/* The families themselves; of health those of the applications that are selected, NULL: all. */
+struct health;
+struct selection;
 void self_expose(struct own *own, const struct self_stats *stats);
 void usage_expose(struct own *own, const struct smx_segment_info *const segments[], size_t n);
+void health_expose(struct own *own, const struct health *health, const struct selection *selection);
 void conflicts_expose(struct own *own, const struct gather_conflict conflicts[], size_t n);
 
 #endif

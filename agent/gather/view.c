@@ -57,6 +57,8 @@ static int add_usage(struct view *v, const struct gather *gather, const struct s
         if (selection_has_app(s, all[i]->app))
             infos[wanted++] = all[i];
     usage_expose(&v->own, infos, wanted);
+    if (gather_has_health(gather))
+        health_expose(&v->own, gather_has_health(gather), s);
     free(infos);
     int rc = own_finish(&v->own);
     for (size_t i = 0; rc == 0 && i < v->own.n; i++)

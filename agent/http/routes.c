@@ -4,10 +4,14 @@
  * every method, a known one 405 for all but GET and HEAD.
  */
 #include "agent/http/routes.h"
+#include "agent/http/applications.h"
 #include "agent/http/health.h"
 #include "agent/http/landing.h"
 
 #include <string.h>
+
+/* An application's name and its instance's in a path. */
+enum { PROBED_MAX = 160 };
 
 #define PLAIN "text/plain; charset=utf-8"
 
@@ -79,6 +83,42 @@ static void ready(const struct routes *routes, const struct http_request *reques
         write_plain(reply, 503, why);
 }
 
+/* /health/<app>/ready and /live: the question behind the name, -1 if it is no such path. */
+static int question_of(const char *path, char name[PROBED_MAX])
+{
+    static const char prefix[] = "/health/";
+    const char *begin = path + sizeof prefix - 1, *end = strrchr(path, '/');
+    if (strncmp(path, prefix, sizeof prefix - 1) != 0 || end <= begin || end - begin >= PROBED_MAX)
+        return -1;
+    memcpy(name, begin, (size_t)(end - begin));
+    name[end - begin] = 0;
+    return strcmp(end, "/ready") == 0  ? APPLICATION_READY
+           : strcmp(end, "/live") == 0 ? APPLICATION_LIVE
+                                       : -1;
+}
+
+/* Of all that answers it alone tells by its status how an application is. */
+static void probe(const struct routes *routes, const struct http_request *request,
+                  struct http_reply *reply)
+{
+    struct status status;
+    char name[PROBED_MAX];
+    int question = question_of(request->path, name);
+    routes->status(routes->context, &status);
+    reply->content_type = "application/json";
+    reply->body = body_new();
+    int code = reply->body
+                   ? applications_probe(status.health, name, (enum application_question)question,
+                                        &reply->body->bytes)
+                   : 0;
+    if (code > 0) {
+        reply->status = (unsigned)code;
+        return;
+    }
+    body_unref(reply->body);
+    reply->body = NULL;
+}
+
 static void landing(const struct routes *routes, const struct http_request *request,
                     struct http_reply *reply)
 {
@@ -98,10 +138,11 @@ static const struct {
 
 static page_fn *find(const char *path)
 {
+    char name[PROBED_MAX];
     for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++)
         if (strcmp(pages[i].path, path) == 0)
             return pages[i].write;
-    return NULL;
+    return question_of(path, name) >= 0 ? probe : NULL;
 }
 
 void routes_answer(void *routes, const struct http_request *request, struct http_reply *reply)

@@ -7,6 +7,7 @@
 #define SMX_AGENT_STATUS_H
 
 #include "agent/gather/gather.h"
+#include "agent/health/health.h"
 #include "agent/http/listen.h"
 #include "agent/sandbox.h"
 #include "agent/segments/segments.h"
@@ -21,9 +22,11 @@ struct status {
     const struct sandbox *sandbox;
     uint64_t uptime_ns;
     bool draining; /* asked to stop */
+    bool looked;   /* the segments that were there at the start have been read */
     const struct listen_socket *sockets;
     size_t n_sockets;
     const struct segments *segments;
+    const struct health *health;             /* of the applications, as of now */
     const struct workers *workers;           /* or NULL */
     const struct gather_conflict *conflicts; /* of the last scrape */
     size_t n_conflicts;
