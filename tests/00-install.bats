@@ -99,6 +99,22 @@ check_example() {
     jq -e .title "$prefix/share/doc/smx-agent/health.schema.json"
 }
 
+@test "every function has a page by its name" {
+    local name
+    cd "$prefix/share/man"
+    nm --dynamic --defined-only --format=posix "$library" | sed 's/[@ ].*//' |
+        grep -vE '^smx__|^SMX_1$|^smx_rseq_offset$' >"$BATS_TEST_TMPDIR/names"
+    # And some that are inline, or macros.
+    printf '%s\n' smx_counter_inc smx_timer_stop SMX_VALUES SMX_TIME_SCOPE >>"$BATS_TEST_TMPDIR/names"
+    [[ $(wc -l <"$BATS_TEST_TMPDIR/names") -gt 60 ]]
+    while read -r name; do
+        mandoc -T utf8 "man3/$name.3" | col -b | grep -q "$name" || {
+            echo "there is no $name(3)"
+            false
+        }
+    done <"$BATS_TEST_TMPDIR/names"
+}
+
 @test "what Prometheus and Grafana load is installed, and all of it together" {
     promtool test rules "$prefix"/share/smx/prometheus/*tests.yml
     jq -e .uid "$prefix"/share/smx/grafana/*.json
