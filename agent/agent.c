@@ -10,6 +10,7 @@
 #include "agent/http/http.h"
 #include "agent/notify.h"
 #include "agent/pages.h"
+#include "agent/reload.h"
 #include "agent/http/routes.h"
 #include "agent/sandbox.h"
 #include "agent/segments/segments.h"
@@ -18,6 +19,7 @@
 #include "agent/workers/workers.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +37,6 @@ enum { ANSWER_BYTES = 64 << 20 };
 
 struct agent {
     const struct options *options;
-    const struct config *config;
     const struct log *log;
     struct loop *loop;
     struct segments *segments;
@@ -51,6 +52,7 @@ struct agent {
     struct vitals vitals; /* of the last request that asked */
     struct health_rules health_rules;
     struct sandbox sandbox;
+    struct reload reload; /* has the configuration */
     struct notify notify;
     struct loop_timer fold_timer; /* set while the log has something that was repeated */
     uint64_t started_ns;          /* CLOCK_MONOTONIC */
@@ -186,21 +188,10 @@ static int make_loop(struct agent *agent)
     return rc;
 }
 
-static struct gather_rules rules_of(const struct config *config)
-{
-    const struct settings *s = &config->settings;
-    return (struct gather_rules){.filter = s->rules,
-                                 .n_filter = s->n_rules,
-                                 .wishes = {s->bounds, s->n_bounds},
-                                 .labels = s->labels,
-                                 .n_labels = s->n_labels,
-                                 .created = s->created_samples};
-}
-
 /* Forks the prober: early. */
 static int make_workers(struct agent *agent)
 {
-    const struct settings *settings = &agent->config->settings;
+    const struct settings *settings = &agent->reload.config->settings;
     unsigned probe =
         (settings->workers_memory ? PROBE_MEMORY : 0u) | (settings->workers_io ? PROBE_IO : 0u);
     struct workers_options options = {
@@ -214,17 +205,19 @@ static int make_workers(struct agent *agent)
 
 static int make_parts(struct agent *agent)
 {
-    struct segments_options options = {.directories = agent->config->settings.directories,
-                                       .n_directories = agent->config->settings.n_directories,
-                                       .owner_bytes = agent->config->settings.max_bytes,
+    const struct config *config = agent->reload.config;
+    struct segments_options options = {.directories = config->settings.directories,
+                                       .n_directories = config->settings.n_directories,
+                                       .owner_bytes = config->settings.max_bytes,
                                        .most = descriptors_share().segments,
                                        .log = agent->log,
                                        .closing = forget_reader,
                                        .context = agent};
     struct pages_options pages = {.loop = agent->loop,
                                   .log = agent->log,
-                                  .max_age_ns = agent->config->settings.max_age_ns,
-                                  .rules = rules_of(agent->config),
+                                  .max_age_ns = config->settings.max_age_ns,
+                                  .rules = reload_rules(config),
+                                  .config = &agent->reload.result,
                                   .looking = arm_watches,
                                   .context = agent};
     int rc = segments_new(&options, &agent->segments);
@@ -237,21 +230,27 @@ static int make_parts(struct agent *agent)
         rc = pages_new(&pages, &agent->pages);
     if (rc == 0)
         rc = watch_directories(agent);
+    agent->reload.segments = agent->segments;
+    agent->reload.dirwatch = agent->dirwatch;
+    agent->reload.workers = agent->workers;
+    agent->reload.pages = agent->pages;
+    agent->reload.sandbox = &agent->sandbox;
     if (rc < 0)
         LOG_ERROR(agent->log, "cannot start", "reason", strerror(-rc));
     return rc;
 }
 
-int agent_new(const struct options *options, const struct config *config, const struct log *log,
+int agent_new(const struct options *options, struct config *config, const struct log *log,
               struct agent **out)
 {
     struct agent *agent = calloc(1, sizeof *agent);
     if (!agent) {
         LOG_ERROR(log, "cannot start", "reason", strerror(ENOMEM));
+        config_free(config);
         return -ENOMEM;
     }
     agent->options = options;
-    agent->config = config;
+    reload_init(&agent->reload, options, config);
     agent->log = log;
     agent->started_ns = loop_now_ns();
     agent->notify.fd = -1;
@@ -289,6 +288,7 @@ void agent_free(struct agent *agent)
     notify_close(&agent->notify);
     unwatch_log(agent);
     loop_free(agent->loop);
+    reload_fini(&agent->reload);
     free(agent);
 }
 
@@ -308,15 +308,28 @@ static void tell_ready(struct agent *agent)
     notify_ready(&agent->notify, status);
 }
 
-/* There is no configuration to read again, but whoever sends SIGHUP does not want the agent to
- * end. */
-static void hang_up(struct agent *agent)
+/* What has come or gone in the directories is looked at, too. */
+static int reload(void *context, char why[CONFIG_WHY_SIZE])
 {
-    if (agent->draining)
-        return;
+    struct agent *agent = context;
     notify_reloading(&agent->notify);
+    int rc = reload_run(&agent->reload, why);
+    if (rc < 0)
+        LOG_ERROR(agent->log, "the configuration is refused, the one before stays in force",
+                  "reason", why, "do", "correct it, and reload again");
+    else if (agent->options->config_file)
+        LOG_INFO(agent->log, "the configuration is read again", "file",
+                 agent->options->config_file);
     look_again(agent);
     tell_ready(agent);
+    return rc;
+}
+
+static void hang_up(struct agent *agent)
+{
+    char why[CONFIG_WHY_SIZE];
+    if (!agent->draining)
+        reload(agent, why);
 }
 
 /* A second signal while requests are finishing ends them. */
@@ -345,7 +358,10 @@ int agent_listen(struct agent *agent)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
-    agent->routes = (struct routes){.scrape = scrape, .status = describe, .context = agent};
+    agent->routes = (struct routes){.scrape = scrape,
+                                    .status = describe,
+                                    .reload = agent->options->lifecycle ? reload : NULL,
+                                    .context = agent};
     struct http_options options = {.loop = agent->loop,
                                    .log = agent->log,
                                    .limits = {.connections = descriptors_share().connections,
@@ -378,10 +394,23 @@ static void log_sandbox(const struct agent *agent)
                  "run it as a user of its own, in the group of the segments' directory");
 }
 
+/* The sandbox, as it goes up from a file, must know where from. */
+static bool make_absolute(const char *path, char out[PATH_MAX])
+{
+    char here[PATH_MAX];
+    if (path[0] == '/')
+        return (size_t)snprintf(out, PATH_MAX, "%s", path) < PATH_MAX;
+    return getcwd(here, sizeof here) &&
+           (size_t)snprintf(out, PATH_MAX, "%s/%s", here, path) < PATH_MAX;
+}
+
 void agent_enter_sandbox(struct agent *agent)
 {
-    const char *directories[SETTINGS_DIRECTORIES_MAX], *sockets[HTTP_LISTEN_MAX];
-    struct sandbox_needs needs = {.directories = directories, .sockets = sockets};
+    const char *directories[SETTINGS_DIRECTORIES_MAX], *sockets[HTTP_LISTEN_MAX], *files[1];
+    char file[PATH_MAX];
+    struct sandbox_needs needs = {.directories = directories, .files = files, .sockets = sockets};
+    if (agent->options->config_file && make_absolute(agent->options->config_file, file))
+        files[needs.n_files++] = file;
     size_t n;
     const struct directory *list = segments_directories(agent->segments, &n);
     while (needs.n_directories < n && needs.n_directories < SETTINGS_DIRECTORIES_MAX) {

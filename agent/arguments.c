@@ -24,6 +24,7 @@ const char *options_help(void)
            "  --web.listen-address=ADDR  where to listen: HOST:PORT, [IPV6]:PORT, :PORT or\n"
            "                             unix:PATH; repeatable (default " OPTIONS_DEFAULT_LISTEN
            ")\n"
+           "  --web.enable-lifecycle     let POST /-/reload read the file again, as SIGHUP does\n"
            "  --segments.dir=DIR         where the segments are; repeatable\n"
            "                             (default: $SMX_DIR if set, else /run/smx and\n"
            "                             /dev/shm/smx-<uid>)\n"

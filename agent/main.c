@@ -45,7 +45,6 @@ static int run(const struct options *options)
     mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
     descriptors_raise();
     if (agent_new(options, config, &log, &agent) < 0) {
-        config_free(config);
         log_end(&log);
         return EXIT_FAILED;
     }
@@ -56,7 +55,6 @@ static int run(const struct options *options)
     if (rc == 0)
         rc = once ? agent_print(agent, STDOUT_FILENO) : agent_serve(agent);
     agent_free(agent);
-    config_free(config);
     log_end(&log);
     return rc < 0 ? EXIT_FAILED : EXIT_FINE;
 }

@@ -20,6 +20,11 @@ static int add_listen(struct options *o, const char *value, char why[VALUE_WHY_S
     return 0;
 }
 
+static int set_lifecycle(struct options *o, const char *value, char why[VALUE_WHY_SIZE])
+{
+    return value_bool(value, &o->lifecycle, why);
+}
+
 static int add_directory(struct options *o, const char *value, char why[VALUE_WHY_SIZE])
 {
     struct settings *s = &o->settings;
@@ -201,6 +206,7 @@ const struct option_kind option_kinds[OPTION_COUNT] = {
     [OPTION_CONFIG_FILE] = {"config.file", FORM_ONE, set_config_file},
     [OPTION_WEB_CONFIG_FILE] = {"web.config.file", FORM_ONE, refuse_file},
     [OPTION_LISTEN] = {"web.listen-address", FORM_COMMAS, add_listen},
+    [OPTION_LIFECYCLE] = {"web.enable-lifecycle", FORM_SWITCH, set_lifecycle},
     [OPTION_DIRECTORY] = {"segments.dir", FORM_COMMAS, add_directory},
     [OPTION_MAX_AGE] = {"scrape.max-age", FORM_ONE, set_max_age},
     [OPTION_METRICS_ALLOW] = {"metrics.allow", FORM_LINES, allow_metrics},

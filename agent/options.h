@@ -35,6 +35,7 @@ enum option_id {
     OPTION_CONFIG_FILE,
     OPTION_WEB_CONFIG_FILE,
     OPTION_LISTEN,
+    OPTION_LIFECYCLE,
     OPTION_DIRECTORY,
     OPTION_MAX_AGE,
     OPTION_METRICS_ALLOW,
@@ -64,6 +65,7 @@ struct options {
     const char *config_file; /* or NULL */
     const char *listen[OPTIONS_LISTEN_MAX];
     size_t n_listen;
+    bool lifecycle; /* POST /-/reload is answered */
     enum log_level log_level;
     enum log_format log_format;
     enum loop_kind loop;

@@ -499,6 +499,7 @@ int pages_new(const struct pages_options *options, struct pages **out)
         p->entries[i].page.escaping = (enum escaping)(i % ESCAPING_COUNT);
     }
     int rc = source_init(&p->source);
+    p->source.self.config = options->config;
     if (rc == 0)
         rc = gather_set(p->source.gather, &options->rules);
     if (rc < 0) {

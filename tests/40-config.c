@@ -208,6 +208,7 @@ static void every_option_has_a_variable(void **state)
         [OPTION_CONFIG_FILE] = "CONFIG_FILE=/x",
         [OPTION_WEB_CONFIG_FILE] = NULL,
         [OPTION_LISTEN] = "WEB_LISTEN_ADDRESS=:1,[::1]:2",
+        [OPTION_LIFECYCLE] = "WEB_ENABLE_LIFECYCLE=1",
         [OPTION_DIRECTORY] = "SEGMENTS_DIR=/x",
         [OPTION_MAX_AGE] = "SCRAPE_MAX_AGE=1s",
         [OPTION_METRICS_ALLOW] = "METRICS_ALLOW=x",

@@ -41,4 +41,12 @@ struct config {
 int config_load(const struct options *options, struct config **out, char why[CONFIG_WHY_SIZE]);
 void config_free(struct config *config);
 
+/* Say of what lies at a path in the file, or would, why it is unfit. Returns: -EINVAL. */
+int config_blame(const struct config *config, const char *path, const char *reason,
+                 char why[CONFIG_WHY_SIZE]);
+
+/* Say of one of the directories, which is found unfit, where it was named. Returns: -EINVAL. */
+int config_blame_directory(const struct config *config, size_t index, const char *reason,
+                           char why[CONFIG_WHY_SIZE]);
+
 #endif

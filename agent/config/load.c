@@ -132,6 +132,31 @@ int config_load(const struct options *options, struct config **out, char why[CON
     return 0;
 }
 
+int config_blame(const struct config *config, const char *path, const char *reason,
+                 char why[CONFIG_WHY_SIZE])
+{
+    const struct document d = {.path = config->path, .outline = config->outline, .why = why};
+    const struct outline_node *node = document_find(&d, path);
+    if (node)
+        return document_say(&d, node, reason);
+    snprintf(why, CONFIG_WHY_SIZE, "%s: %s: %s", config->path, path, reason);
+    return -EINVAL;
+}
+
+/* If all are the file's they are in its order, but for those that it names twice. */
+int config_blame_directory(const struct config *config, size_t index, const char *reason,
+                           char why[CONFIG_WHY_SIZE])
+{
+    const struct document d = {.path = config->path, .outline = config->outline, .why = why};
+    const char *directory = config->settings.directories[index];
+    const struct outline_node *list = document_find(&d, "segments.directories");
+    for (const struct outline_node *node = list ? list->first : NULL; node; node = node->next)
+        if (node->text && strcmp(node->text, directory) == 0)
+            return document_say(&d, node, reason);
+    snprintf(why, CONFIG_WHY_SIZE, "%s: %s", directory, reason);
+    return -EINVAL;
+}
+
 void config_free(struct config *config)
 {
     if (!config)

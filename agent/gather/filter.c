@@ -145,3 +145,11 @@ bool filter_has_series(const struct filter *filter, const struct smx_segment_inf
         shown = has_label(filter, family->labels[i], series->values[i]);
     return shown;
 }
+
+bool filter_has_labels(const struct filter *filter, const struct smx_label labels[], size_t n)
+{
+    bool shown = true;
+    for (size_t i = 0; i < n && shown; i++)
+        shown = has_label(filter, labels[i].name, labels[i].value);
+    return shown;
+}

@@ -43,4 +43,7 @@ bool filter_has_family(const struct filter *filter, struct smx_str name);
 bool filter_has_series(const struct filter *filter, const struct smx_segment_info *segment,
                        const struct smx_family_info *family, size_t k);
 
+/* The same of labels, whose values end in a NUL. */
+bool filter_has_labels(const struct filter *filter, const struct smx_label labels[], size_t n);
+
 #endif

@@ -111,6 +111,21 @@ static void expose_connections(struct own *own, const struct self_connections *c
     expose_counts(own, &dropped, "reason", connections->dropped, connections->n_dropped);
 }
 
+static void expose_config(struct own *own, const struct self_config *config)
+{
+    static const struct own_family
+        successful = {"smx_agent_config_last_reload_successful",
+                      "Whether the last attempt to load the configuration succeeded.", NULL,
+                      SMX_GAUGE},
+        when = {"smx_agent_config_last_reload_success_timestamp_seconds",
+                "When the configuration in force was loaded, since the Epoch.", "seconds",
+                SMX_GAUGE};
+    if (!config)
+        return;
+    own_single(own, &successful, config->successful, 0);
+    own_single(own, &when, config->succeeded_ns, 9);
+}
+
 void self_expose(struct own *own, const struct self_stats *stats)
 {
     static const struct own_family segments = {"smx_agent_segments",
@@ -132,6 +147,7 @@ void self_expose(struct own *own, const struct self_stats *stats)
     expose_process(own, stats);
     expose_phases(own, stats);
     expose_scrapes(own, stats);
+    expose_config(own, stats->config);
     own_single(own, &late, stats->late, 0);
     own_single(own, &gathers, stats->gathers, 0);
     expose_counts(own, &segments, "state", stats->segments, stats->n_segments);

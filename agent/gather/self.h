@@ -8,6 +8,7 @@
 
 #include "agent/http/accept.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,6 +37,12 @@ struct self_process {
     uint64_t threads;
 };
 
+/* How the last reload of the configuration went. */
+struct self_config {
+    bool successful;
+    uint64_t succeeded_ns; /* of the last that did, or of the start; CLOCK_REALTIME */
+};
+
 /* All-zero is valid. Pointers are used only during gather_run(). */
 struct self_stats {
     const char *version, *revision;     /* NULL is "unknown" */
@@ -51,6 +58,7 @@ struct self_stats {
     uint64_t segments_left_out; /* files that are not looked at, now */
     struct self_connections connections;
     struct self_process process;
+    const struct self_config *config; /* NULL: nothing is said of it */
 };
 
 /* Read the agent's own numbers from the kernel. What cannot be read is 0. */

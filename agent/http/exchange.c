@@ -194,6 +194,7 @@ static struct http_request describe(struct MHD_Connection *connection, const cha
         .peer = {.scope = place->scope, .address = place->address, .local = place->local},
         .host = header_of(connection, MHD_HTTP_HEADER_HOST),
         .authorization = header_of(connection, MHD_HTTP_HEADER_AUTHORIZATION),
+        .origin = header_of(connection, MHD_HTTP_HEADER_ORIGIN),
         .accept = header_of(connection, MHD_HTTP_HEADER_ACCEPT),
         .accept_encoding = header_of(connection, MHD_HTTP_HEADER_ACCEPT_ENCODING),
         .scrape_timeout = header_of(connection, "X-Prometheus-Scrape-Timeout-Seconds")};

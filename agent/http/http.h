@@ -38,6 +38,7 @@ struct http_request {
     struct http_peer peer;
     const char *host; /* the header, or NULL, as those below */
     const char *authorization;
+    const char *origin; /* of a page in a browser */
     const char *accept;
     const char *accept_encoding;
     const char *scrape_timeout; /* X-Prometheus-Scrape-Timeout-Seconds */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * routes.c - the table of paths. A path decides before the method does: an unknown one is 404 for
- * every method, a known one 405 for all but GET and HEAD.
+ * every method, a known one 405 for all but its own.
  */
 #include "agent/http/routes.h"
 #include "agent/http/applications.h"
@@ -128,32 +128,68 @@ static void landing(const struct routes *routes, const struct http_request *requ
     write_page(routes, reply, landing_encode);
 }
 
+/* A page in somebody's browser may send requests, also to this machine's loopback; what it sends
+ * says where it is from. */
+static void reload(const struct routes *routes, const struct http_request *request,
+                   struct http_reply *reply)
+{
+    char why[ROUTES_WHY_SIZE];
+    if (!routes->reload)
+        write_plain(reply, 403, "not enabled: start the agent with --web.enable-lifecycle");
+    else if (request->origin)
+        write_plain(reply, 403, "not for pages in a browser");
+    else if (routes->reload(routes->context, why) < 0)
+        write_plain(reply, 400, why);
+    else
+        write_plain(reply, 200, "reloaded");
+}
+
+/* What may be asked for by which methods. */
+enum { LOOK, DO };
 static const struct {
-    const char *path;
-    page_fn *write;
-} pages[] = {
-    {"/metrics", metrics}, {"/health", health}, {"/health/live", live}, {"/health/ready", ready},
-    {"/-/healthy", live},  {"/-/ready", ready}, {"/", landing},
+    const char *names[2], *allow, *refusal;
+} methods[] = {
+    [LOOK] = {{"GET", "HEAD"}, "GET, HEAD", "only GET and HEAD"},
+    [DO] = {{"POST", "PUT"}, "POST, PUT", "only POST and PUT"},
 };
 
-static page_fn *find(const char *path)
+static const struct page {
+    const char *path;
+    int method;
+    page_fn *write;
+} pages[] = {
+    {"/metrics", LOOK, metrics},    {"/health", LOOK, health},  {"/health/live", LOOK, live},
+    {"/health/ready", LOOK, ready}, {"/-/healthy", LOOK, live}, {"/-/ready", LOOK, ready},
+    {"/-/reload", DO, reload},      {"/", LOOK, landing},
+};
+
+/* /health/APP/ready and live. */
+static const struct page probes = {"/health/", LOOK, probe};
+
+static const struct page *find(const char *path)
 {
     char name[PROBED_MAX];
     for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++)
         if (strcmp(pages[i].path, path) == 0)
-            return pages[i].write;
-    return question_of(path, name) >= 0 ? probe : NULL;
+            return &pages[i];
+    return question_of(path, name) >= 0 ? &probes : NULL;
+}
+
+static bool takes(int method, const char *name)
+{
+    return strcmp(name, methods[method].names[0]) == 0 ||
+           strcmp(name, methods[method].names[1]) == 0;
 }
 
 void routes_answer(void *routes, const struct http_request *request, struct http_reply *reply)
 {
-    page_fn *write = find(request->path);
-    if (!write) {
+    const struct page *page = find(request->path);
+    if (!page) {
         write_plain(reply, 404, "not found");
-    } else if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0) {
-        write_plain(reply, 405, "only GET and HEAD");
-        reply->allow = "GET, HEAD";
+    } else if (!takes(page->method, request->method)) {
+        write_plain(reply, 405, methods[page->method].refusal);
+        reply->allow = methods[page->method].allow;
     } else {
-        write(routes, request, reply);
+        page->write(routes, request, reply);
     }
 }

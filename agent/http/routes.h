@@ -9,11 +9,16 @@
 #include "agent/http/http.h"
 #include "agent/http/status.h"
 
+enum { ROUTES_WHY_SIZE = 1024 };
+
 /* Where the pages get their content. */
 struct routes {
     /* Answer a scrape, at once or deferred; the codings allow one at least. */
     void (*scrape)(void *context, const struct accepted *accepted, struct codings codings,
                    const struct http_request *request, struct http_reply *reply);
+    /* Read the configuration again. Returns: 0, or a negative errno and why. NULL: whoever asks for
+     * it is refused. */
+    int (*reload)(void *context, char why[ROUTES_WHY_SIZE]);
     /* The state now. */
     void (*status)(void *context, struct status *out);
     void *context;

@@ -87,21 +87,6 @@ static void add_rules_labels(struct labels *labels, const struct render_rules *r
     }
 }
 
-/* By all its labels, as an application's series would be. */
-static bool is_shown(const struct filter *filter, const struct labels *labels)
-{
-    struct smx_str names[LABELS_MAX], values[LABELS_MAX];
-    for (size_t i = 0; filter && i < labels->n; i++) {
-        names[i] = labels->at[i].name;
-        values[i] = labels->at[i].value;
-    }
-    const struct smx_series_info series = {.values = values};
-    const struct smx_family_info family = {
-        .labels = names, .n_labels = labels->n, .series = &series, .n_series = 1};
-    const struct smx_segment_info nothing = {.n_labels = 0};
-    return !filter || filter_has_series(filter, &nothing, &family, 0);
-}
-
 static void put_text(struct buffer *out, struct smx_str name, const struct labels *labels)
 {
     buffer_put(out, name.at, name.length);
@@ -170,10 +155,11 @@ static int keep(struct kept_bytes *kept, struct buffer *bytes)
     return rc;
 }
 
-/* Series k, or nothing where a filter hides it. */
-static void render(struct family *family, size_t k, const struct labels *labels, struct texts *t)
+/* Series k, or nothing where a filter hides it, which asks about its own labels. */
+static void render(struct family *family, size_t k, struct labels *labels, struct texts *t)
 {
-    if (is_shown(t->rules->filter, labels)) {
+    if (filter_has_labels(t->rules->filter, labels->at, labels->n)) {
+        add_rules_labels(labels, t->rules);
         put_text(&t->text, family->info.name, labels);
         if (t->messages)
             put_message(&t->message, &t->pairs, family->info.type, labels);
@@ -192,7 +178,6 @@ static void render_rows(struct family *family, const struct processes *p, enum p
         const struct process_row *row = &p->rows[level][i];
         for (unsigned type = 0; has(row, d) && type < d->n_types; type++) {
             labels_of(&labels, p, level, row, d->n_types > 1 ? process_types[type] : NULL);
-            add_rules_labels(&labels, t->rules);
             render(family, k++, &labels, t);
         }
     }

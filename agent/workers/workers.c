@@ -166,6 +166,11 @@ static void check_proc(struct workers *w)
              "do", "mount a /proc of its own (unshare --mount-proc)");
 }
 
+void workers_set(struct workers *w, enum workers_detail detail)
+{
+    w->options.detail = detail;
+}
+
 void workers_begin(struct workers *w, const struct segments *segments)
 {
     size_t n_segments = 0;

@@ -69,6 +69,9 @@ struct workers_options {
 int workers_new(const struct workers_options *options, struct workers **out);
 void workers_free(struct workers *workers);
 
+/* Expose other things from the next workers_begin() on. */
+void workers_set(struct workers *workers, enum workers_detail detail);
+
 /* The segments have been read: find their processes. Then read some, until it returns false: all is
  * read and summed. No snapshot may be of the numbers before. */
 void workers_begin(struct workers *workers, const struct segments *segments);
