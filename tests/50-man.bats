@@ -16,6 +16,40 @@ setup() {
     [ -z "$output" ]
 }
 
+@test "every option of smx-agent is in its page, and every key of its file in that of the file" {
+    "$build/bin/smx-agent" --help >"$BATS_TEST_TMPDIR/help"
+    options=$(grep -oE '^  (-., )?--[a-z.-]+' "$BATS_TEST_TMPDIR/help" | grep -oE -- '--.*' | sort -u)
+    [ "$(wc -l <<<"$options")" -ge 20 ]
+    for option in $options; do
+        grep -qE -- "^\.(It|Op) Fl (. , )?-${option#--}|Fl -${option#--}|, -${option#--}" "$man/smx-agent.8" || {
+            echo "$option is not described"
+            false
+        }
+    done
+    keys=$(sed -nE 's/.*(CONFIG|CYAML_FIELD)_[A-Z_]+\("([a-z_]+)",.*/\2/p' "$root"/agent/config/load.c \
+        "$root"/agent/config/sections/*.c | sort -u)
+    [ "$(wc -l <<<"$keys")" -ge 14 ]
+    for key in $keys; do
+        grep -qE "^\.(Ss|It Ic) $key( |$)" "$man/smx-agent.yaml.5" || {
+            echo "$key is not described"
+            false
+        }
+    done
+}
+
+@test "the example of smx-agent.yaml(5) is the installed one, and what is commented out in it counts" {
+    example=$root/packaging/examples/agent.yaml
+    diff "$example" <(sed -n '/^\.Sh EXAMPLES/,/^\.Ed/p' "$man/smx-agent.yaml.5" | sed '1,/^\.Bd/d; $d')
+    run -0 "$build/bin/smx-agent" --check-config --config.file="$example"
+    sed -E 's/^( *)# ((- )?[a-z_]+:|- |  [a-z_]+:)/\1\2/; s/^histograms: \[\]/histograms:/; /^  (allow|deny): \[\]/d' \
+        "$example" >"$BATS_TEST_TMPDIR/all.yaml"
+    run -0 "$build/bin/smx-agent" --check-config --config.file="$BATS_TEST_TMPDIR/all.yaml"
+    grep -q '^  cluster: eu1$' "$BATS_TEST_TMPDIR/all.yaml"
+    grep -q '^  allow: ' "$BATS_TEST_TMPDIR/all.yaml"
+    sed -i 's/^    bounds:/    bound:/' "$BATS_TEST_TMPDIR/all.yaml"
+    run -1 "$build/bin/smx-agent" --check-config --config.file="$BATS_TEST_TMPDIR/all.yaml"
+}
+
 @test "every option that smx-dump and smx-top know is in their page" {
     for program in smx-dump smx-top; do
         "$build/bin/$program" --help >"$BATS_TEST_TMPDIR/help"
