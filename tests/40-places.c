@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * 40-places.c - other directories of segments while it serves: those that stay are not touched, what
- * lies in the others is let go.
+ * 40-places.c - other directories of segments while it serves: those that stay are not touched,
+ * what lies in the others is let go.
  */
 #include "agent/segments/segments.h"
 #include "support/scratch.h"

@@ -60,8 +60,8 @@ void table_fail(struct segments *segments, struct segment *segment, enum fault f
 void table_fail_code(struct segments *segments, struct segment *segment, int code,
                      const struct smx_diag *diag);
 
-/* Let a segment go; its place in the list is for the caller to close. why: besides that its file has
- * gone, or NULL. */
+/* Let a segment go; its place in the list is for the caller to close. why: besides that its file
+ * has gone, or NULL. */
 void table_remove(struct segments *segments, struct segment *segment, const char *why);
 
 /* Bring the list into its order. */
