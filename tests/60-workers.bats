@@ -110,10 +110,10 @@ pid_of() {
     start_demo demo --workers 2
     start_agent --workers.detail=sums
     has_line 'smx_role_threads{app="demo",role="worker"}'
-    [ -z "$(agent_get /metrics | grep '^smx_process_' || true)" ]
+    [ -z "$(agent_get /metrics | grep '^smx_process_[^l]' || true)" ]
     stop agent
     SMX_AGENT_WORKERS_DETAIL=off start_agent
-    [ -z "$(agent_get /metrics | grep -E '^smx_(process|role|app)_' || true)" ]
+    [ -z "$(agent_get /metrics | grep -E '^smx_(process|role|app)_(processes|cpu|resident|threads|open)' || true)" ]
     agent_get /health | jq -e '.components.segments[0] | has("hidden_processes") | not'
     stop agent
     start_agent --metrics.deny='smx_role_.*' --labels.deny=worker=1
@@ -221,7 +221,7 @@ END
     tell app "counter orders_total 1"
     eventually hidden_is beside "namespace 1"
     hidden_is inside "namespace 2"
-    [ -z "$(agent_get /metrics | grep '^smx_process_' || true)" ]
+    [ -z "$(agent_get /metrics | grep '^smx_process_[^l]' || true)" ]
     agent_get /metrics | grep -qx 'smx_segment_processes{app="beside"} 1'
 }
 

@@ -9,8 +9,9 @@ static const struct {
 } refusals[REFUSAL_COUNT] = {
     [REFUSAL_NONE] = {"none", "it is exposed"},
     [REFUSAL_RESERVED_NAME] = {"reserved_name",
-                               "smx_agent_, smx_segment_, smx_process_, process_ and scrape_ are "
-                               "prefixes of the agent's own metrics"},
+                               "smx_agent_, smx_segment_, smx_process_, smx_role_, smx_app_, "
+                               "smx_check_, smx_rule_, process_ and scrape_ are prefixes of the "
+                               "agent's own metrics"},
     [REFUSAL_RESERVED_LABEL] =
         {"reserved_label", "it has a label that the agent sets itself: app, app_instance, le, "
                            "quantile, otel_metric_overflow, or worker in a gauge of mode each"},

@@ -3,7 +3,8 @@
  * scrape.c - smx-agent itself, the program beside this one: a scrape over loopback HTTP, by a
  * client that keeps its connection, as it is and compressed; by 40 clients at once, until the last
  * has its answer; a small one beside others that scrape everything, on and on, of which the 99th
- * percentile counts; and the anonymous memory that the agent takes, after some scrapes.
+ * percentile counts; the CPU time that live processes add to a scrape; and the anonymous memory
+ * that the agent takes, after some scrapes.
  */
 #include "run/limit.h"
 #include "run/page.h"
@@ -23,6 +24,7 @@
 #include <unistd.h>
 
 enum { MIB = 1 << 20, LINE_BYTES = 160, SPARE_BYTES = 1 << 16 };
+enum { WORKER_LINES = 10 }; /* of a process, and some of all of them */
 enum { CROWD = 40, SMALL_SCRAPES = 300, SMALL_PAUSE_US = 5000 };
 
 #define REQUEST(query, header) "GET /metrics" query " HTTP/1.1\r\nHost: localhost\r\n" header "\r\n"
@@ -41,8 +43,8 @@ struct visit {
     size_t room;
 };
 
-/* In the child: become the agent of this program's directory. max_age: that option. */
-static void become_agent(const struct bench_place *place, const char *max_age, int out)
+/* In the child: become the agent of this program's directory. option: one more. */
+static void become_agent(const struct bench_place *place, const char *option, int out)
 {
     char path[PATH_MAX];
     char segments[PATH_MAX + 32];
@@ -54,12 +56,13 @@ static void become_agent(const struct bench_place *place, const char *max_age, i
     snprintf(segments, sizeof segments, "--segments.dir=%s", place->directory);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (dup2(out, STDERR_FILENO) >= 0)
-        execl(path, path, "--web.listen-address=127.0.0.1:0", max_age, segments, (char *)NULL);
+        execl(path, path, "--web.listen-address=127.0.0.1:0", "--scrape.max-age=0", option,
+              segments, (char *)NULL);
     _exit(127);
 }
 
 /* Start it and learn its port from what it logs. */
-static int start_agent(struct visit *v, const struct bench_place *place, const char *max_age,
+static int start_agent(struct visit *v, const struct bench_place *place, const char *option,
                        struct bench_result *result)
 {
     int ends[2];
@@ -68,7 +71,7 @@ static int start_agent(struct visit *v, const struct bench_place *place, const c
         return bench_fail_errno(result, "pipe");
     v->agent = fork();
     if (v->agent == 0)
-        become_agent(place, max_age, ends[1]);
+        become_agent(place, option, ends[1]);
     close(ends[1]);
     FILE *log = fdopen(ends[0], "r");
     while (v->agent > 0 && log && !v->port && fgets(line, sizeof line, log)) {
@@ -210,6 +213,97 @@ static int scrape_beside(struct visit *v, struct sample *sample, struct bench_re
     return 0;
 }
 
+/* Nanoseconds of CPU time of a process. */
+static double cpu_of(pid_t pid)
+{
+    char path[64];
+    double ns = 0;
+    snprintf(path, sizeof path, "/proc/%d/schedstat", (int)pid);
+    FILE *file = fopen(path, "re");
+    if (file && fscanf(file, "%lf", &ns) != 1)
+        ns = 0;
+    if (file)
+        fclose(file);
+    return ns;
+}
+
+/* Processes that hold a slot each and do nothing; they end with this one. */
+static int start_workers(unsigned n, struct bench_result *result)
+{
+    for (unsigned i = 0; i < n; i++) {
+        pid_t pid = fork();
+        if (pid < 0)
+            return bench_fail_errno(result, "fork");
+        if (pid > 0)
+            continue;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;)
+            pause();
+    }
+    return 0;
+}
+
+/* CPU time of each scrape by an agent that tells of processes, or not, in ms. */
+static int scrape_workers(struct visit *v, const struct bench_place *place, const char *detail,
+                          struct sample *sample, struct bench_result *result)
+{
+    int code = start_agent(v, place, detail, result);
+    if (code == 0)
+        code = connect_to(v, &v->connection, result);
+    v->request = whole;
+    for (unsigned i = 0; i <= place->repeats && code == 0; i++) {
+        double before = cpu_of(v->agent);
+        if (scrape(v) < 0)
+            code = bench_fail(result, -EIO, "a scrape failed");
+        else if (i > 0)
+            sample_put(sample, (cpu_of(v->agent) - before) / 1e6, 0);
+    }
+    return code;
+}
+
+static void end_visit(struct visit *v)
+{
+    if (v->connection >= 0)
+        close(v->connection);
+    if (v->agent > 0) {
+        kill(v->agent, SIGTERM);
+        waitpid(v->agent, NULL, 0);
+    }
+    v->connection = -1;
+    v->agent = 0;
+    v->port = 0;
+}
+
+/* What processes add to a scrape. */
+static int run_workers(const struct bench_case *bench, const struct bench_place *place,
+                       struct bench_result *result)
+{
+    smx_segment *segment;
+    struct bench_result without = {0};
+    struct sample off = {0}, each = {0};
+    struct visit v = {.room = (size_t)bench->procs * WORKER_LINES * LINE_BYTES + SPARE_BYTES,
+                      .connection = -1};
+    v.answer = malloc(v.room);
+    int code = v.answer ? segment_open(&(struct segment_plan){.rows = 2}, place, &segment, result)
+                        : bench_fail(result, -ENOMEM, "no memory");
+    if (code == 0)
+        code = start_workers(bench->procs, result);
+    if (code == 0)
+        code = scrape_workers(&v, place, "--workers.detail=off", &off, result);
+    end_visit(&v);
+    if (code == 0)
+        code = scrape_workers(&v, place, "--workers.detail=each", &each, result);
+    end_visit(&v);
+    free(v.answer);
+    if (code < 0)
+        return code;
+    sample_conclude(&off, &without);
+    for (unsigned i = 0; i < each.n; i++)
+        each.at[i] -= without.median;
+    sample_conclude(&each, result);
+    return 0;
+}
+
 static bool is_called(const struct bench_case *bench, const char *name)
 {
     return strcmp(bench->name, name) == 0;
@@ -268,15 +362,15 @@ static int visit(struct visit *v, const struct bench_case *bench, const struct b
     uint64_t total = 0;
     struct sample sample = {0};
     /* Each scrape shall be measured, and nobody's share of another; but where some share. */
-    const char *max_age = is_called(bench, "small_beside_large_p99") ? "--scrape.max-age=100ms"
-                                                                     : "--scrape.max-age=0";
+    const char *option = is_called(bench, "small_beside_large_p99") ? "--scrape.max-age=100ms"
+                                                                    : "--scrape.max-age=0";
     int code = limit_page_init(&v->limit, bench->series + 1);
     if (code < 0)
         return bench_fail(result, code, "no memory for the limit's page");
     if (bench->series)
         code = fill(bench, place, &total, result);
     if (code == 0)
-        code = start_agent(v, place, max_age, result);
+        code = start_agent(v, place, option, result);
     if (code == 0)
         code = connect_to(v, &v->connection, result);
     if (code == 0)
@@ -300,12 +394,7 @@ static int run(const struct bench_case *bench, const struct bench_place *place,
     v.answer = malloc(v.room);
     int code =
         v.answer ? visit(&v, bench, place, result) : bench_fail(result, -ENOMEM, "no memory");
-    if (v.connection >= 0)
-        close(v.connection);
-    if (v.agent > 0) {
-        kill(v.agent, SIGTERM);
-        waitpid(v.agent, NULL, 0);
-    }
+    end_visit(&v);
     limit_page_fini(&v.limit);
     free(v.answer);
     return code;
@@ -319,6 +408,7 @@ const struct bench_case scrape_cases[] = {
     {"scrape", "scrape_http_gzip", BENCH_MS, .series = 100000, .run = run},
     {"scrape", "scrape_http_40", BENCH_MS, .exact = true, .series = 100000, .run = run},
     {"scrape", "small_beside_large_p99", BENCH_MS, BENCH_NORMAL, .series = 1000000, .run = run},
+    {"workers", "workers_read", BENCH_MS, .procs = 1000, .reach = 20, .run = run_workers},
     {"memory", "agent_memory", BENCH_BYTES, .reach = 2 * MIB, .run = run},
     {"memory", "agent_memory", BENCH_BYTES, .exact = true, .series = 10000, .reach = 12 * MIB,
      .run = run},
