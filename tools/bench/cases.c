@@ -75,6 +75,7 @@ static int append_subject(struct cases *cases, const char *group, const struct s
                                      .procs = procs[p],
                                      .series = subject->series[s],
                                      .reach = subject->reach[s] / LIMIT_ADD_NS,
+                                     .rows = subject->rows,
                                      .kind = subject->kind,
                                      .subject = subject,
                                      .run = load_run,

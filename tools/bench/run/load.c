@@ -253,6 +253,7 @@ static int run_crew(const struct crew *crew, struct bench_result *result)
         return bench_fail(result, code, n < crew->procs ? "cannot fork" : "a worker failed");
     sample_conclude(&crew->floor->sample, result);
     compare_counts(crew, result);
+    result->rows = crew->load->rows;
     return 0;
 }
 
@@ -279,7 +280,7 @@ static uint64_t warm_up(uint64_t series)
 int load_run(const struct bench_case *bench, const struct bench_place *place,
              struct bench_result *result)
 {
-    struct load load = {.series = (uint32_t)bench->series};
+    struct load load = {.series = (uint32_t)bench->series, .rows = bench->rows};
     make_ticks(&load);
     const struct crew crew = {
         .subject = bench->subject,

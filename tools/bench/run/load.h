@@ -21,6 +21,7 @@ enum { LOAD_BATCH = 1024 };
  * shared memory that it points to. */
 struct load {
     uint32_t series;
+    unsigned rows;   /* forced, or 0 */
     unsigned worker; /* 0 for the first process */
     uint64_t done;   /* operations of this process before this loop */
     smx_segment *segment;
@@ -43,10 +44,11 @@ struct load {
 struct subject {
     const char *name;
     enum bench_when when; /* of the first of the series; more of them are never quick */
-    bool exact;           /* a loss is a failure */
+    unsigned rows;        /* forced; 0: as the machine has them */
     const char *kind;     /* of the segment; NULL: per-CPU */
     uint64_t series[4];   /* run with each of these, up to a 0 */
     double reach[4];      /* what is wanted with each: ns, where a plain add takes LIMIT_ADD_NS */
+    bool exact;           /* a loss is a failure */
     bool alone;           /* with one process only */
     bool waits;           /* in the kernel: measured by the clock, not by CPU time */
     /* Make what the loop needs. Returns: as bench_case.run. */

@@ -29,7 +29,7 @@ void sample_put(struct sample *sample, double value, double limit)
 {
     if (sample->n >= BENCH_REPEATS_MAX)
         return;
-    sample->ratios[sample->n] = limit > 0 ? value / limit : 0;
+    sample->pairs[sample->n] = (struct sample_pair){limit, limit > 0 ? value / limit : 0};
     sample->at[sample->n++] = value;
 }
 
@@ -47,10 +47,26 @@ static double median(double at[], unsigned n)
     return (at[(n - 1) / 2] + at[n / 2]) / 2;
 }
 
+static int by_limit(const void *a, const void *b)
+{
+    return compare(&((const struct sample_pair *)a)->limit,
+                   &((const struct sample_pair *)b)->limit);
+}
+
+static double ratio(struct sample *sample)
+{
+    double ratios[BENCH_REPEATS_MAX];
+    const unsigned half = (sample->n + 1) / 2;
+    qsort(sample->pairs, sample->n, sizeof sample->pairs[0], by_limit);
+    for (unsigned i = 0; i < half; i++)
+        ratios[i] = sample->pairs[i].ratio;
+    return median(ratios, half);
+}
+
 void sample_conclude(struct sample *sample, struct bench_result *result)
 {
     result->median = median(sample->at, sample->n);
     result->min = sample->at[0];
     result->max = sample->at[sample->n - 1];
-    result->ratio = median(sample->ratios, sample->n);
+    result->ratio = ratio(sample);
 }

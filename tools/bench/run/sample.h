@@ -9,7 +9,9 @@
 
 struct sample {
     double at[BENCH_REPEATS_MAX];
-    double ratios[BENCH_REPEATS_MAX];
+    struct sample_pair {
+        double limit, ratio;
+    } pairs[BENCH_REPEATS_MAX];
     unsigned n;
 };
 
@@ -23,8 +25,10 @@ uint64_t sample_cpu_ns(void);
  * exceeds BENCH_REPEATS_MAX is dropped. */
 void sample_put(struct sample *sample, double value, double limit);
 
-/* Median, smallest and largest into the result, and the median of the ratios. The sample is sorted
- * by it, and not empty. */
+/* Median, smallest and largest into the result, and the ratio: the median over the half whose
+ * limits were fastest. While others use the other thread of this core, twice the time is no ratio
+ * of what we compare; and who is chosen by a fast limit is not flattered. The sample is sorted by
+ * it, and not empty. */
 void sample_conclude(struct sample *sample, struct bench_result *result);
 
 #endif

@@ -82,6 +82,7 @@ static const struct subject counter_add_held = {
     .name = "counter_add_held",
     .exact = true,
     .series = {1},
+    .reach = {0.5},
     .start = start,
     .loop = held,
     .counted = count,

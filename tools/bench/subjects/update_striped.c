@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
- * update_striped.c - counters and histograms of a striped segment, where every add is atomic: what
- * an application pays that has a few of many CPUs.
+ * update_striped.c - counters and histograms of both kinds of segment: striped, where every add is
+ * atomic, which is what an application pays that has a few of many CPUs; and per-CPU with as many
+ * rows as a larger machine has. What of either costs memory is in tables/memory.c.
  */
 #include "run/segment.h"
 #include "subjects/subjects.h"
 
 static int start(struct load *l, const struct bench_place *place, struct bench_result *result)
 {
-    const struct segment_plan plan = {.counters = 1, .histograms = 1, .kind = SMX_KIND_STRIPED};
+    const struct segment_plan plan = {
+        .counters = 1,
+        .histograms = 1,
+        .rows = l->rows,
+        .kind = l->rows ? SMX_KIND_PERCPU : SMX_KIND_STRIPED,
+    };
     int code = segment_open(&plan, place, &l->segment, result);
     if (code == 0)
         code = segment_counters(l->segment, &l->counter, 1, result);
@@ -33,28 +39,24 @@ static uint64_t count_records(struct load *l, uint64_t expected)
     return smx_histogram_count(l->histogram) - (smx_histogram_sum(l->histogram) != sum);
 }
 
-static const struct subject counter_add_striped = {
-    .name = "counter_add_striped",
-    .exact = true,
-    .kind = "striped",
-    .series = {1},
-    .start = start,
-    .loop = add,
-    .counted = count_adds,
-};
+#define SUBJECT(name_, when_, kind_, rows_, loop_, counted_)                                       \
+    {                                                                                              \
+        .name = (name_), .when = (when_), .exact = true, .kind = (kind_), .rows = (rows_),         \
+        .series = {1}, .start = start, .loop = (loop_), .counted = (counted_)                      \
+    }
 
-static const struct subject histogram_exp_striped = {
-    .name = "histogram_exp_striped",
-    .exact = true,
-    .kind = "striped",
-    .series = {1},
-    .start = start,
-    .loop = record,
-    .counted = count_records,
+static const struct subject subjects[] = {
+    SUBJECT("counter_add_striped", BENCH_QUICK, "striped", 0, add, count_adds),
+    SUBJECT("histogram_exp_striped", BENCH_QUICK, "striped", 0, record, count_records),
+    SUBJECT("counter_add_percpu", BENCH_NORMAL, "percpu", 2, add, count_adds),
+    SUBJECT("histogram_exp_percpu", BENCH_NORMAL, "percpu", 2, record, count_records),
+    SUBJECT("counter_add_percpu", BENCH_NORMAL, "percpu", 64, add, count_adds),
+    SUBJECT("histogram_exp_percpu", BENCH_NORMAL, "percpu", 64, record, count_records),
+    SUBJECT("counter_add_percpu", BENCH_NORMAL, "percpu", 192, add, count_adds),
+    SUBJECT("histogram_exp_percpu", BENCH_NORMAL, "percpu", 192, record, count_records),
 };
 
 const struct subject *const update_striped[] = {
-    &counter_add_striped,
-    &histogram_exp_striped,
-    NULL,
+    &subjects[0], &subjects[1], &subjects[2], &subjects[3], &subjects[4],
+    &subjects[5], &subjects[6], &subjects[7], NULL,
 };
