@@ -225,6 +225,7 @@ static int make_parts(struct agent *agent)
         rc = make_workers(agent);
     pages.segments = agent->segments;
     pages.workers = agent->workers;
+    agent->health_rules = agent->config->health;
     pages.health_rules = &agent->health_rules;
     if (rc == 0)
         rc = pages_new(&pages, &agent->pages);

@@ -10,6 +10,7 @@
 #include "agent/config/config.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -102,6 +103,19 @@ static const char whole[] = "segments:\n"
                             "series:\n"
                             "  deny:\n"
                             "    - app=test\n"
+                            "health:\n"
+                            "  rules:\n"
+                            "    - workers: {role: worker, min: 2}\n"
+                            "      app: shop@eu\n"
+                            "      critical: yes\n"
+                            "    - heartbeat: {max_age: 30s}\n"
+                            "    - metric:\n"
+                            "        family: queue\n"
+                            "        labels: {name: mail}\n"
+                            "        max: 1e3\n"
+                            "        absent: ok\n"
+                            "      name: mail waits\n"
+                            "    - workers:\n"
                             "labels:\n"
                             "  cluster: eu1\n"
                             "  zone: \"a\"\n"
@@ -135,6 +149,38 @@ static void what_a_file_says_is_in_force(void **state)
     assert_int_equal(s->bounds[0].n, 2);
     assert_string_equal(s->bounds[1].family.at, "latency");
     assert_true(s->bounds[1].bounds[0] == 5);
+    config_free(config);
+}
+
+static void the_rules_of_health_are_those_of_the_file(void **state)
+{
+    (void)state;
+    struct config *config = load(whole, NULL);
+    const struct health_rule *rules = config->health.at;
+    assert_int_equal(config->health.n, 4);
+    assert_int_equal(rules[0].kind, HEALTH_WORKERS);
+    assert_string_equal(rules[0].name, "workers worker of shop@eu");
+    assert_string_equal(rules[0].app, "shop");
+    assert_string_equal(rules[0].instance, "eu");
+    assert_string_equal(rules[0].role, "worker");
+    assert_int_equal(rules[0].least, 2);
+    assert_true(rules[0].critical);
+    assert_int_equal(rules[1].kind, HEALTH_HEARTBEAT);
+    assert_string_equal(rules[1].name, "heartbeat");
+    assert_null(rules[1].app);
+    assert_null(rules[1].role);
+    assert_int_equal(rules[1].max_age_ns, UINT64_C(30000000000));
+    assert_false(rules[1].critical);
+    assert_int_equal(rules[2].kind, HEALTH_METRIC);
+    assert_string_equal(rules[2].name, "mail waits");
+    assert_string_equal(rules[2].metric, "queue");
+    assert_int_equal(rules[2].n_labels, 1);
+    assert_string_equal(rules[2].labels[0].label, "name");
+    assert_string_equal(rules[2].labels[0].value, "mail");
+    assert_true(rules[2].max == 1000 && isinf(rules[2].min) && rules[2].min < 0);
+    assert_true(rules[2].may_be_absent);
+    assert_int_equal(rules[3].least, 1);
+    assert_string_equal(rules[3].name, "workers");
     config_free(config);
 }
 
@@ -296,6 +342,50 @@ static void what_is_wrong_is_told_with_its_place(void **state)
          ":1: histograms[0].bounds[0]: expected a number above 0, got \"1s\""},
         {"scrape: {max_age: \"a\\nb\"}",
          ":1: scrape.max_age: expected a duration up to 1m, as 100ms or 2s, or 0, got \"a b\""},
+        {"health:\n  rules:\n    - name: a\n",
+         ":3: health.rules[0]: needs one of workers, heartbeat and metric"},
+        {"health: {rules: [{workers: {min: 1}, heartbeat: {max_age: 1s}}]}",
+         ":1: health.rules[0]: needs one of workers, heartbeat and metric"},
+        {"health: {rules: [{workers: {min: 0}}]}",
+         ":1: health.rules[0].workers.min: expected a whole number from 1 to 65536, got \"0\""},
+        {"health: {rules: [{workers: {role: ''}}]}",
+         ":1: health.rules[0].workers.role: expected a role of 1 to 31 bytes, got \"\""},
+        {"health: {rules: [{workers: {least: 1}}]}",
+         ":1: health.rules[0].workers.least: unknown key; there are role and min"},
+        {"health: {rules: [{heartbeat: {role: a}}]}",
+         ":1: health.rules[0].heartbeat: needs max_age, how old a heartbeat may be"},
+        {"health: {rules: [{heartbeat: {max_age: 0}}]}",
+         ":1: health.rules[0].heartbeat.max_age: expected a duration above 0, got \"0\""},
+        {"health: {rules: [{heartbeat: {max_age: 25h}}]}",
+         ":1: health.rules[0].heartbeat.max_age: expected a duration up to 24h, as 100ms or 2s, or "
+         "0, got \"25h\""},
+        {"health: {rules: [{metric: {max: 1}}]}",
+         ":1: health.rules[0].metric: needs family, the name of a metric"},
+        {"health: {rules: [{metric: {family: a}}]}",
+         ":1: health.rules[0].metric: needs min or max, or both"},
+        {"health: {rules: [{metric: {family: a, max: inf}}]}",
+         ":1: health.rules[0].metric.max: expected a number, got \"inf\""},
+        {"health: {rules: [{metric: {family: a, max: 1, min: 2}}]}",
+         ":1: health.rules[0].metric.min: expected no more than max, got \"2\""},
+        {"health: {rules: [{metric: {family: a, max: 1, absent: yes}}]}",
+         ":1: health.rules[0].metric.absent: expected ok or failed, got \"yes\""},
+        {"health: {rules: [{metric: {family: a, max: 1, labels: [a]}}]}",
+         ":1: health.rules[0].metric.labels: expected a mapping, got a list"},
+        {"health: {rules: [{metric: {family: a, max: 1, labels: {a: }}}]}",
+         ":1: health.rules[0].metric.labels.a: expected a text, got nothing"},
+        {"health: {rules: [{app: '@eu', workers: {}}]}",
+         ":1: health.rules[0].app: expected APPLICATION or APPLICATION@INSTANCE, got \"@eu\""},
+        {"health: {rules: [{app: a@b@c, workers: {}}]}",
+         ":1: health.rules[0].app: expected APPLICATION or APPLICATION@INSTANCE, got \"a@b@c\""},
+        {"health: {rules: [{critical: maybe, workers: {}}]}",
+         ":1: health.rules[0].critical: expected true or false, got \"maybe\""},
+        {"health:\n  rules:\n    - workers: {}\n    - workers: {min: 2}\n",
+         ":4: health.rules[1]: needs a name: another rule is the same but for numbers"},
+        {"health:\n  rules:\n    - workers: {}\n    - name: workers\n      heartbeat: {max_age: "
+         "1s}\n",
+         ":4: health.rules[1].name: expected a name that no other rule has, got \"workers\""},
+        {"health: {rules: [{name: '', workers: {}}]}",
+         ":1: health.rules[0].name: expected a name of 1 to 128 bytes, got \"\""},
         {"labels: [a]", ":1: labels: expected a mapping, got a list"},
         {"labels:\n  a: {b: c}\n", ":2: labels.a: expected a text, got a mapping"},
         {"labels:\n  a:\n", ":2: labels.a: expected a text, got nothing"},
@@ -391,6 +481,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_file_changes_nothing),
         cmocka_unit_test(what_a_file_says_is_in_force),
+        cmocka_unit_test(the_rules_of_health_are_those_of_the_file),
         cmocka_unit_test(an_option_overrules_the_file_as_a_whole),
         cmocka_unit_test(what_an_option_overrules_is_checked_all_the_same),
         cmocka_unit_test(the_environment_stands_between_options_and_file),

@@ -206,3 +206,93 @@ app() {
     wait $prober || true
     [ "$(sort -u "$scratch/probes" | tr '\n' ' ')" = "200 503 " ]
 }
+
+# start_ruled_agent: with the rules on the standard input.
+start_ruled_agent() {
+    cat >"$scratch/agent.yaml"
+    start_agent --config.file="$scratch/agent.yaml"
+}
+
+@test "rules say how many workers have to live, and that an application has to be there at all" {
+    start_ruled_agent <<'END'
+health:
+  rules:
+    - workers: {role: worker, min: 2}
+      app: shop
+      critical: true
+    - workers:
+      app: bank
+END
+    probe_is /health/shop/ready 503
+    fits "$scratch/answer" probe
+    jq -e '.applications[0].reasons[0] == "there is no segment of this name"' "$scratch/answer"
+    app bank '.status == "failed" and .segment == null and .rules[0].kind == "workers"'
+    health '.status == "degraded"'
+    start_puppet one shop
+    start_puppet two shop
+    tell one 'role worker'
+    tell two 'role worker'
+    probe_is /health/shop/ready 200
+    stop two KILL
+    eventually probe_is /health/shop/ready 503
+    jq -e '.applications[0].reasons ==
+        ["rule workers worker of shop is failed: 1 worker process lives, 2 needed"]' "$scratch/answer"
+    probe_is /health/shop/live 200
+    agent_get /metrics | grep -qxF \
+        'smx_rule_status{app="shop",rule="workers worker of shop",critical="true",status="failed"} 1'
+    probe_is /health/ready 200
+}
+
+@test "a server that hangs is dead by a critical rule, and lives again when it goes on" {
+    start_ruled_agent <<'END'
+health:
+  rules:
+    - heartbeat: {max_age: 1s}
+      app: shop
+      critical: true
+END
+    start_puppet one shop
+    start_puppet two shop
+    probe_is /health/shop/live 200 # who never sends a heartbeat is not judged
+    tell one beat
+    start beats bash -c 'while echo beat; do sleep 0.1; done >"$0"' "$scratch/two.fifo"
+    eventually app shop '.status == "degraded" and .processes.hung == 1'
+    jq -e '.components.applications[0].reasons ==
+        ["rule heartbeat of shop is degraded: 1 of 2 processes without a heartbeat for 1 s"]' \
+        "$scratch/health.json"
+    probe_is /health/shop/live 200
+    probe_is /health/shop/ready 200
+    kill -STOP "${pids[two]}"
+    eventually probe_is /health/shop/live 503
+    jq -e '.status == "dead"' "$scratch/answer"
+    probe_is /health/shop/ready 503
+    app shop '.status == "failed" and .processes.live == 2 and .processes.hung == 2'
+    kill -CONT "${pids[two]}"
+    eventually probe_is /health/shop/live 200
+    stop beats
+}
+
+@test "a rule on a metric holds it within bounds, and a metric that is not there fails it" {
+    start_ruled_agent <<'END'
+health:
+  rules:
+    - name: mail waits
+      metric: {family: waiting_total, labels: {kind: mail}, max: 10}
+      critical: true
+    - metric: {family: sometimes, min: 1, absent: ok}
+END
+    start_puppet shop shop
+    eventually probe_is /health/shop/ready 503
+    jq -e '.applications[0].reasons == ["rule mail waits is failed: waiting_total: no such metric"]' \
+        "$scratch/answer"
+    tell shop 'labelled waiting_total mail 10'
+    tell shop 'labelled waiting_total web 1000'
+    probe_is /health/shop/ready 200
+    tell shop 'labelled waiting_total mail 1'
+    probe_is /health/shop/ready 503
+    jq -e '.applications[0].reasons ==
+        ["rule mail waits is failed: waiting_total of \"mail\" is 11, above 10"]' "$scratch/answer"
+    tell shop 'gauge sometimes 0'
+    app shop '[.rules[] | [.name, .status]] ==
+        [["mail waits", "failed"], ["metric sometimes", "failed"]]'
+}

@@ -21,6 +21,7 @@
 
 #include "agent/config/settings.h"
 #include "agent/config/yaml/outline.h"
+#include "agent/health/rules.h"
 #include "agent/options.h"
 
 /* FILE:LINE: KEY: what was expected and what is there. */
@@ -30,6 +31,8 @@ struct config_file;
 
 struct config {
     struct settings settings;
+    struct health_rules health;
+    struct config_health_texts *health_texts;
     const char *path;         /* of the file, or NULL: there is none */
     struct config_file *file; /* owns what the strings point to, with: */
     struct outline outline;

@@ -47,6 +47,30 @@ struct config_workers {
     char *detail, *memory, *io;
 };
 
+struct config_health_workers {
+    char *role, *min;
+};
+
+struct config_health_heartbeat {
+    char *role, *max_age;
+};
+
+struct config_health_metric {
+    char *family, *min, *max, *absent;
+};
+
+struct config_health_rule {
+    char *name, *app, *critical;
+    struct config_health_workers *workers;
+    struct config_health_heartbeat *heartbeat;
+    struct config_health_metric *metric;
+};
+
+struct config_health {
+    struct config_health_rule *rules;
+    unsigned rules_count;
+};
+
 struct config_rules {
     char **allow, **deny;
     unsigned allow_count, deny_count;
@@ -64,13 +88,14 @@ struct config_file {
     struct config_scrape *scrape;
     struct config_openmetrics *openmetrics;
     struct config_workers *workers;
+    struct config_health *health;
     struct config_rules *metrics, *series;
     struct config_histogram *histograms;
     unsigned histograms_count;
 };
 
 extern const cyaml_schema_field_t config_segments_keys[], config_scrape_keys[],
-    config_openmetrics_keys[], config_workers_keys[], config_rules_keys[];
+    config_openmetrics_keys[], config_workers_keys[], config_health_keys[], config_rules_keys[];
 extern const cyaml_schema_value_t config_histogram_entry;
 
 /* While a file is loaded. */
@@ -78,9 +103,13 @@ struct loading;
 
 int config_segments_use(struct loading *loading, const struct config_file *file);
 int config_workers_use(struct loading *loading, const struct config_file *file);
+int config_health_use(struct loading *loading, const struct config_file *file);
 int config_expose_use(struct loading *loading, const struct config_file *file);
 int config_labels_use(struct loading *loading, const struct config_file *file);
 int config_histograms_use(struct loading *loading, const struct config_file *file);
+
+/* What config_health_use() has made. */
+void config_health_free(struct config *config);
 
 /* What is being made. */
 struct config *loading_config(struct loading *loading);
@@ -108,5 +137,7 @@ int loading_refuse_node(struct loading *loading, const struct outline_node *node
                         const char *expected);
 int loading_refuse_key(struct loading *loading, const struct outline_node *node,
                        const char *expected);
+/* The same, with a sentence instead of what was expected and what is there. */
+int loading_say(struct loading *loading, const struct outline_node *node, const char *sentence);
 
 #endif

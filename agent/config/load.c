@@ -21,6 +21,7 @@ static const cyaml_schema_field_t keys[] = {
     CONFIG_MAPPING("scrape", struct config_file, scrape, config_scrape_keys),
     CONFIG_MAPPING("openmetrics", struct config_file, openmetrics, config_openmetrics_keys),
     CONFIG_MAPPING("workers", struct config_file, workers, config_workers_keys),
+    CONFIG_MAPPING("health", struct config_file, health, config_health_keys),
     CONFIG_MAPPING("metrics", struct config_file, metrics, config_rules_keys),
     CONFIG_MAPPING("series", struct config_file, series, config_rules_keys),
     CYAML_FIELD_IGNORE("labels", CYAML_FLAG_OPTIONAL),
@@ -30,8 +31,8 @@ static const cyaml_schema_field_t keys[] = {
 };
 
 static int (*const uses[])(struct loading *, const struct config_file *) = {
-    config_segments_use, config_workers_use,    config_expose_use,
-    config_labels_use,   config_histograms_use,
+    config_segments_use, config_workers_use, config_expose_use,
+    config_health_use,   config_labels_use,  config_histograms_use,
 };
 
 static const cyaml_schema_value_t root = {
@@ -62,6 +63,11 @@ int loading_refuse_node(struct loading *l, const struct outline_node *node, cons
 int loading_refuse_key(struct loading *l, const struct outline_node *node, const char *expected)
 {
     return document_refuse_key(&l->document, node, expected);
+}
+
+int loading_say(struct loading *l, const struct outline_node *node, const char *sentence)
+{
+    return document_say(&l->document, node, sentence);
 }
 
 int loading_refuse(struct loading *l, const char *expected, const char *path, ...)
@@ -161,6 +167,7 @@ void config_free(struct config *config)
 {
     if (!config)
         return;
+    config_health_free(config);
     document_free(&root, config->file);
     outline_fini(&config->outline);
     free(config);

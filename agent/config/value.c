@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,6 +56,17 @@ int value_number(const char *text, uint64_t least, uint64_t most, uint64_t *out,
     if (n < least || n > most)
         return value_refuse(why, "a whole number from %" PRIu64 " to %" PRIu64, least, most);
     *out = n;
+    return 0;
+}
+
+int value_real(const char *text, double *out, char why[VALUE_WHY_SIZE])
+{
+    char *end = NULL;
+    /* strtod(3) alone takes spaces, hexadecimal numbers and words. */
+    double number = strspn(text, "+-.0123456789eE") == strlen(text) ? strtod(text, &end) : NAN;
+    if (!isfinite(number) || end == text || *end)
+        return value_refuse(why, "a number");
+    *out = number;
     return 0;
 }
 

@@ -23,6 +23,9 @@ int value_bool(const char *text, bool *out, char why[VALUE_WHY_SIZE]);
 int value_number(const char *text, uint64_t least, uint64_t most, uint64_t *out,
                  char why[VALUE_WHY_SIZE]);
 
+/* A finite number. Returns: 0, -EINVAL. */
+int value_real(const char *text, double *out, char why[VALUE_WHY_SIZE]);
+
 /* A number of bytes above 0; K, M or G may follow, powers of 1024. Returns: 0, -EINVAL. */
 int value_bytes(const char *text, uint64_t *out, char why[VALUE_WHY_SIZE]);
 
