@@ -61,10 +61,10 @@ int value_number(const char *text, uint64_t least, uint64_t most, uint64_t *out,
 
 int value_real(const char *text, double *out, char why[VALUE_WHY_SIZE])
 {
-    char *end = NULL;
+    char *end;
+    double number = strtod(text, &end);
     /* strtod(3) alone takes spaces, hexadecimal numbers and words. */
-    double number = strspn(text, "+-.0123456789eE") == strlen(text) ? strtod(text, &end) : NAN;
-    if (!isfinite(number) || end == text || *end)
+    if (end == text || *end || strspn(text, "+-.0123456789eE") != strlen(text) || !isfinite(number))
         return value_refuse(why, "a number");
     *out = number;
     return 0;

@@ -10,10 +10,9 @@
 #include "agent/encode/buffer.h"
 #include "agent/http/status.h"
 
-/* Whether the agent does its work: it has looked, is listening, not draining, its directories as they
- * should be. A bad segment, or an application that is not well, is that one's trouble and no reason
- * to take the agent out of service.
- * why is then the first obstacle. */
+/* Whether the agent does its work: it has looked, listens, is not draining, and its directories are
+ * as they should be. A bad segment, or an application that is not well, is that one's trouble and
+ * no reason to take the agent out of service. why is then the first obstacle. */
 bool health_ready(const struct status *status, const char **why);
 
 /* Append the document. Returns: 0, -ENOMEM. */
