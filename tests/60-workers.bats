@@ -119,7 +119,7 @@ pid_of() {
     start_agent --metrics.deny='smx_role_.*' --labels.deny=worker=1
     has_line 'smx_app_threads{app="demo"}'
     has_line 'smx_process_threads{app="demo",role="worker",worker="2"}'
-    [ -z "$(agent_get /metrics | grep -E "^smx_role_|^smx_.*worker=\"1\"" || true)" ]
+    [ -z "$(agent_get /metrics | grep -E "^smx_role_|^smx_process_threads.*worker=\"1\"" || true)" ]
     run "$bin/smx-agent" --workers.detail=all
     [ "$status" -eq 2 ]
     [[ $output == *"--workers.detail 'all': must be each, sums or off"* ]]
