@@ -50,7 +50,6 @@ struct agent {
     struct http *http;
     struct sockets sockets;
     struct vitals vitals; /* of the last request that asked */
-    struct health_rules health_rules;
     struct sandbox sandbox;
     struct reload reload; /* has the configuration */
     struct notify notify;
@@ -91,7 +90,7 @@ static void describe(void *context, struct status *out)
     struct agent *agent = context;
     pages_refresh(agent->pages);
     /* Without memory it is of the look before; or of none, and then it is incomplete. */
-    (void)vitals_take(&agent->vitals, agent->segments, &agent->health_rules);
+    (void)vitals_take(&agent->vitals, agent->segments, &agent->reload.config->health);
     *out = (struct status){.loop = loop_name(agent->loop),
                            .sandbox = &agent->sandbox,
                            .uptime_ns = loop_now_ns() - agent->started_ns,
@@ -225,8 +224,6 @@ static int make_parts(struct agent *agent)
         rc = make_workers(agent);
     pages.segments = agent->segments;
     pages.workers = agent->workers;
-    agent->health_rules = agent->config->health;
-    pages.health_rules = &agent->health_rules;
     if (rc == 0)
         rc = pages_new(&pages, &agent->pages);
     if (rc == 0)

@@ -487,7 +487,7 @@ int pages_new(const struct pages_options *options, struct pages **out)
                                 .log = options->log,
                                 .segments = options->segments,
                                 .workers = options->workers,
-                                .health_rules = options->health_rules,
+                                .health_rules = options->rules.health,
                                 .max_age_ns = options->max_age_ns,
                                 .looking = options->looking,
                                 .context = options->context};
@@ -526,6 +526,7 @@ int pages_set(struct pages *p, const struct gather_rules *rules, uint64_t max_ag
         return rc;
     source_begin_anew(&p->source);
     p->refreshing = NULL;
+    p->source.health_rules = rules->health;
     p->source.max_age_ns = max_age_ns;
     for (size_t i = 0; i <= LOOK; i++)
         begin_anew(p, &p->entries[i]);

@@ -14,7 +14,6 @@
 #define SMX_AGENT_PAGES_H
 
 #include "agent/gather/gather.h"
-#include "agent/health/rules.h"
 #include "agent/http/accept.h"
 #include "agent/http/http.h"
 #include "agent/log.h"
@@ -28,10 +27,9 @@ struct pages_options {
     struct loop *loop;
     const struct log *log;
     struct segments *segments;
-    struct workers *workers;                 /* NULL: nothing is said of processes */
-    const struct health_rules *health_rules; /* NULL: none */
-    uint64_t max_age_ns; /* of a snapshot that is shared; 0: a turn of the loop */
-    uint64_t slice_ns;   /* of work in a turn, one piece at least; 0: 4 ms */
+    struct workers *workers; /* NULL: nothing is said of processes */
+    uint64_t max_age_ns;     /* of a snapshot that is shared; 0: a turn of the loop */
+    uint64_t slice_ns;       /* of work in a turn, one piece at least; 0: 4 ms */
     struct gather_rules rules;
     const struct self_config *config; /* told of in each snapshot; NULL: not */
     void (*looking)(void *context);   /* before the segments are looked at */

@@ -19,6 +19,7 @@ struct gather_rules reload_rules(const struct config *config)
                                  .wishes = {s->bounds, s->n_bounds},
                                  .labels = s->labels,
                                  .n_labels = s->n_labels,
+                                 .health = config->health,
                                  .created = s->created_samples};
 }
 

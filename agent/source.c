@@ -108,7 +108,7 @@ static int gather(struct source *s)
     measure(s);
     struct processes *const *processes = s->workers ? workers_list(s->workers, &n_processes) : NULL;
     gather_processes(s->gather, processes, n_processes);
-    rc = vitals_take(&s->vitals, s->segments, s->health_rules);
+    rc = vitals_take(&s->vitals, s->segments, &s->health_rules);
     if (rc < 0)
         return rc;
     gather_health(s->gather, &s->vitals.health);

@@ -21,8 +21,8 @@ struct source {
     struct loop *loop;
     const struct log *log;
     struct segments *segments;
-    struct workers *workers;                 /* NULL: nothing is said of processes */
-    const struct health_rules *health_rules; /* NULL: none */
+    struct workers *workers; /* NULL: nothing is said of processes */
+    struct health_rules health_rules;
     uint64_t max_age_ns;            /* of a snapshot that is shared; 0: a turn of the loop */
     void (*looking)(void *context); /* before the segments are looked at */
     void *context;

@@ -101,14 +101,13 @@ static size_t collect(struct vitals *v, const struct segment *list, size_t n_seg
 
 int vitals_take(struct vitals *v, const struct segments *segments, const struct health_rules *rules)
 {
-    static const struct health_rules none = {NULL, 0};
     size_t n;
     const struct segment *list = segments_list(segments, &n);
     if (reserve(v, n + 1) < 0)
         return -ENOMEM;
     const struct health_input input = {.sources = v->sources,
                                        .n = collect(v, list, n),
-                                       .rules = rules ? *rules : none,
+                                       .rules = *rules,
                                        .now_ns = wall_clock_ns()};
     return health_evaluate(&v->health, &input);
 }

@@ -16,7 +16,7 @@ struct vitals {
     size_t room;
 };
 
-/* Judge what the readers show, as of now. Rules of NULL are none. Returns: 0, -ENOMEM. */
+/* Judge what the readers show, as of now. Returns: 0, -ENOMEM. */
 int vitals_take(struct vitals *vitals, const struct segments *segments,
                 const struct health_rules *rules);
 void vitals_fini(struct vitals *vitals);

@@ -296,3 +296,23 @@ END
     app shop '[.rules[] | [.name, .status]] ==
         [["mail waits", "failed"], ["metric sometimes", "failed"]]'
 }
+
+@test "rules that are read again are in force at once, and the ones before are gone" {
+    start_ruled_agent <<'END'
+health: {rules: [{name: two, workers: {min: 2}, critical: true}]}
+END
+    start_puppet shop shop
+    eventually probe_is /health/shop/ready 503
+    agent_get /metrics | grep -q '^smx_rule_status{app="shop",rule="two",'
+    echo 'health: {rules: [{name: one, workers: {min: 1}, critical: true}]}' >"$scratch/agent.yaml"
+    kill -HUP "${pids[agent]}"
+    eventually probe_is /health/shop/ready 200
+    app shop '[.rules[].name] == ["one"]'
+    agent_get /metrics >"$scratch/scrape"
+    grep -q '^smx_rule_status{app="shop",rule="one",' "$scratch/scrape"
+    [ "$(grep -c '^smx_rule_status{app="shop",rule="two",' "$scratch/scrape")" = 0 ]
+    echo 'health: {rules: [{workers: {min: none}}]}' >"$scratch/agent.yaml"
+    kill -HUP "${pids[agent]}"
+    eventually file_says "$scratch/agent.err" 'health.rules\[0\].workers.min: expected a whole number'
+    app shop '[.rules[].name] == ["one"]'
+}

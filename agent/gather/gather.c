@@ -100,6 +100,7 @@ int gather_set(struct gather *g, const struct gather_rules *rules)
         drop_kept(g, g->n_kept - 1);
     drop_merged(g);
     g->snapshot = (struct snapshot){0};
+    g->health = NULL;
     g->n_infos = 0;
     filter_free(g->filter);
     g->filter = filter;

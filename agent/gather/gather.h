@@ -16,6 +16,7 @@
 #include "agent/gather/edges.h"
 #include "agent/gather/escape.h"
 #include "agent/gather/self.h"
+#include "agent/health/rules.h"
 
 #include <smx/reader.h>
 #include <stddef.h>
@@ -51,6 +52,7 @@ struct gather_rules {
     struct edges_wishes wishes;     /* classic bounds of exponential histograms */
     const struct smx_label *labels; /* as of struct render_rules */
     size_t n_labels;
+    struct health_rules health; /* by which others judge, and gather_health() tells */
     bool created; /* names of samples _created are taken, and snapshots may be exposed with them */
 };
 
