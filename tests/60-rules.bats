@@ -45,7 +45,7 @@ alerts() {
 }
 
 @test "no alert is without a case where it fires and one where it does not" {
-    [[ $(alerts | wc -l) -ge 15 ]]
+    [[ $(alerts | wc -l) -ge 20 ]]
     local alert
     for alert in $(alerts); do
         grep -q "alertname=\"$alert\",alertstate=\"firing\"" "$files/tests.yml"
@@ -85,11 +85,13 @@ metrics_of_rules() {
     rules=$files/rules.yml,$files/alerts.yml,$files/example-application.yml
     start_demo demo --workers 2
     request 3 /fast
-    start_tcp_agent
+    printf 'health: {rules: [{name: working, workers: {role: worker, min: 1}}]}\n' \
+        >"$scratch/agent.yaml"
+    start_tcp_agent agent --config.file="$scratch/agent.yaml"
     # Every name is one that the agent exports.
     curl -sf "http://$agent/metrics" >"$scratch/page"
     metrics_of_rules "$files/rules.yml" "$files/alerts.yml" >"$scratch/names"
-    [[ $(wc -l <"$scratch/names") -ge 15 ]]
+    [[ $(wc -l <"$scratch/names") -ge 20 ]]
     while read -r name; do
         grep -q "^# TYPE $name " "$scratch/page" || echo "$name is not exported"
     done <"$scratch/names" >"$scratch/missing"
