@@ -409,7 +409,9 @@ static void what_is_wrong_is_told_with_its_place(void **state)
         {"--- {}\n--- {}\n", ":2: a second document begins"},
         {"# \n\nscrape: \xff\n", ":3: not UTF-8 text: invalid leading UTF-8 octet"},
         {"scrape: {max_age: \"1\\0\"}", ":1: a value with a NUL in it"},
-        {"\"a\\0b\": 1", ":1: a key with a NUL in it"},
+        {"\"a\\0b\": 1", ":1: a key with a control character in it"},
+        {"\"a\\nb\": 1", ":1: a key with a control character in it"},
+        {"a\tb: 1", ":1: a key with a control character in it"},
         {"[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]", ":1: too many levels, 16 are the most"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)

@@ -11,12 +11,12 @@ setup() {
 @test "every harness takes every file of the corpus in AFL++'s build, too" {
     run "$fuzz/run" replay afl
     echo "$output"
-    [[ $status -eq 0 && ${#lines[@]} -eq 5 ]]
+    [[ $status -eq 0 && ${#lines[@]} -eq 6 ]]
 }
 
 @test "AFL++ finds nothing" {
     [[ ${SMX_FUZZ_SECONDS:-} != 0 ]] || skip "SMX_FUZZ_SECONDS is 0"
     run "$fuzz/run" afl
     sed 's/^/# /' <<<"$output" >&3
-    [[ $status -eq 0 && ${#lines[@]} -eq 5 ]]
+    [[ $status -eq 0 && ${#lines[@]} -eq 6 ]]
 }

@@ -26,14 +26,14 @@ show() {
 @test "every harness takes every file of the corpus" {
     run "$fuzz/run" replay fuzz
     echo "$output"
-    [[ $status -eq 0 && ${#lines[@]} -eq 5 ]]
+    [[ $status -eq 0 && ${#lines[@]} -eq 6 ]]
 }
 
 @test "libFuzzer finds nothing" {
     [[ ${SMX_FUZZ_SECONDS:-} != 0 ]] || skip "SMX_FUZZ_SECONDS is 0"
     run "$fuzz/run" libfuzzer
     show
-    [[ $status -eq 0 && ${#lines[@]} -eq 5 ]]
+    [[ $status -eq 0 && ${#lines[@]} -eq 6 ]]
 }
 
 @test "what a fuzzer finds fails the run and is kept" {

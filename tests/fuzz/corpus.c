@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * corpus.c - writes the seeds of the fuzzers into DIRECTORY/{segment,accept,http,options}: segments
- * by the tests' own writer, as the steps that make them; the rest by hand. What lies there under
- * other names are inputs that once showed a bug, and stay.
+ * corpus.c - writes the seeds of the fuzzers into DIRECTORY/{segment,accept,http,options,config}:
+ * segments by the tests' own writer, as the steps that make them; the rest by hand. What lies there
+ * under other names are inputs that once showed a bug, and stay.
  */
 #include "fuzz/require.h"
 #include "fuzz/steps.h"
@@ -413,6 +413,29 @@ static void command_lines(void)
     lines("options", list, sizeof list / sizeof *list);
 }
 
+static void configurations(void)
+{
+    static const struct line list[] = {
+        {"all", "segments:\n  directories: [/run/smx, /a]\n  max_bytes: 256M\n"
+                "scrape: {max_age: 2s}\nopenmetrics: {created_samples: yes}\n"
+                "labels:\n  cluster: eu1\n  zone: \"a\"\n"
+                "metrics:\n  allow: [http_.*]\n  deny: ['x{1,2}']\n"
+                "series: {allow: [app=shop|cart], deny: [code=5..]}\n"
+                "histograms:\n- bounds: [0.1, 1]\n- family: latency\n  bounds:\n  - 5\n"
+                "workers: {detail: sums}\n"},
+        {"bomb", "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n"},
+        {"deep", "[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]"},
+        {"empty", "segments:\nmetrics: {allow: ~}\nhistograms: []\n"},
+        {"keys", "{? a : b, ? [c] : d}"},
+        {"nothing", "--- # nothing\n...\n"},
+        {"quoted", "labels: {'a': \"\\x41\\u00e9\\n\", b: |-\n  x\n}\n"},
+        {"tab", "scrape:\n\tmax_age: 1s\n"},
+        {"twice", "%YAML 1.1\n---\nscrape: {}\nscrape: {}\n--- {}\n"},
+        {"typed", "scrape: !!map {max_age: !!str 1m}\n"},
+    };
+    lines("config", list, sizeof list / sizeof *list);
+}
+
 int main(int argc, char **argv)
 {
     require(argc == 2, "usage: fuzz-corpus DIRECTORY");
@@ -421,5 +444,6 @@ int main(int argc, char **argv)
     headers();
     requests();
     command_lines();
+    configurations();
     return 0;
 }

@@ -80,13 +80,22 @@ static struct outline_node *add(struct maker *m, const yaml_event_t *event, enum
     return node;
 }
 
+/* A key stands in paths, and these in errors of one line. */
+static bool is_word(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+            return false;
+    return true;
+}
+
 static int add_key(struct maker *m, const yaml_event_t *event)
 {
     const char *key = (const char *)event->data.scalar.value;
     const struct outline_node *mapping = m->open[m->depth - 1];
     m->key_line = line_of(event);
-    if (strlen(key) != event->data.scalar.length)
-        return refuse(m, m->key_line, "a key with a NUL in it", NULL);
+    if (!is_word(key, event->data.scalar.length))
+        return refuse(m, m->key_line, "a key with a control character in it", NULL);
     if (outline_key(mapping, key))
         return refuse(m, m->key_line, "the key %.200s stands here a second time", key);
     m->key = strdup(key);
