@@ -41,7 +41,7 @@ setup() {
     example=$root/packaging/examples/agent.yaml
     diff "$example" <(sed -n '/^\.Sh EXAMPLES/,/^\.Ed/p' "$man/smx-agent.yaml.5" | sed '1,/^\.Bd/d; $d')
     run -0 "$build/bin/smx-agent" --check-config --config.file="$example"
-    sed -E 's/^( *)# ((- )?[a-z_]+:|- |  [a-z_]+:)/\1\2/; s/^histograms: \[\]/histograms:/; /^  (allow|deny): \[\]/d' \
+    sed -E 's/^( *)# ((- )?[a-z_]+:|- | +[a-z_]+:)/\1\2/; s/^histograms: \[\]/histograms:/; s/^  rules: \[\]/  rules:/; /^  (allow|deny): \[\]/d' \
         "$example" >"$BATS_TEST_TMPDIR/all.yaml"
     run -0 "$build/bin/smx-agent" --check-config --config.file="$BATS_TEST_TMPDIR/all.yaml"
     grep -q '^  cluster: eu1$' "$BATS_TEST_TMPDIR/all.yaml"
