@@ -97,19 +97,21 @@ static int copy_sans(struct tls *tls, const struct tls_options *options)
 }
 
 /* What a client must show is no use if he need not show anything. */
-static int check_client(const struct tls_options *options, char why[TLS_WHY_SIZE])
+int tls_check_client(const struct tls_options *options, bool has_client_ca, char why[TLS_WHY_SIZE])
 {
     bool verifies =
         options->client == TLS_CLIENT_VERIFIED || options->client == TLS_CLIENT_VERIFIED_IF_GIVEN;
     bool requires =
         options->client == TLS_CLIENT_VERIFIED || options->client == TLS_CLIENT_CERTIFIED;
     const char *what = NULL;
-    if (options->client_ca && options->client == TLS_CLIENT_ANY)
-        what = "there is a CA for clients, but client_auth_type asks for no certificate";
-    else if (verifies && !options->client_ca)
-        what = "client_auth_type verifies certificates: client_ca_file or client_ca is missing";
+    if (has_client_ca && options->client == TLS_CLIENT_ANY)
+        what = "client_ca_file: it is of no use while client_auth_type does not ask for a "
+               "certificate";
+    else if (verifies && !has_client_ca)
+        what = "client_auth_type: it verifies certificates, so client_ca_file or client_ca is "
+               "needed";
     else if (options->n_sans > 0 && !requires)
-        what = "client_allowed_sans needs client_auth_type RequireAndVerifyClientCert";
+        what = "client_allowed_sans: it needs client_auth_type RequireAndVerifyClientCert";
     if (!what)
         return 0;
     snprintf(why, TLS_WHY_SIZE, "%s", what);
@@ -119,7 +121,7 @@ static int check_client(const struct tls_options *options, char why[TLS_WHY_SIZE
 static int fill(struct tls *tls, const struct tls_options *options, char why[TLS_WHY_SIZE])
 {
     char priorities[TLS_PRIORITIES_SIZE];
-    int rc = check_client(options, why);
+    int rc = tls_check_client(options, options->client_ca, why);
     if (rc == 0)
         rc = tls_priorities(options, priorities, why);
     if (rc < 0)

@@ -49,6 +49,10 @@ enum { TLS_PRIORITIES_SIZE = 1024 };
 int tls_priorities(const struct tls_options *options, char out[TLS_PRIORITIES_SIZE],
                    char why[TLS_WHY_SIZE]);
 
+/* Whether what is asked of clients makes sense; client_ca stands for whether there is one. Returns:
+ * 0, or -EINVAL with what is wrong in why. */
+int tls_check_client(const struct tls_options *options, bool has_client_ca, char why[TLS_WHY_SIZE]);
+
 /* Make one, with a reference. The options are not needed after it.
  * Returns: 0, -ENOMEM, or -EINVAL; why then says what is wrong. */
 int tls_new(const struct tls_options *options, struct tls **out, char why[TLS_WHY_SIZE]);

@@ -199,7 +199,7 @@ int tls_priorities(const struct tls_options *options, char out[TLS_PRIORITIES_SI
 {
     struct offer offer = {.n = 0};
     if (options->least > options->most)
-        return refuse(why, "min_version is above max_version");
+        return refuse(why, "min_version: it is above max_version");
     if (options->n_suites == 0)
         offer_sound(options, &offer);
     else if (offer_listed(options, &offer, why) < 0)
