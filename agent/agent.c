@@ -7,15 +7,14 @@
 #include "agent/descriptors.h"
 #include "agent/fold.h"
 #include "agent/segments/dirwatch.h"
-#include "agent/http/http.h"
 #include "agent/notify.h"
 #include "agent/pages.h"
 #include "agent/reload.h"
 #include "agent/http/routes.h"
 #include "agent/sandbox.h"
 #include "agent/segments/segments.h"
-#include "agent/sockets.h"
 #include "agent/vitals.h"
+#include "agent/web/web.h"
 #include "agent/workers/workers.h"
 
 #include <errno.h>
@@ -30,11 +29,6 @@
 
 #define PROBE_NS UINT64_C(10000000000) /* what --once waits for the prober */
 
-/* Of a connection, and of all of them. */
-#define REQUEST_NS UINT64_C(30000000000)
-#define ANSWER_NS  UINT64_C(60000000000)
-enum { ANSWER_BYTES = 64 << 20 };
-
 struct agent {
     const struct options *options;
     const struct log *log;
@@ -47,8 +41,7 @@ struct agent {
 
     struct pages *pages;
     struct routes routes;
-    struct http *http;
-    struct sockets sockets;
+    struct web *web;
     struct vitals vitals; /* of the last request that asked */
     struct sandbox sandbox;
     struct reload reload; /* has the configuration */
@@ -95,12 +88,11 @@ static void describe(void *context, struct status *out)
                            .sandbox = &agent->sandbox,
                            .uptime_ns = loop_now_ns() - agent->started_ns,
                            .draining = agent->draining,
-                           .sockets = agent->sockets.at,
-                           .n_sockets = agent->sockets.n,
                            .looked = pages_looked(agent->pages),
                            .segments = agent->segments,
                            .health = &agent->vitals.health,
                            .workers = agent->workers};
+    out->sockets = web_sockets(agent->web, &out->n_sockets);
     out->conflicts = pages_conflicts(agent->pages, &out->n_conflicts);
 }
 
@@ -268,16 +260,14 @@ int agent_new(const struct options *options, struct config *config, const struct
     return 0;
 }
 
-/* Those who wait for pages are answered before http goes; the sockets are closed after it, which
- * forgets them first. */
+/* Those who wait for pages are answered before their server goes. */
 void agent_free(struct agent *agent)
 {
     if (!agent)
         return;
     if (agent->pages)
         pages_stop(agent->pages);
-    http_free(agent->http);
-    sockets_close(&agent->sockets);
+    web_free(agent->web);
     dirwatch_free(agent->dirwatch);
     segments_free(agent->segments);
     pages_free(agent->pages);
@@ -298,26 +288,29 @@ static void stop_loop(void *context)
 
 static void tell_ready(struct agent *agent)
 {
-    const struct sockets *sockets = &agent->sockets;
     char status[LISTEN_NAME_SIZE + 64] = "serving";
-    if (sockets->n > 0)
-        snprintf(status, sizeof status, "serving at %s%s", sockets->at[0].name,
-                 sockets->n > 1 ? " and others" : "");
+    size_t n;
+    const struct listen_socket *sockets = web_sockets(agent->web, &n);
+    if (n > 0)
+        snprintf(status, sizeof status, "serving at %s%s", sockets[0].name,
+                 n > 1 ? " and others" : "");
     notify_ready(&agent->notify, status);
 }
 
-/* What has come or gone in the directories is looked at, too. */
+/* The web configuration first, and if it is wrong nothing else: it tells that itself. What has come
+ * or gone in the directories is looked at, too. */
 static int reload(void *context, char why[CONFIG_WHY_SIZE])
 {
     struct agent *agent = context;
     notify_reloading(&agent->notify);
-    int rc = reload_run(&agent->reload, why);
-    if (rc < 0)
+    int rc = web_reload(agent->web, why), refused = rc == 0 ? reload_run(&agent->reload, why) : 0;
+    if (refused < 0)
         LOG_ERROR(agent->log, "the configuration is refused, the one before stays in force",
                   "reason", why, "do", "correct it, and reload again");
-    else if (agent->options->config_file)
+    else if (rc == 0 && agent->options->config_file)
         LOG_INFO(agent->log, "the configuration is read again", "file",
                  agent->options->config_file);
+    rc = rc < 0 ? rc : refused;
     look_again(agent);
     tell_ready(agent);
     return rc;
@@ -345,8 +338,12 @@ static void signal_caught(void *context, int signal)
     LOG_INFO(agent->log, "stopping: finishing what is in flight", "signal", sigabbrev_np(signal));
     agent->draining = true;
     notify_stopping(&agent->notify, "finishing what is in flight");
-    http_drain(agent->http, DRAIN_NS, stop_loop, agent);
-    sockets_close(&agent->sockets);
+    web_drain(agent->web, DRAIN_NS, stop_loop, agent);
+}
+
+static void measure_web(void *web, struct self_web *out)
+{
+    web_measure(web, out);
 }
 
 int agent_listen(struct agent *agent)
@@ -360,27 +357,25 @@ int agent_listen(struct agent *agent)
                                     .status = describe,
                                     .reload = agent->options->lifecycle ? reload : NULL,
                                     .context = agent};
-    struct http_options options = {.loop = agent->loop,
-                                   .log = agent->log,
-                                   .limits = {.connections = descriptors_share().connections,
-                                              .request_ns = REQUEST_NS,
-                                              .answer_ns = ANSWER_NS,
-                                              .answer_bytes = ANSWER_BYTES},
-                                   .answer = routes_answer,
-                                   .context = &agent->routes};
-    int rc = http_new(&options, &agent->http);
-    if (rc == 0)
-        rc = loop_signals(agent->loop, &set, signal_caught, agent);
+    struct web_options options = {.loop = agent->loop,
+                                  .log = agent->log,
+                                  .options = agent->options,
+                                  .connections = descriptors_share().connections,
+                                  .is_probe = routes_is_probe,
+                                  .answer = routes_answer,
+                                  .answer_probe = routes_answer_probe,
+                                  .context = &agent->routes};
+    int rc = web_new(&options, &agent->web);
+    if (rc < 0)
+        return rc;
+    rc = loop_signals(agent->loop, &set, signal_caught, agent);
     if (rc < 0) {
         LOG_ERROR(agent->log, "cannot start", "reason", strerror(-rc));
         return rc;
     }
     notify_open(&agent->notify, agent->log);
-    pages_serve(agent->pages, agent->http);
-    for (size_t i = 0; i < agent->options->n_listen && rc == 0; i++)
-        rc = sockets_open(&agent->sockets, agent->options->listen[i], agent->http, agent->log,
-                          loop_name(agent->loop));
-    return rc;
+    pages_serve(agent->pages, web_http(agent->web), measure_web, agent->web);
+    return web_listen(agent->web);
 }
 
 static void log_sandbox(const struct agent *agent)
@@ -402,24 +397,38 @@ static bool make_absolute(const char *path, char out[PATH_MAX])
            (size_t)snprintf(out, PATH_MAX, "%s/%s", here, path) < PATH_MAX;
 }
 
+/* Those of sockets that are removed at the end. */
+static size_t list_paths(const struct web *web, const char *out[2 * HTTP_LISTEN_MAX])
+{
+    size_t n_main, n_probes, n = 0;
+    const struct listen_socket *main = web_sockets(web, &n_main);
+    const struct listen_socket *probes = web_probe_sockets(web, &n_probes);
+    for (size_t i = 0; i < n_main + n_probes; i++) {
+        const char *path = listen_path(i < n_main ? &main[i] : &probes[i - n_main]);
+        if (path)
+            out[n++] = path;
+    }
+    return n;
+}
+
 void agent_enter_sandbox(struct agent *agent)
 {
-    const char *directories[SETTINGS_DIRECTORIES_MAX], *sockets[HTTP_LISTEN_MAX], *files[1];
+    const char *directories[SETTINGS_DIRECTORIES_MAX], *sockets[2 * HTTP_LISTEN_MAX];
+    const char *files[WEB_FILES_MAX + 1];
     char file[PATH_MAX];
     struct sandbox_needs needs = {.directories = directories, .files = files, .sockets = sockets};
-    if (agent->options->config_file && make_absolute(agent->options->config_file, file))
-        files[needs.n_files++] = file;
     size_t n;
     const struct directory *list = segments_directories(agent->segments, &n);
     while (needs.n_directories < n && needs.n_directories < SETTINGS_DIRECTORIES_MAX) {
         directories[needs.n_directories] = list[needs.n_directories].path;
         needs.n_directories++;
     }
-    for (size_t i = 0; i < agent->sockets.n; i++) {
-        const char *path = listen_path(&agent->sockets.at[i]);
-        if (path)
-            sockets[needs.n_sockets++] = path;
+    if (agent->web) {
+        needs.n_files = web_files(agent->web, files);
+        needs.n_sockets = list_paths(agent->web, sockets);
     }
+    if (agent->options->config_file && make_absolute(agent->options->config_file, file))
+        files[needs.n_files++] = file;
     sandbox_enter(&needs, &agent->sandbox);
     log_sandbox(agent);
 }

@@ -5,6 +5,7 @@
  */
 #include "agent/agent.h"
 #include "agent/descriptors.h"
+#include "agent/web/web.h"
 #include "agent/fold.h"
 
 #include <malloc.h>
@@ -64,7 +65,15 @@ static int check(const struct options *options)
     struct config *config;
     if (load(options, &config) < 0)
         return EXIT_FAILED;
+    char why[WEB_WHY_SIZE];
+    if (options->web_config_file && web_check(options->web_config_file, why) < 0) {
+        fprintf(stderr, "smx-agent: %s\n", why);
+        config_free(config);
+        return EXIT_FAILED;
+    }
     puts("the options are fine");
+    if (options->web_config_file)
+        printf("%s is fine\n", options->web_config_file);
     if (config->path)
         printf("%s is fine\n", config->path);
     config_free(config);

@@ -5,6 +5,7 @@
  */
 #include "agent/options.h"
 #include "agent/http/listen.h"
+#include "agent/web/hosts.h"
 
 #include <errno.h>
 #include <string.h>
@@ -195,18 +196,54 @@ static int set_config_file(struct options *o, const char *value, char why[VALUE_
     return 0;
 }
 
-static int refuse_file(struct options *o, const char *value, char why[VALUE_WHY_SIZE])
+static int set_web_config_file(struct options *o, const char *value, char why[VALUE_WHY_SIZE])
 {
-    (void)o;
-    (void)value;
-    return value_refuse(why, "left out: not supported in this version");
+    if (!value[0])
+        return value_refuse(why, "the path of a file");
+    o->web_config_file = value;
+    return 0;
+}
+
+static int set_systemd_socket(struct options *o, const char *value, char why[VALUE_WHY_SIZE])
+{
+    return value_bool(value, &o->systemd_socket, why);
+}
+
+static int add_probes(struct options *o, const char *value, char why[VALUE_WHY_SIZE])
+{
+    char rule[LISTEN_WHY_SIZE];
+    if (o->n_probes == OPTIONS_PROBES_MAX)
+        return value_refuse(why, "one of at most %d addresses", OPTIONS_PROBES_MAX);
+    if (listen_check(value, rule) < 0)
+        return value_refuse(why, "an address to listen at: %s", rule);
+    o->probes[o->n_probes++] = value;
+    return 0;
+}
+
+static int add_host(struct options *o, const char *value, char why[VALUE_WHY_SIZE])
+{
+    if (o->n_hosts == OPTIONS_HOSTS_MAX)
+        return value_refuse(why, "one of at most %d names", OPTIONS_HOSTS_MAX);
+    if (!hosts_check(value))
+        return value_refuse(why, "the name of a host, without a port");
+    o->hosts[o->n_hosts++] = value;
+    return 0;
+}
+
+static int set_rate(struct options *o, const char *value, char why[VALUE_WHY_SIZE])
+{
+    return value_number(value, 0, 1000000, &o->rate, why);
 }
 
 const struct option_kind option_kinds[OPTION_COUNT] = {
     [OPTION_CONFIG_FILE] = {"config.file", FORM_ONE, set_config_file},
-    [OPTION_WEB_CONFIG_FILE] = {"web.config.file", FORM_ONE, refuse_file},
+    [OPTION_WEB_CONFIG_FILE] = {"web.config.file", FORM_ONE, set_web_config_file},
     [OPTION_LISTEN] = {"web.listen-address", FORM_COMMAS, add_listen},
     [OPTION_LIFECYCLE] = {"web.enable-lifecycle", FORM_SWITCH, set_lifecycle},
+    [OPTION_SYSTEMD_SOCKET] = {"web.systemd-socket", FORM_SWITCH, set_systemd_socket},
+    [OPTION_PROBES] = {"web.probe-address", FORM_COMMAS, add_probes},
+    [OPTION_HOSTS] = {"web.allowed-hosts", FORM_COMMAS, add_host},
+    [OPTION_RATE] = {"web.rate-limit", FORM_ONE, set_rate},
     [OPTION_DIRECTORY] = {"segments.dir", FORM_COMMAS, add_directory},
     [OPTION_MAX_AGE] = {"scrape.max-age", FORM_ONE, set_max_age},
     [OPTION_METRICS_ALLOW] = {"metrics.allow", FORM_LINES, allow_metrics},
@@ -231,6 +268,7 @@ const struct option_kind option_kinds[OPTION_COUNT] = {
 void options_init(struct options *out)
 {
     *out = (struct options){.log_level = LOG_LEVEL_INFO,
+                            .rate = OPTIONS_DEFAULT_RATE,
                             .settings.max_age_ns = SETTINGS_DEFAULT_MAX_AGE_NS};
 }
 

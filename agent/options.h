@@ -17,7 +17,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { OPTIONS_LISTEN_MAX = 16 };
+enum { OPTIONS_LISTEN_MAX = 16, OPTIONS_PROBES_MAX = 8, OPTIONS_HOSTS_MAX = 32 };
+
+/* Requests a second of one address: what forty scrapers behind it may ask once a second. */
+enum { OPTIONS_DEFAULT_RATE = 50 };
 
 #define OPTIONS_DEFAULT_LISTEN "127.0.0.1:9745"
 
@@ -36,6 +39,10 @@ enum option_id {
     OPTION_WEB_CONFIG_FILE,
     OPTION_LISTEN,
     OPTION_LIFECYCLE,
+    OPTION_SYSTEMD_SOCKET,
+    OPTION_PROBES,
+    OPTION_HOSTS,
+    OPTION_RATE,
     OPTION_DIRECTORY,
     OPTION_MAX_AGE,
     OPTION_METRICS_ALLOW,
@@ -65,7 +72,14 @@ struct options {
     const char *config_file; /* or NULL */
     const char *listen[OPTIONS_LISTEN_MAX];
     size_t n_listen;
-    bool lifecycle; /* POST /-/reload is answered */
+    bool lifecycle;              /* POST /-/reload is answered */
+    bool systemd_socket;         /* listen at its sockets, or fail */
+    const char *web_config_file; /* or NULL */
+    const char *probes[OPTIONS_PROBES_MAX];
+    size_t n_probes;
+    const char *hosts[OPTIONS_HOSTS_MAX]; /* that we go by, beside those of the loopback */
+    size_t n_hosts;
+    uint64_t rate; /* of requests of one address, a second; 0: no limit */
     enum log_level log_level;
     enum log_format log_format;
     enum loop_kind loop;

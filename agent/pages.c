@@ -473,9 +473,12 @@ void pages_forget(struct pages *p, smx_reader *reader)
     source_forget(&p->source, reader);
 }
 
-void pages_serve(struct pages *p, const struct http *http)
+void pages_serve(struct pages *p, const struct http *http,
+                 void (*measure)(void *context, struct self_web *out), void *context)
 {
     p->source.http = http;
+    p->source.measure = measure;
+    p->source.measured = context;
 }
 
 int pages_new(const struct pages_options *options, struct pages **out)
@@ -542,6 +545,7 @@ void pages_stop(struct pages *p)
         waiters_settle(&p->entries[i].waiters, stopping);
     }
     p->source.http = NULL;
+    p->source.measure = NULL;
 }
 
 void pages_free(struct pages *p)

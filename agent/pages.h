@@ -49,8 +49,9 @@ void pages_stop(struct pages *pages);
 /* After segments_free(), which still has something to say to it; NULL is fine. */
 void pages_free(struct pages *pages);
 
-/* Who takes them. */
-void pages_serve(struct pages *pages, const struct http *http);
+/* Who takes them, and what they tell of that. */
+void pages_serve(struct pages *pages, const struct http *http,
+                 void (*measure)(void *context, struct self_web *out), void *context);
 
 /* A reader is about to be closed. */
 void pages_forget(struct pages *pages, smx_reader *reader);

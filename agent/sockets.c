@@ -22,24 +22,33 @@ static int open_patiently(const char *address, struct listen_socket *out, char w
     return rc;
 }
 
-int sockets_open(struct sockets *sockets, const char *address, struct http *http,
-                 const struct log *log, const char *loop)
+int sockets_add(struct sockets *sockets, const struct listen_socket *socket)
+{
+    if (sockets->n == HTTP_LISTEN_MAX) {
+        LOG_ERROR(sockets->log, "cannot listen: there are too many addresses", "address",
+                  socket->name);
+        return -ENOSPC;
+    }
+    struct listen_socket *added = &sockets->at[sockets->n++];
+    *added = *socket;
+    int rc = http_listen(sockets->http, added);
+    if (rc < 0)
+        LOG_ERROR(sockets->log, "cannot serve", "address", added->name, "reason", strerror(-rc));
+    else
+        LOG_INFO(sockets->log, sockets->what, "address", added->name, "loop", sockets->loop);
+    return rc;
+}
+
+int sockets_open(struct sockets *sockets, const char *address)
 {
     char why[LISTEN_WHY_SIZE];
-    struct listen_socket *socket = &sockets->at[sockets->n];
-    int rc = open_patiently(address, socket, why);
+    struct listen_socket socket;
+    int rc = open_patiently(address, &socket, why);
     if (rc < 0) {
-        LOG_ERROR(log, "cannot listen", "address", address, "reason", why);
+        LOG_ERROR(sockets->log, "cannot listen", "address", address, "reason", why);
         return rc;
     }
-    sockets->n++;
-    rc = http_listen(http, socket);
-    if (rc < 0) {
-        LOG_ERROR(log, "cannot serve", "address", address, "reason", strerror(-rc));
-        return rc;
-    }
-    LOG_INFO(log, "listening", "address", socket->name, "loop", loop);
-    return 0;
+    return sockets_add(sockets, &socket);
 }
 
 void sockets_close(struct sockets *sockets)

@@ -80,6 +80,8 @@ static void measure(struct source *s)
     s->self.segments_left_out = segments_left_out(s->segments);
     if (s->http)
         s->self.connections = http_connections(s->http);
+    if (s->measure)
+        s->measure(s->measured, &s->self.web);
     self_measure(&s->self.process);
 }
 

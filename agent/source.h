@@ -28,6 +28,8 @@ struct source {
     void *context;
 
     const struct http *http; /* whose connections are told of; NULL: nobody is served */
+    void (*measure)(void *context, struct self_web *out); /* what else there is to tell; NULL */
+    void *measured;
     struct gather *gather;
     struct gather_source *readers;
     const struct snapshot *snapshot; /* NULL: there is none, or the readers have moved on */

@@ -81,7 +81,13 @@ status() {
 --labels.add=a labels.add
 --labels.add=app=x labels.add
 --labels.add=a= labels.add
---web.config.file=/x web.config.file
+--web.config.file= web.config.file
+--web.probe-address=nowhere web.probe-address
+--web.listen-address=unix:/a?mode=9 web.listen-address
+--web.allowed-hosts=a:1 web.allowed-hosts
+--web.rate-limit=-1 web.rate-limit
+--web.rate-limit=fast web.rate-limit
+--web.systemd-socket=maybe web.systemd-socket
 surplus surplus
 OPTIONS
 }
@@ -329,7 +335,7 @@ SCRAPERS
 
 @test "several addresses are served at once" {
     start_tcp agent --web.listen-address="unix:$scratch/agent.sock" --web.listen-address=:0
-    other=$(sed -En 's/.*address=(\[::\]|0\.0\.0\.0):([0-9]+).*/\2/p' "$scratch/agent.err")
+    other=$(sed -En 's/.*msg=listening address=(\[::\]|0\.0\.0\.0):([0-9]+).*/\2/p' "$scratch/agent.err")
     [ "$(agent_get /health/live)" = live ]
     [ "$(curl -s "http://127.0.0.1:$port/health/live")" = live ]
     [ "$(curl -s "http://127.0.0.1:$other/health/live")" = live ]
@@ -369,7 +375,7 @@ SCRAPERS
         kill -TERM "${pids[agent_$kind]}"
         eventually refuses_connections "$port"
         running "agent_$kind"
-        printf 'Host: agent\r\n\r\n' >&7
+        printf 'Host: localhost\r\n\r\n' >&7
         answer=$(timeout 30 cat <&7)
         exec 7>&-
         [[ $answer == "HTTP/1.1 200 OK"* ]]

@@ -120,29 +120,29 @@ odd_requests() {
     local long tls='\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'
     long=$(printf '%020000d' 0)
     cat <<END
-414 GET /$long HTTP/1.1\r\nHost: a\r\n\r\n
-431 GET /metrics HTTP/1.1\r\nHost: a\r\nX: $long\r\n\r\n
-431 GET /metrics HTTP/1.1\r\nHost: a\r\n$(printf 'X: y\\r\\n%.0s' {1..4000})\r\n
-405 POST /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 20000\r\n\r\n$long
-405 POST /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n4e20\r\n$long\r\n0\r\n\r\n
+414 GET /$long HTTP/1.1\r\nHost: localhost\r\n\r\n
+431 GET /metrics HTTP/1.1\r\nHost: localhost\r\nX: $long\r\n\r\n
+431 GET /metrics HTTP/1.1\r\nHost: localhost\r\n$(printf 'X: y\\r\\n%.0s' {1..4000})\r\n
+405 POST /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 20000\r\n\r\n$long
+405 POST /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n4e20\r\n$long\r\n0\r\n\r\n
 405 DELETE / HTTP/1.0\r\n\r\n
-405 CONNECT / HTTP/1.0\r\nHost: a\r\n\r\n
+405 CONNECT / HTTP/1.0\r\nHost: localhost\r\n\r\n
 200 GET /metrics HTTP/1.0\r\n\r\n
 404 GET http://elsewhere/metrics HTTP/1.0\r\n\r\n
 - GET /metrics HTTP/1.1\r\n\r\n
-400 POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n
-400 POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n
-- POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999999\r\n\r\n
-- POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcde
-- POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n
+400 POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n
+400 POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n\r\n
+- POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999999999999999\r\n\r\n
+- POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nabcde
+- POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n
 - GET /metrics\r\n
-- GET /metrics HTTP/9.9\r\nHost: a\r\n\r\n
-- GET /metrics HTTP/1.1\nHost: a\n\n
+- GET /metrics HTTP/9.9\r\nHost: localhost\r\n\r\n
+- GET /metrics HTTP/1.1\nHost: localhost\n\n
 - GET\r\n\r\n
 - $tls
 - \x00\x00\x00\x00\r\n\r\n
-- GET /metrics\x00/../../etc/passwd HTTP/1.1\r\nHost: a\r\n\r\n
-- GET /%00%ff%zz/../metrics HTTP/1.1\r\nHost: a\r\nAccept: \xff\xfe;q=;;,,,\r\n\r\n
+- GET /metrics\x00/../../etc/passwd HTTP/1.1\r\nHost: localhost\r\n\r\n
+- GET /%00%ff%zz/../metrics HTTP/1.1\r\nHost: localhost\r\nAccept: \xff\xfe;q=;;,,,\r\n\r\n
 - \r\n\r\n\r\n\r\nGET / HTTP/1.1\r\nHost : a\r\n folded\r\n\r\n
 END
 }
@@ -162,7 +162,7 @@ END
 @test "requests in a pipeline are answered one after the other" {
     start_stressed
     for _ in $(seq $((500 * scale))); do
-        printf 'GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n'
+        printf 'GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n'
     done >"$scratch/pipeline"
     printf 'GET /health/live HTTP/1.0\r\n\r\n' >>"$scratch/pipeline"
     "$client" send "$tcp" <"$scratch/pipeline" >"$scratch/answers"
@@ -210,7 +210,7 @@ shares_a_scrape() {
 # ask PATH: on descriptor 7, a connection that is kept. Prints the answer.
 ask() {
     local line length
-    printf 'GET %s HTTP/1.1\r\nHost: a\r\n\r\n' "$1" >&7
+    printf 'GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n' "$1" >&7
     while read -r -t 10 line <&7 && [[ $line != $'\r' ]]; do
         echo "${line%$'\r'}"
         [[ $line != Content-Length:* ]] || length=$(tr -dc 0-9 <<<"$line")

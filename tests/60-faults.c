@@ -70,7 +70,7 @@ static const char *get(const char *to, const char *page, unsigned wait_ms)
     static char answer[1 << 17];
     char request[128];
     int n = snprintf(request, sizeof request,
-                     "GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", page);
+                     "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", page);
     size_t length = 0;
     int fd = dial(to, wait_ms);
     if (fd >= 0 && send(fd, request, (size_t)n, MSG_NOSIGNAL) == n)

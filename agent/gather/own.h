@@ -10,7 +10,7 @@
 #include "agent/gather/gather.h"
 #include "agent/gather/snapshot.h"
 
-enum { OWN_MAX = 48 };
+enum { OWN_MAX = 64 };
 
 /* All-zero is empty. */
 struct own {

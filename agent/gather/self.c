@@ -126,6 +126,48 @@ static void expose_config(struct own *own, const struct self_config *config)
     own_single(own, &when, config->succeeded_ns, 9);
 }
 
+static void expose_web_file(struct own *own, const struct self_web *web)
+{
+    static const struct own_family
+        good = {"smx_agent_web_config_last_reload_successful",
+                "Whether the web configuration file and its certificates could be used when they "
+                "were last read.",
+                NULL, SMX_GAUGE},
+        since = {"smx_agent_web_config_last_reload_success_timestamp_seconds",
+                 "When the web configuration that is in force was read, since the Epoch.",
+                 "seconds", SMX_GAUGE},
+        end = {"smx_agent_tls_certificate_not_after_timestamp_seconds",
+               "Until when the certificate of the HTTP server is good, since the Epoch.", "seconds",
+               SMX_GAUGE};
+    own_single(own, &good, web->is_good, 0);
+    own_single(own, &since, web->loaded_ns, 9);
+    if (web->not_after > 0)
+        own_single(own, &end, (uint64_t)web->not_after, 0);
+}
+
+static void expose_web(struct own *own, const struct self_web *web)
+{
+    static const struct own_family
+        unauthorized = {"smx_agent_http_unauthorized_total",
+                        "Requests answered 401: no credentials, or wrong ones.", NULL, SMX_COUNTER},
+        limited = {"smx_agent_http_rate_limited_total",
+                   "Requests answered 429: too many, or too many passwords to check.", NULL,
+                   SMX_COUNTER},
+        misdirected = {"smx_agent_http_misdirected_total",
+                       "Requests answered 421: their Host is no name of this server.", NULL,
+                       SMX_COUNTER},
+        handshakes = {"smx_agent_tls_handshake_errors_total",
+                      "Connections that ended before TLS was agreed on, by reason.", NULL,
+                      SMX_COUNTER};
+    own_single(own, &unauthorized, web->unauthorized, 0);
+    own_single(own, &limited, web->limited, 0);
+    own_single(own, &misdirected, web->misdirected, 0);
+    if (web->n_handshakes > 0)
+        expose_counts(own, &handshakes, "reason", web->handshakes, web->n_handshakes);
+    if (web->has_file)
+        expose_web_file(own, web);
+}
+
 void self_expose(struct own *own, const struct self_stats *stats)
 {
     static const struct own_family segments = {"smx_agent_segments",
@@ -154,6 +196,7 @@ void self_expose(struct own *own, const struct self_stats *stats)
     expose_counts(own, &errors, "reason", stats->errors, stats->n_errors);
     own_single(own, &left_out, stats->segments_left_out, 0);
     expose_connections(own, &stats->connections);
+    expose_web(own, &stats->web);
 }
 
 void conflicts_expose(struct own *own, const struct gather_conflict conflicts[], size_t n)

@@ -28,6 +28,16 @@ struct self_connections {
     size_t n_dropped;
 };
 
+/* Whom the HTTP server has turned away, so far, and what its web configuration came to. */
+struct self_web {
+    uint64_t unauthorized, limited, misdirected; /* requests answered 401, 429, 421 */
+    const struct self_count *handshakes;         /* that came to nothing, by reason */
+    size_t n_handshakes;                         /* 0: there is no TLS */
+    int64_t not_after;                           /* of the certificate; 0: there is none */
+    bool has_file, is_good;                      /* it was read the last time, and is in force */
+    uint64_t loaded_ns;                          /* CLOCK_REALTIME: what is in force */
+};
+
 /* The agent's process, as the kernel sees it. A limit of UINT64_MAX is none,
  * as the Go client shows it. */
 struct self_process {
@@ -57,6 +67,7 @@ struct self_stats {
     size_t n_errors;
     uint64_t segments_left_out; /* files that are not looked at, now */
     struct self_connections connections;
+    struct self_web web;
     struct self_process process;
     const struct self_config *config; /* NULL: nothing is said of it */
 };

@@ -70,14 +70,10 @@ static struct MHD_Response *make_response(struct http *http, const struct http_r
 static enum MHD_Result send_reply(struct http *http, struct MHD_Connection *connection,
                                   struct http_reply *reply)
 {
-    if (!reply->body) {
-        reply->status = MHD_HTTP_SERVICE_UNAVAILABLE;
-        reply->content_type = "text/plain; charset=utf-8";
-        reply->body = body_new();
-        if (!reply->body)
-            return MHD_NO;
-        buffer_puts(&reply->body->bytes, "out of memory\n");
-    }
+    if (!reply->body)
+        http_say(reply, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
+    if (!reply->body)
+        return MHD_NO;
     struct MHD_Response *response = make_response(http, reply);
     if (!response) {
         body_unref(reply->body);
@@ -87,6 +83,17 @@ static enum MHD_Result send_reply(struct http *http, struct MHD_Connection *conn
     enum MHD_Result result = MHD_queue_response(connection, reply->status, response);
     MHD_destroy_response(response);
     return result;
+}
+
+void http_say(struct http_reply *reply, unsigned status, const char *line)
+{
+    reply->status = status;
+    reply->content_type = "text/plain; charset=utf-8";
+    reply->body = body_new();
+    if (!reply->body)
+        return;
+    buffer_puts(&reply->body->bytes, line);
+    buffer_puts(&reply->body->bytes, "\n");
 }
 
 static const char *header_of(struct MHD_Connection *connection, const char *name)

@@ -92,6 +92,8 @@ static void enter(void *context, int fd, enum listen_scope scope, const struct s
                   socklen_t length)
 {
     struct http *http = context;
+    if (http->options.arriving)
+        http->options.arriving(http->options.context);
     http->entering = connections_add(http->connections, fd, address, scope, loop_now_ns());
     if (!http->entering) {
         close(fd);

@@ -65,8 +65,9 @@ struct http_options {
     struct loop *loop;
     const struct log *log;
     struct connections_limits limits;
-    struct tls *tls;               /* NULL: plain, for ever */
-    const struct headers *headers; /* those that somebody chose; NULL: nobody did */
+    struct tls *tls;                 /* NULL: plain, for ever */
+    const struct headers *headers;   /* those that somebody chose; NULL: nobody did */
+    void (*arriving)(void *context); /* somebody is about to connect; NULL: nobody wants to know */
     void (*answer)(void *context, const struct http_request *request, struct http_reply *reply);
     void *context;
 };
@@ -108,6 +109,9 @@ struct http_handshakes {
     uint64_t failed;  /* no version or suite in common, or our certificate was not good enough */
 };
 struct http_handshakes http_handshakes(const struct http *http);
+
+/* Fill in a reply of one line of text. */
+void http_say(struct http_reply *reply, unsigned status, const char *line);
 
 /* Whether those who take answers hold so much memory that the next ones should share theirs. */
 bool http_strained(const struct http *http);

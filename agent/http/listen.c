@@ -299,7 +299,9 @@ static int bind_unix(int fd, const struct unix_place *place, gid_t group)
 static int refuse_unix(char why[LISTEN_WHY_SIZE], int code)
 {
     if (code == -EPERM)
-        return refuse(why, code, "the group can only be one that the agent is in");
+        return refuse(why, code,
+                      "the group can only be one that the agent is in; a socket unit "
+                      "of systemd can give others, by SocketGroup=");
     return code == -EADDRINUSE ? refuse_bind(why, code) : refuse(why, code, strerror(-code));
 }
 

@@ -13,21 +13,8 @@
 /* An application's name and its instance's in a path. */
 enum { PROBED_MAX = 160 };
 
-#define PLAIN "text/plain; charset=utf-8"
-
 typedef void page_fn(const struct routes *routes, const struct http_request *request,
                      struct http_reply *reply);
-
-static void write_plain(struct http_reply *reply, unsigned status, const char *text)
-{
-    reply->status = status;
-    reply->content_type = PLAIN;
-    reply->body = body_new();
-    if (!reply->body)
-        return;
-    buffer_puts(&reply->body->bytes, text);
-    buffer_puts(&reply->body->bytes, "\n");
-}
 
 static void write_page(const struct routes *routes, struct http_reply *reply,
                        int (*encode)(const struct status *status, struct buffer *out))
@@ -48,7 +35,7 @@ static void metrics(const struct routes *routes, const struct http_request *requ
     struct accepted accepted = accept_choose(request->accept);
     struct codings codings = accept_codings(request->accept_encoding);
     if (!codings.identity && !codings.gzip)
-        write_plain(reply, 406, "the page can be had as it is, or as gzip");
+        http_say(reply, 406, "the page can be had as it is, or as gzip");
     else
         routes->scrape(routes->context, &accepted, codings, request, reply);
 }
@@ -67,7 +54,7 @@ static void live(const struct routes *routes, const struct http_request *request
 {
     (void)routes;
     (void)request;
-    write_plain(reply, 200, "live");
+    http_say(reply, 200, "live");
 }
 
 static void ready(const struct routes *routes, const struct http_request *request,
@@ -78,9 +65,9 @@ static void ready(const struct routes *routes, const struct http_request *reques
     (void)request;
     routes->status(routes->context, &status);
     if (health_ready(&status, &why))
-        write_plain(reply, 200, "ready");
+        http_say(reply, 200, "ready");
     else
-        write_plain(reply, 503, why);
+        http_say(reply, 503, why);
 }
 
 /* /health/<app>/ready and /live: the question behind the name, -1 if it is no such path. */
@@ -135,13 +122,13 @@ static void reload(const struct routes *routes, const struct http_request *reque
 {
     char why[ROUTES_WHY_SIZE];
     if (!routes->reload)
-        write_plain(reply, 403, "not enabled: start the agent with --web.enable-lifecycle");
+        http_say(reply, 403, "not enabled: start the agent with --web.enable-lifecycle");
     else if (request->origin)
-        write_plain(reply, 403, "not for pages in a browser");
+        http_say(reply, 403, "not for pages in a browser");
     else if (routes->reload(routes->context, why) < 0)
-        write_plain(reply, 400, why);
+        http_say(reply, 400, why);
     else
-        write_plain(reply, 200, "reloaded");
+        http_say(reply, 200, "reloaded");
 }
 
 /* What may be asked for by which methods. */
@@ -185,11 +172,26 @@ void routes_answer(void *routes, const struct http_request *request, struct http
 {
     const struct page *page = find(request->path);
     if (!page) {
-        write_plain(reply, 404, "not found");
+        http_say(reply, 404, "not found");
     } else if (!takes(page->method, request->method)) {
-        write_plain(reply, 405, methods[page->method].refusal);
+        http_say(reply, 405, methods[page->method].refusal);
         reply->allow = methods[page->method].allow;
     } else {
         page->write(routes, request, reply);
     }
+}
+
+/* All that is below /health, but not /health itself, which tells more than yes or no. */
+bool routes_is_probe(const char *path)
+{
+    return strncmp(path, "/health/", 8) == 0 || strcmp(path, "/-/healthy") == 0 ||
+           strcmp(path, "/-/ready") == 0;
+}
+
+void routes_answer_probe(void *routes, const struct http_request *request, struct http_reply *reply)
+{
+    if (routes_is_probe(request->path))
+        routes_answer(routes, request, reply);
+    else
+        http_say(reply, 404, "only probes are answered here");
 }

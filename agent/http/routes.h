@@ -27,4 +27,11 @@ struct routes {
 /* Answer a request: http_options.answer with a struct routes as its context. */
 void routes_answer(void *routes, const struct http_request *request, struct http_reply *reply);
 
+/* Whether a path is for probes: orchestrators, who have no credentials and learn but yes or no. */
+bool routes_is_probe(const char *path);
+
+/* The same, for a listener that only probes may use. */
+void routes_answer_probe(void *routes, const struct http_request *request,
+                         struct http_reply *reply);
+
 #endif

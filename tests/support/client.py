@@ -40,7 +40,7 @@ import time
 EXPOSITION = re.compile(r'(?:#[^\n]*\n|[a-zA-Z_:][a-zA-Z0-9_:]*(?:\{[^\n]*\})? [^ \n]+\n)*\Z')
 TOTAL = re.compile(r'^((?!smx_agent|process_)\w+_total(?:\{[^\n]*\})?) (\d+)$', re.M)
 ACCEPT = ('text/plain', 'application/openmetrics-text;version=1.0.0')
-HALF = b'GET /metrics HTTP/1.1\r\nHost: agent\r\nX-Half'
+HALF = b'GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Half'
 FORGIVEN = {'none': 0, 'closed': 1, 'cut': 1 << 40}
 REFUSED = (ConnectionRefusedError, FileNotFoundError)
 
@@ -120,7 +120,7 @@ class Scraper:
 
     def ask(self, sock, openmetrics, deadline):
         try:
-            sock.sendall(f'GET /metrics HTTP/1.1\r\nHost: agent\r\nAccept: {ACCEPT[openmetrics]}'
+            sock.sendall(f'GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: {ACCEPT[openmetrics]}'
                          '\r\n\r\n'.encode())
         except ConnectionError:
             raise Cut(0)

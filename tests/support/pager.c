@@ -82,7 +82,7 @@ void pager_start(uint64_t max_age_ns)
                                                  .answer_bytes = ANSWERS_MOST},
                                       .answer = answer};
     assert_int_equal(http_new(&http, &pager.http), 0);
-    pages_serve(pager.pages, pager.http);
+    pages_serve(pager.pages, pager.http, NULL, NULL);
     assert_int_equal(listen_open("127.0.0.1:0", &pager.socket, why), 0);
     assert_int_equal(http_listen(pager.http, &pager.socket), 0);
 }

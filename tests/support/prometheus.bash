@@ -3,13 +3,15 @@
 # prometheus.bash - for bats scripts that let a real Prometheus scrape an agent: start_tcp_agent, then
 # start_prometheus, then ask. `load support/live` comes first.
 
-# start_prometheus ARGUMENT...: on a free port, scraping the agent five times a second, and evaluating
-# $rules, files with commas between, as often.
+# start_prometheus ARGUMENT...: on a free port, scraping the agent five times a second, with what
+# $scrape_settings has, as a flow mapping has it, and evaluating $rules, files with commas between,
+# as often.
 start_prometheus() {
     cat >"$scratch/prometheus.yml" <<END
 global: {scrape_interval: 200ms, scrape_timeout: 200ms, evaluation_interval: 200ms}
 rule_files: [${rules-}]
-scrape_configs: [{job_name: smx, static_configs: [{targets: ['$agent']}]}]
+scrape_configs: [{job_name: smx, static_configs: [{targets: ['$agent']}],
+  ${scrape_settings-}}]
 END
     start prometheus prometheus --config.file="$scratch/prometheus.yml" \
         --storage.tsdb.path="$scratch/tsdb" --web.listen-address=127.0.0.1:0 "$@"
