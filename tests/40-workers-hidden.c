@@ -29,6 +29,7 @@ struct liar {
     int how; /* F_SETLK or F_OFD_SETLK */
     unsigned n_slots;
     uid_t uid; /* that it becomes */
+    unsigned burn_ms;
     pid_t pid;
 };
 
@@ -42,6 +43,7 @@ static int hold(void *argument)
     int fd = open(liar->path, O_RDWR | O_CLOEXEC);
     CHECK(fd >= 0 && fcntl(fd, liar->how, &lock) == 0);
     CHECK(liar->uid == 0 || (setgid(liar->uid) == 0 && setuid(liar->uid) == 0));
+    staff_burn(liar->burn_ms);
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* which a change of the user has cleared */
     worker_arrive(liar->ready);
     for (;;)
@@ -249,6 +251,46 @@ static void test_reuse(void **state)
         assert_int_equal(worker_run(run_reuse, NULL), 0);
 }
 
+/* A slot need not tell when its process began: then a successor of the same pid in the same slot
+ * shows by that of the process alone. What it has used counts from 0. */
+static int succeed_unseen(void *argument)
+{
+    struct liar liar = {.how = F_SETLK, .n_slots = 1, .burn_ms = 200};
+    (void)argument;
+    CHECK(mount("proc", "/proc", "proc", 0, NULL) == 0 && make_it_next(AGAIN) == 0);
+    start_liar(&liar);
+    CHECK(liar.pid == AGAIN);
+    tell_lie(&liar, 0, &(struct segwriter_process){.pid = AGAIN, .pid_ns = 1});
+    staff_look();
+    uint64_t before = staff_read()->rows[PROCESS_BY_APP]->values[PROCESS_CPU];
+    kill(AGAIN, SIGKILL);
+    CHECK(worker_wait(AGAIN) == -SIGKILL && make_it_next(AGAIN) == 0);
+    liar.burn_ms = 60;
+    *liar.ready = 0;
+    liar.pid = worker_start(hold, &liar);
+    CHECK(liar.pid == AGAIN && worker_reach(liar.ready, 1));
+    staff_look();
+    staff_read(); /* finds that who was there has ended */
+    staff_look();
+    uint64_t after = staff_read()->rows[PROCESS_BY_APP]->values[PROCESS_CPU];
+    CHECK(before >= 200000000 && after >= before + 60000000);
+    end_liar(&liar);
+    return 0;
+}
+
+static int run_succession(void *argument)
+{
+    (void)argument;
+    return in_namespaces(succeed_unseen);
+}
+
+static void test_succession(void **state)
+{
+    (void)state;
+    if (staff_is_root())
+        assert_int_equal(worker_run(run_succession, NULL), 0);
+}
+
 /* In a PID namespace with the /proc of another: its numbers would be other processes'. */
 static int look_at_foreign_proc(void *argument)
 {
@@ -330,6 +372,7 @@ int main(void)
         TEST(test_wrong_start, "a process that began at another time is not the slot's"),
         TEST(test_other_owner, "a process of another user than the segment's is hidden"),
         TEST(test_reuse, "who gets the pid of one that ended is not taken for it"),
+        TEST(test_succession, "who has the pid and the slot of one that ended counts from 0"),
         TEST(test_foreign_proc, "the /proc of another PID namespace is not read"),
         TEST(test_hidepid, "whom /proc does not show is hidden"),
     };

@@ -220,6 +220,15 @@ static void miss(struct worker *p, int rc)
     p->missed = 1;
 }
 
+/* Another process than the last time: it has its slot and its pid. */
+static void forget_predecessor(struct worker *p)
+{
+    p->counted = 0;
+    memset(p->upto, 0, sizeof p->upto);
+    p->probed_ns = 0;
+    p->limit_ns = 0;
+}
+
 static bool open_worker(const struct workers *w, const struct application *a, struct worker *p)
 {
     struct proc_identity who;
@@ -233,7 +242,7 @@ static bool open_worker(const struct workers *w, const struct application *a, st
     else if (p->start && p->start != who.start_ticks)
         p->hidden = HIDDEN_START;
     if (p->start_ticks != who.start_ticks)
-        p->counted = 0, p->probed_ns = 0; /* another process than the last time */
+        forget_predecessor(p);
     p->owner = who.owner;
     p->start_ticks = who.start_ticks;
     if (p->hidden)

@@ -25,7 +25,7 @@ uint64_t staff_cpu_ns(const struct rusage *u)
            (uint64_t)(u->ru_utime.tv_usec + u->ru_stime.tv_usec) * 1000u;
 }
 
-static void burn(unsigned ms)
+void staff_burn(unsigned ms)
 {
     struct rusage usage;
     do
@@ -51,7 +51,7 @@ int staff_live(void *argument)
     const struct smx_options options = {
         .app = "shop", .directory = staff.directory, .role = child->role};
     CHECK(smx_open(&options, &segment, NULL) == 0);
-    burn(child->burn_ms);
+    staff_burn(child->burn_ms);
     CHECK(getrlimit(RLIMIT_NOFILE, &child->files) == 0);
     child->fds = staff_own_fds();
     CHECK(getrusage(RUSAGE_SELF, &child->usage) == 0);

@@ -66,6 +66,9 @@ uint64_t staff_hidden(const char *app, enum workers_hidden reason);
 /* The n-th word, from 0 on, of a file of /proc/<pid>. */
 uint64_t staff_word(pid_t pid, const char *file, unsigned n);
 
+/* Use CPU time until this process has used so much. */
+void staff_burn(unsigned ms);
+
 uint64_t staff_cpu_ns(const struct rusage *usage);
 
 /* Descriptors of this process. */
