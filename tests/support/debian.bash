@@ -19,22 +19,28 @@ mirror() {
         'Component: main' "Codename: $1" 2>/dev/null | head -n 1
 }
 
-# debian_root DIRECTORY DEB...: a Debian like this one with what the packages need, without them.
-debian_root() {
-    local directory=$1 codename names kept
-    shift
+# debian_tar VARIANT PACKAGE,...: a Debian like this one with these packages, of which one is kept
+# beside the builds. Prints the path of a tar file.
+debian_tar() {
+    local codename kept
     codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
-    names=$({ needed_by "$@" && printf '%s\n' systemd systemd-sysv procps curl; } | sort -u | paste -sd ,)
-    kept=$(dirname "$build")/debian-$(sha256sum <<<"$codename $names" | cut -c 1-16).tar
+    kept=$(dirname "$build")/debian-$(sha256sum <<<"$codename $*" | cut -c 1-16).tar
     if [[ ! -e $kept ]]; then
         # Under another name until it is complete.
-        mmdebstrap --quiet --variant=essential --include="$names" \
+        mmdebstrap --quiet --variant="$1" --include="$2" \
             --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
-            --dpkgopt=force-unsafe-io --format=tar "$codename" "$kept.$$" "$(mirror "$codename")" &&
-            mv "$kept.$$" "$kept"
+            --dpkgopt=force-unsafe-io --format=tar "$codename" "$kept.$$" "$(mirror "$codename")" \
+            >&2 && mv "$kept.$$" "$kept"
     fi
-    mkdir -p "$directory"
-    tar -C "$directory" --numeric-owner -xf "$kept"
+    echo "$kept"
+}
+
+# debian_root DIRECTORY DEB...: a Debian with what the packages need, and without them.
+debian_root() {
+    local names
+    names=$({ needed_by "${@:2}" && printf '%s\n' systemd systemd-sysv procps curl; } | sort -u)
+    mkdir -p "$1"
+    tar -C "$1" --numeric-owner -xf "$(debian_tar essential "$(paste -sd , <<<"$names")")"
 }
 
 # boot DIRECTORY: as a machine without a network but its own loopback, and with the system calls that
