@@ -31,7 +31,7 @@ run_values() {
     ./values
     "$bin/smx-dump" --json values >dump.json
     jq -c .segment.lost dump.json
-    [[ $(jq -c '.segment.lost | [.negative, .invalid, .gauge, add]' dump.json) == '[6,3,1,10]' ]]
+    [[ $(jq -c '.segment.lost | [.negative, .invalid, .gauge, add]' dump.json) == '[6,4,1,11]' ]]
 }
 
 @test "every member counts what it says: g++, C++17" {

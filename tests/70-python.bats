@@ -58,12 +58,14 @@ counted() {
 @test "metrics do what they say, with the extension" {
     has_extension True
     python_tests test_metrics test_scopes test_middleware
+    python_tests test_health
 }
 
 @test "metrics do what they say, without the extension" {
     export SMX_NO_EXTENSION=1
     has_extension False
     python_tests test_metrics test_scopes test_middleware
+    python_tests test_health
 }
 
 @test "a program finds its segment, and does without one, with the extension" {

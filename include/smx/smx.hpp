@@ -28,7 +28,7 @@
  * What a host can rely on is what smx.h says: nothing throws, allocates on the heap (with one
  * exception, see family), prints or waits but for opening; whatever could not be had is a value
  * whose updates go nowhere. It may be compiled without exceptions and RTTI.
- * counter, gauge, fgauge, histogram, stateset and info are handles: as large as those of C,
+ * counter, gauge, fgauge, histogram, stateset, info and check are handles: as large as those of C,
  * trivially copied, good for ever, in every thread and in every child of fork(). Their members are
  * the C functions of the same name, and their Context is what smx.h, update.h and scope.h say of
  * those; an update compiles to the same instructions.
@@ -41,6 +41,7 @@
 #define SMX_SMX_HPP
 
 #include <smx/guards.hpp>
+#include <smx/health.hpp>
 #include <smx/labels.hpp>
 #include <smx/segment.hpp>
 #include <smx/series.hpp>
@@ -56,7 +57,8 @@ inline constexpr bool
               std::is_trivially_copyable_v<Value> &&std::is_standard_layout_v<Value>;
 static_assert(is_thin<counter, smx_counter> && is_thin<gauge, smx_gauge> &&
               is_thin<fgauge, smx_fgauge> && is_thin<histogram, smx_histogram> &&
-              is_thin<info, smx_family> && is_thin<family<counter, int>, smx_family>);
+              is_thin<info, smx_family> && is_thin<family<counter, int>, smx_family> &&
+              is_thin<check, smx_check>);
 
 } // namespace smx::detail
 

@@ -253,6 +253,27 @@ static void use_guards(const smx::segment &in, int there)
     expect("the failures", number(failures.value()), 2 * there);
 }
 
+static void use_checks(const smx::segment &in, int there)
+{
+    const smx::check_options options =
+        smx::check_options("database").helped("Orders need it.").every(30s).critical_if(true);
+    expect("an interval", options.interval_ms, 30000);
+    expect("one that is too long", smx::check_options("a").every(1200h).interval_ms, 4294967295);
+    expect("one that is negative", smx::check_options("a").every(-1s).interval_ms, 0);
+    const smx::check database(in, options);
+    expect("a check before a report", database.reported(), SMX_CHECK_SILENT);
+    database.failed("refused");
+    expect("a check that failed", database.reported(), SMX_CHECK_FAILED * there);
+    database.degraded();
+    expect("a check that is degraded", database.reported(), SMX_CHECK_DEGRADED * there);
+    const smx::check copy = database;
+    copy.ok();
+    expect("a check that is well", database.reported(), SMX_CHECK_OK * there);
+    smx::diag why;
+    smx::check(in, smx::check_options("no name"), &why).failed();
+    expect("a check that is refused", static_cast<bool>(why), 1);
+}
+
 static void use_all(const smx::segment &in, int there)
 {
     use_counters(in, there);
@@ -262,6 +283,7 @@ static void use_all(const smx::segment &in, int there)
     use_tables(in, there);
     use_states(in, there);
     use_guards(in, there);
+    use_checks(in, there);
 }
 
 /* The first of several errors is kept, and names its place. */

@@ -11,11 +11,13 @@
         ORDERS.labels(payment).inc()
 
 Make metrics when modules are imported. Every process of the application writes to the same segment;
-what was counted stays when a process ends, gauges of the dead go. smx-agent serves it all.
+what was counted stays when a process ends, gauges of the dead go. smx-agent serves it all. A Check
+tells it what the application needs and whether it has it.
 """
 from ._cells import extension
+from ._health import Check
 from ._metrics import Counter, Enum, Gauge, Histogram, Info
 from ._segment import Segment, open
 
-__all__ = ["Counter", "Enum", "Gauge", "Histogram", "Info", "Segment", "extension", "open"]
+__all__ = ["Check", "Counter", "Enum", "Gauge", "Histogram", "Info", "Segment", "extension", "open"]
 __version__ = "0.1.0"

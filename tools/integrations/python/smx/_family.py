@@ -76,13 +76,18 @@ def describe(name: str, documentation: str, labelnames: Sequence[str] = (),
     return metric
 
 
-def check(name: str, family: Any, diag: Diag) -> None:
-    """Raise ValueError for a metric that breaks a rule; say in the log what else is in its way."""
-    if family.record or diag.code in (0, -errno.ENOENT):  # there is no segment: said before
+def refused(name: str, there: Any, diag: Diag) -> None:
+    """Raise ValueError for what breaks a rule; say in the log what else is in its way."""
+    if there or diag.code in (0, -errno.ENOENT):  # there is no segment: said before
         return
     if diag.code == -errno.EINVAL:
         raise ValueError(diag.text)
     log.warning("%s goes nowhere: %s", name, diag.text)
+
+
+def check(name: str, family: Any, diag: Diag) -> None:
+    """The same of a family that was registered."""
+    refused(name, family.record, diag)
 
 
 class Family:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from ctypes import POINTER, Structure, c_char_p, c_double, c_int, c_size_t, c_uint, c_uint32
+from ctypes import POINTER, Structure, c_bool, c_char_p, c_double, c_int, c_size_t, c_uint, c_uint32
 from ctypes import c_uint64, c_void_p
 from pathlib import Path
 from typing import Any, Optional
@@ -67,6 +67,15 @@ class GaugeHandle(Structure):
     _fields_ = [("base", c_void_p), ("proc", c_void_p)]
 
 
+class CheckOptions(Structure):
+    _fields_ = [("name", c_char_p), ("help", c_char_p), ("interval_ms", c_uint32),
+                ("critical", c_bool)]
+
+
+class CheckHandle(Structure):
+    _fields_ = [("base", c_void_p), ("proc", c_void_p), ("record", c_void_p)]
+
+
 _register = (Family, [c_void_p, POINTER(Metric), POINTER(Diag)])
 _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "smx_open": (c_int, [POINTER(Options), POINTER(c_void_p), POINTER(Diag)]),
@@ -97,6 +106,9 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "smx_histogram_sum": (c_uint64, [HistogramHandle]),
     "smx_fgauge_value": (c_double, [GaugeHandle]),
     "smx_stateset_value": (c_uint64, [GaugeHandle]),
+    "smx_check_new": (CheckHandle, [c_void_p, POINTER(CheckOptions), POINTER(Diag)]),
+    "smx_check_report": (None, [CheckHandle, c_uint, c_char_p]),
+    "smx_check_reported": (c_uint, [CheckHandle]),
 }
 
 
