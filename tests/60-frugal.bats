@@ -25,7 +25,7 @@ number() {
 # A scrape as Prometheus asks for one, on a connection that it keeps: that is idle, too, then.
 scrape_and_stay() {
     exec {wire}<>"/dev/tcp/127.0.0.1/${agent##*:}"
-    printf 'GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n' >&$wire
+    printf 'GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n' >&$wire
     eventually scraped_twice
 }
 

@@ -23,6 +23,7 @@ void own_reset(struct own *own)
     own->lines.failed = false;
     own->metrics.length = 0;
     own->metrics.failed = false;
+    own->pairs.failed = false;
     own->n = 0;
 }
 
@@ -30,6 +31,7 @@ void own_fini(struct own *own)
 {
     buffer_fini(&own->lines);
     buffer_fini(&own->metrics);
+    buffer_fini(&own->pairs);
     own->n = 0;
 }
 
@@ -48,17 +50,17 @@ void own_begin(struct own *own, const struct own_family *family)
 static void put_metric(struct own *own, const struct own_labels *labels, uint64_t ticks,
                        unsigned digits)
 {
-    struct buffer pairs = {0};
+    struct buffer *pairs = &own->pairs;
+    pairs->length = 0;
     for (size_t i = 0; labels && i < labels->n; i++)
-        message_label(&pairs, labels->at[i].name, labels->at[i].value);
-    message_open(&own->metrics, own->families[own->n - 1].type, pairs.at, pairs.length);
-    if (pairs.failed || buffer_reserve(&own->metrics, sizeof(double)) < 0)
+        message_label(pairs, labels->at[i].name, labels->at[i].value);
+    message_open(&own->metrics, own->families[own->n - 1].type, pairs->at, pairs->length);
+    if (pairs->failed || buffer_reserve(&own->metrics, sizeof(double)) < 0)
         own->metrics.failed = true;
     else
         own->metrics.length = (size_t)(wire_fixed64(own->metrics.at + own->metrics.length,
                                                     number_scaled(ticks, digits)) -
                                        own->metrics.at);
-    buffer_fini(&pairs);
 }
 
 void own_sample(struct own *own, const struct own_labels *labels, uint64_t ticks, unsigned digits)

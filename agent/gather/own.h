@@ -15,6 +15,7 @@ enum { OWN_MAX = 64 };
 /* All-zero is empty. */
 struct own {
     struct buffer lines, metrics;
+    struct buffer pairs; /* the labels of one sample, while it is written */
     struct exposed families[OWN_MAX];
     /* where the lines and the metrics of a family begin */
     size_t from[OWN_MAX + 1], metrics_from[OWN_MAX + 1];
