@@ -383,6 +383,11 @@ static void requests(void)
         {"continue", "PUT /health HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
                      "Content-Length: 1\r\n\r\n\xff"
                      "a"},
+        {"credentials", "GET /metrics HTTP/1.1\r\nHost: a:80\r\n"
+                        "Authorization: Basic YWxpY2U6c2VjcmV0\r\n\r\n"},
+        {"elsewhere", "GET / HTTP/1.1\r\nHost: [::1]:9\r\n\r\n"
+                      "GET / HTTP/1.1\r\nHost: evil.com\r\n\r\n"
+                      "GET / HTTP/1.1\r\nHost: b.localhost\r\n\r\n"},
         {"escaped", "GET /%6detrics?a=%00&b HTTP/1.1\r\nHost: a\r\n"
                     "Accept: application/openmetrics-text;version=1.0.0\r\n"
                     "Accept-Encoding: gzip\r\nCookie: a=b; c\r\n\r\n"},

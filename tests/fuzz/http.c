@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * http.c - any bytes on connections to the agent's HTTP server: the real libmicrohttpd, loop,
- * routes and pages behind a socket without a name in the file system. 0xff, which is in no request,
+ * http.c - any bytes on connections to the agent's HTTP server: the real libmicrohttpd, loop, guard,
+ * routes and pages behind a socket without a name in the file system, which the guard takes for one
+ * of the loopback; its limits are not tried, and credentials are judged, but checked by nobody. 0xff, which is in no request,
  * ends a write; 0xfe closes the connection and opens another. Asked of it: every answer is one by
  * RFC 9112, with the status and the length that the page had; nothing comes between answers or
  * behind the last; and when all connections are closed no request is in flight.
@@ -9,6 +10,8 @@
 #include "agent/http/http.h"
 
 #include "agent/http/routes.h"
+#include "agent/web/guard.h"
+#include "agent/web/users.h"
 #include "fuzz/require.h"
 
 #include <ctype.h>
@@ -36,6 +39,8 @@ static struct server {
     struct loop *loop;
     struct log log;
     struct routes routes;
+    struct guard *guard;
+    struct users *users;
     struct segments *segments;
     struct body *body; /* of every scrape */
     struct asked asked[ASKED_MAX];
@@ -64,14 +69,28 @@ static void describe(void *context, struct status *out)
 {
     struct server *s = context;
     static const struct sandbox none = {.seccomp = "off", .landlock = "off"};
-    *out = (struct status){.loop = loop_name(s->loop), .sandbox = &none, .segments = s->segments};
+    static const struct health nobody;
+    *out = (struct status){
+        .loop = loop_name(s->loop), .sandbox = &none, .segments = s->segments, .health = &nobody};
+}
+
+static void judge(struct server *s, const struct http_request *request)
+{
+    struct users_claim claim;
+    if (users_judge(s->users, request->authorization, &claim) != USERS_UNKNOWN)
+        return;
+    require(request->authorization && strlen(claim.name) < sizeof claim.name &&
+                strlen(claim.password) < sizeof claim.password &&
+                claim.known == (strcmp(claim.name, "alice") == 0),
+            "a claim that nobody made");
 }
 
 static void answer(void *context, const struct http_request *request, struct http_reply *reply)
 {
     struct server *s = context;
     require(request->method && request->path, "a request without a method or a path");
-    routes_answer(&s->routes, request, reply);
+    judge(s, request);
+    guard_answer(s->guard, request, reply);
     require(reply->body && reply->content_type, "a page without a body or a type");
     require(s->n_asked < ASKED_MAX, "more requests than the bytes can hold");
     s->asked[s->n_asked++] = (struct asked){.head = strcmp(request->method, "HEAD") == 0,
@@ -86,6 +105,17 @@ static void make_server(void)
         .directories = directories, .n_directories = 1, .log = &server.log};
     server.log = (struct log){.fd = open("/dev/null", O_WRONLY | O_CLOEXEC)};
     server.routes = (struct routes){.scrape = scrape, .status = describe, .context = &server};
+    static const char *const hosts[] = {"a"};
+    static const struct users_entry users[] = {
+        {"alice", "$2y$04$69cYko9GMxvz8uZniKYl8.R/Dq/03WIRDjGCvYyb1KHMW2l0Qh11S"}};
+    const struct guard_options guard = {.log = &server.log,
+                                        .hosts = hosts,
+                                        .n_hosts = 1,
+                                        .is_open = routes_is_probe,
+                                        .answer = routes_answer,
+                                        .context = &server.routes};
+    require(guard_new(&guard, &server.guard) == 0 && users_new(users, 1, NULL, &server.users) == 0,
+            "no guard");
     server.body = body_new();
     require(server.body && loop_new(LOOP_EPOLL, &server.loop) == 0 &&
                 segments_new(&options, &server.segments) == 0,
@@ -251,7 +281,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                               .answer_bytes = 1 << 20},
                                    .answer = answer,
                                    .context = &server};
-    const struct listen_socket socket = {.fd = listener, .scope = LISTEN_FILE_SYSTEM};
+    const struct listen_socket socket = {.fd = listener, .scope = LISTEN_LOOPBACK};
     require(http_new(&options, &http) == 0 && http_listen(http, &socket) == 0, "no server");
     for (const uint8_t *end = data + size, *to; data < end; data = to < end ? to + 1 : end) {
         to = memchr(data, NEXT_CONNECTION, (size_t)(end - data));
