@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * http.c - any bytes on connections to the agent's HTTP server: the real libmicrohttpd, loop, guard,
- * routes and pages behind a socket without a name in the file system, which the guard takes for one
- * of the loopback; its limits are not tried, and credentials are judged, but checked by nobody. 0xff, which is in no request,
- * ends a write; 0xfe closes the connection and opens another. Asked of it: every answer is one by
- * RFC 9112, with the status and the length that the page had; nothing comes between answers or
- * behind the last; and when all connections are closed no request is in flight.
+ * http.c - any bytes on connections to the agent's HTTP server: the real libmicrohttpd, loop,
+ * guard, routes and pages behind a socket without a name in the file system, which the guard takes
+ * for one of the loopback; its limits are not tried, and credentials are judged, but checked by
+ * nobody. 0xff, which is in no request, ends a write; 0xfe closes the connection and opens another.
+ * Asked of it: every answer is one by RFC 9112, with the status and the length that the page had;
+ * nothing comes between answers or behind the last; and when all connections are closed no request
+ * is in flight.
  */
 #include "agent/http/http.h"
 
