@@ -5,6 +5,7 @@
 # when it should and not otherwise, by promtool's unit tests and by a real Prometheus.
 
 load support/live
+load support/pki
 load support/prometheus
 
 bats_require_minimum_version 1.5.0
@@ -87,9 +88,13 @@ metrics_of_rules() {
     request 3 /fast
     printf 'health: {rules: [{name: working, workers: {role: worker, min: 1}}]}\n' \
         >"$scratch/agent.yaml"
-    start_tcp_agent agent --config.file="$scratch/agent.yaml"
+    make_ca
+    make_certificate server
+    printf 'tls_server_config: {cert_file: pki/server.crt, key_file: pki/server.key}\n' \
+        >"$scratch/web.yml"
+    start_tcp_agent agent --config.file="$scratch/agent.yaml" --web.config.file="$scratch/web.yml"
     # Every name is one that the agent exports.
-    curl -sf "http://$agent/metrics" >"$scratch/page"
+    curl -sf --cacert "$pki/ca.crt" "https://$agent/metrics" >"$scratch/page"
     metrics_of_rules "$files/rules.yml" "$files/alerts.yml" >"$scratch/names"
     [[ $(wc -l <"$scratch/names") -ge 20 ]]
     while read -r name; do
@@ -97,6 +102,7 @@ metrics_of_rules() {
     done <"$scratch/names" >"$scratch/missing"
     cat "$scratch/missing"
     [[ ! -s $scratch/missing ]]
+    scrape_settings="scheme: https, tls_config: {ca_file: '$pki/ca.crt'}"
     start_prometheus
     eventually rules_are_healthy
     eventually no_alert_stirs # a machine may be so busy that a scrape or a request is late once
