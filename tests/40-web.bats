@@ -286,6 +286,32 @@ shows() {
     eventually status_is 200 "$url"
 }
 
+@test "POST /-/reload reads the web configuration, of those who may, and answers what is wrong" {
+    write_web "basic_auth_users:" "  alice: $(hash secret)"
+    echo 'labels: {cluster: eu1}' >"$scratch/agent.yaml"
+    start_web --web.enable-lifecycle --config.file="$scratch/agent.yaml"
+    local url=http://127.0.0.1:$port
+    start_puppet app shop
+    tell app "counter orders_total 41"
+    [ "$(status -X POST "$url/-/reload")" = 401 ]
+    [ "$(status -X POST -u alice:secret "$url/-/reload")" = 200 ]
+    eventually scrapes 'orders_total{app="shop",cluster="eu1"} 41'
+    # What is wrong with the one is no reason to use the other.
+    write_web "basic_auth_users: [alice]"
+    echo 'labels: {cluster: eu2}' >"$scratch/agent.yaml"
+    run curl -s -w '%{http_code}' -X POST -u alice:secret "$url/-/reload"
+    [[ $output == *"web.yml:1: basic_auth_users: expected a mapping"*400 ]]
+    scrapes 'orders_total{app="shop",cluster="eu1"} 41'
+    write_web "basic_auth_users:" "  alice: $(hash secret)"
+    [ "$(status -X POST -u alice:secret "$url/-/reload")" = 200 ]
+    eventually scrapes 'orders_total{app="shop",cluster="eu2"} 41'
+    [ "$(status -X POST -u alice:secret -H 'Host: evil.com' "$url/-/reload")" = 421 ]
+}
+
+scrapes() {
+    curl -s -u alice:secret "http://127.0.0.1:$port/metrics" | grep -qxF "$1"
+}
+
 @test "a web configuration that is wrong is no start, and --check-config tells why" {
     make_ca
     make_certificate server
