@@ -74,7 +74,8 @@ list_files() {
         "libshm-dev libshm1 smx-agent smx-tools" ]]
     for name in libshm1:lib/.*/libshm.so.1 libshm-dev:include/smx/smx.hpp \
         libshm-dev:lib/.*/libshm.so libshm-dev:man5/smx-segment.5.gz smx-tools:bin/smx-top \
-        smx-agent:lib/systemd/system/smx-agent.socket smx-agent:man8/smx-agent.8.gz; do
+        smx-agent:lib/systemd/system/smx-agent.socket smx-agent:man8/smx-agent.8.gz \
+        smx-agent:etc/smx/agent.yaml smx-agent:share/smx/grafana/.*.json; do
         dpkg-deb --contents "$debs/${name%%:*}"_*.deb | grep -E "${name#*:}( ->.*)?$"
     done
 }
@@ -117,16 +118,14 @@ list_files() {
 
 @test "an application of another user in /run/smx is served" {
     need_machine
-    start puppet nsenter --target "$machine" --all -- env SMX_DIR=/run/smx \
-        setpriv --reuid=65534 --regid=65534 --clear-groups sh -c '
+    # It stays, for the tests behind this one.
+    inside systemd-run --quiet --uid=nobody --gid=nogroup --setenv=SMX_DIR=/run/smx --unit=shop sh -c '
         (echo "counter orders_total 41"; exec sleep 600) | /opt/puppet shop'
     eventually page_has '^orders_total\{app="shop"\} 41$'
     page_has '^smx_segment_processes\{app="shop"\} 1$'
     # From /proc of another user.
     page_has '^smx_process_.*app="shop"'
     [[ $(inside stat -c '%U %G %a' /run/smx/shop.v1.smx) == 'nobody smx 640' ]]
-    inside pkill sleep
-    stop puppet 0
 }
 
 @test "an option in /etc/default/smx-agent counts, and a bad one is in the journal as an error" {
@@ -147,6 +146,30 @@ list_files() {
     jq -se 'map(select(.MESSAGE | test("cannot listen")))[0] | .PRIORITY == "3"
         and (.MESSAGE | test("^ts="))' journal
     jq -se 'map(select(.MESSAGE | test("listening")))[0].PRIORITY == "6"' journal
+}
+
+@test "the configuration file counts, and is read again by a reload" {
+    need_machine
+    inside sed -i 's/^  # cluster: eu1/  cluster: eu2/' /etc/smx/agent.yaml
+    inside systemctl reload smx-agent.service
+    eventually page_has '^orders_total\{.*cluster="eu2"'
+    inside sed -i 's/^  cluster: eu2/  # cluster: eu1/' /etc/smx/agent.yaml
+    inside systemctl reload smx-agent.service
+    run ! page_has 'cluster="eu2"'
+}
+
+@test "where the socket unit listens, the agent comes when it is asked" {
+    need_machine
+    inside systemctl stop smx-agent.service
+    inside systemctl start smx-agent.socket
+    status_is ActiveState inactive
+    ready
+    status_is ActiveState active
+    # Nobody is refused while it is restarted.
+    inside systemctl restart smx-agent.service
+    ready
+    inside systemctl stop smx-agent.service smx-agent.socket
+    inside systemctl start smx-agent.service
 }
 
 @test "an agent that hangs is ended by systemd and started anew" {
@@ -173,6 +196,7 @@ list_files() {
     inside sh -c 'dpkg --install /opt/*.deb'
     eventually ready
     [[ $(inside systemctl show -P MainPID smx-agent.service) != "$before" ]]
+    inside systemctl stop shop.service
     inside rm -f /run/smx/shop.v1.smx
     inside dpkg --purge smx-agent smx-tools libshm-dev libshm1
     run ! ready
