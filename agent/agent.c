@@ -286,14 +286,15 @@ static void stop_loop(void *context)
     loop_stop(agent->loop);
 }
 
-static void tell_ready(struct agent *agent)
+/* refused: why the configuration was not taken; NULL: it was. */
+static void tell_ready(struct agent *agent, const char *refused)
 {
-    char status[LISTEN_NAME_SIZE + 64] = "serving";
     size_t n;
     const struct listen_socket *sockets = web_sockets(agent->web, &n);
-    if (n > 0)
-        snprintf(status, sizeof status, "serving at %s%s", sockets[0].name,
-                 n > 1 ? " and others" : "");
+    char status[LISTEN_NAME_SIZE + CONFIG_WHY_SIZE + 64];
+    snprintf(status, sizeof status, "serving%s%s%s%s%s", n > 0 ? " at " : "",
+             n > 0 ? sockets[0].name : "", n > 1 ? " and others" : "",
+             refused ? "; the configuration was refused: " : "", refused ? refused : "");
     notify_ready(&agent->notify, status);
 }
 
@@ -312,7 +313,7 @@ static int reload(void *context, char why[CONFIG_WHY_SIZE])
                  agent->options->config_file);
     rc = rc < 0 ? rc : refused;
     look_again(agent);
-    tell_ready(agent);
+    tell_ready(agent, rc < 0 ? why : NULL);
     return rc;
 }
 
@@ -437,7 +438,7 @@ int agent_serve(struct agent *agent)
 {
     pages_look(agent->pages);
     notify_watchdog(&agent->notify, agent->loop);
-    tell_ready(agent);
+    tell_ready(agent, NULL);
     int rc = loop_run(agent->loop);
     if (rc < 0)
         LOG_ERROR(agent->log, "the event loop failed", "loop", loop_name(agent->loop), "reason",

@@ -17,7 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { MESSAGE_SIZE = 512 };
+enum { MESSAGE_SIZE = 2048 };
 
 /* A path, or an abstract name behind an '@'. */
 static int set_address(const char *name, struct sockaddr_un *out, socklen_t *length)
@@ -116,10 +116,14 @@ static void tell(const struct notify *notify, const char *message)
         LOG_WARN(notify->log, "the service manager does not listen", "reason", strerror(errno));
 }
 
+/* A line is one assignment, whatever the status quotes. */
 static void tell_status(const struct notify *notify, const char *state, const char *status)
 {
     char message[MESSAGE_SIZE];
     snprintf(message, sizeof message, "%s\nSTATUS=%s", state, status);
+    for (char *c = message + strlen(state) + 1; *c; c++)
+        if (*c == '\n')
+            *c = ' ';
     tell(notify, message);
 }
 

@@ -88,6 +88,20 @@ static void messages_are_those_of_sd_notify(void **state)
     assert_string_equal(logged(m), "");
 }
 
+static void a_status_of_lines_is_one(void **state)
+{
+    struct manager *m = *state;
+    static char status[4000];
+    struct notify notify;
+    notify_open(&notify, &m->log);
+    notify_ready(&notify, "a\nWATCHDOG=trigger\n");
+    assert_string_equal(hear(m), "READY=1\nSTATUS=a WATCHDOG=trigger ");
+    memset(status, 'x', sizeof status - 1);
+    notify_ready(&notify, status);
+    assert_true(strncmp(hear(m), "READY=1\nSTATUS=xxx", 18) == 0);
+    notify_close(&notify);
+}
+
 static void children_do_not_inherit_what_concerns_the_manager(void **state)
 {
     struct manager *m = *state;
@@ -216,6 +230,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
         TEST(messages_are_those_of_sd_notify),
+        TEST(a_status_of_lines_is_one),
         TEST(children_do_not_inherit_what_concerns_the_manager),
         TEST(the_watchdog_of_another_process_and_what_is_no_time_are_none),
         TEST(the_loop_says_twice_in_that_time_that_it_turns),

@@ -78,6 +78,18 @@ agent_pid() {
         READY=1$'\n'RELOADING=1\ MONOTONIC_USEC=+([0-9])$'\n'READY=1 ]]
 }
 
+@test "the manager hears that a configuration was refused, and that the next one is fine" {
+    echo 'scrape: {max_age: 1s}' >"$scratch/agent.yaml"
+    start_managed -- --config.file="$scratch/agent.yaml"
+    echo 'scrape: {max_age: never}' >"$scratch/agent.yaml"
+    kill -HUP "${pids[manager]}"
+    eventually told "STATUS=serving at .*; the configuration was refused: $scratch/agent.yaml:1"
+    echo 'scrape: {max_age: 2s}' >"$scratch/agent.yaml"
+    kill -HUP "${pids[manager]}"
+    eventually times_told READY=1 3
+    [[ $(grep READY=1 "$scratch/manager.out" | tail -n 1) != *refused* ]]
+}
+
 @test "a loop that turns tells the watchdog, one that hangs is ended and started anew" {
     local first
     start_managed --watchdog=3
