@@ -333,6 +333,41 @@ static void a_client_shows_what_is_asked_of_him(void **state)
     }
 }
 
+static void who_is_refused_is_told_why(void **state)
+{
+    static const struct {
+        const char *priorities;
+        const struct pem *own;
+        gnutls_alert_description_t alert;
+    } cases[] = {
+        {"NORMAL:-VERS-ALL:+VERS-TLS1.3", NULL, GNUTLS_A_CERTIFICATE_REQUIRED},
+        {"NORMAL:-VERS-ALL:+VERS-TLS1.2", NULL, GNUTLS_A_HANDSHAKE_FAILURE},
+        {"NORMAL:-VERS-ALL:+VERS-TLS1.3", &mallory, GNUTLS_A_BAD_CERTIFICATE},
+        {"NORMAL:-VERS-ALL:+VERS-TLS1.2", &mallory, GNUTLS_A_BAD_CERTIFICATE},
+        {"NORMAL:-VERS-ALL:+VERS-TLS1.3", &alice, GNUTLS_A_ACCESS_DENIED},
+    };
+    static const char *const sans[] = {"bob"};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct fixture f;
+        struct client c;
+        char byte;
+        struct tls_options options = options_of(&server);
+        options.client = TLS_CLIENT_VERIFIED;
+        options.client_ca = ca.certificate;
+        options.sans = sans;
+        options.n_sans = 1;
+        start(&f, &options);
+        ssize_t code = shake(&f, &c, cases[i].own, cases[i].priorities);
+        if (code == 0) /* in TLS 1.3 he has done his part before he is judged */
+            code = take(&c, &byte, 1);
+        assert_int_equal(code, GNUTLS_E_FATAL_ALERT_RECEIVED);
+        assert_int_equal(gnutls_alert_get(c.session), cases[i].alert);
+        hang_up(&c);
+        finish(&f);
+    }
+}
+
 static void a_client_must_have_one_of_the_names(void **state)
 {
     static const struct {
@@ -529,6 +564,7 @@ int main(void)
         cmocka_unit_test(an_answer_may_come_later),
         cmocka_unit_test(other_keys_are_for_those_who_come_later),
         cmocka_unit_test(a_client_shows_what_is_asked_of_him),
+        cmocka_unit_test(who_is_refused_is_told_why),
         cmocka_unit_test(a_client_must_have_one_of_the_names),
         cmocka_unit_test(one_who_shakes_no_hands_is_counted),
         cmocka_unit_test(versions_and_suites_are_those_that_were_asked_for),

@@ -156,18 +156,15 @@ metric_is() {
             "https://localhost:$port/metrics"
     }
     eventually with prometheus >/dev/null
+    # Who has sent a request before he was refused may see a reset instead of the alert, which
+    # 40-tls.c looks for.
     for client in grafana stranger; do
-        run with $client -S
-        [ "$status" -ne 0 ]
-        [[ $output == *alert* ]]
+        not with $client
     done
-    run curl -sS --cacert "$pki/ca.crt" "https://localhost:$port/metrics"
-    [ "$status" -ne 0 ]
-    [[ $output == *"certificate required"* ]]
+    not curl -s --cacert "$pki/ca.crt" "https://localhost:$port/metrics"
     # TLS 1.2 has another handshake.
     with prometheus --tls-max 1.2 >/dev/null
-    run with stranger --tls-max 1.2 -S
-    [ "$status" -ne 0 ]
+    not with stranger --tls-max 1.2
     with prometheus |
         grep -qxF 'smx_agent_tls_handshake_errors_total{reason="client_certificate"} 4'
 }
