@@ -504,7 +504,7 @@ int pages_new(const struct pages_options *options, struct pages **out)
     int rc = source_init(&p->source);
     p->source.self.config = options->config;
     if (rc == 0)
-        rc = gather_set(p->source.gather, &options->rules);
+        gather_set(p->source.gather, &options->rules);
     if (rc < 0) {
         pages_free(p);
         return rc;
@@ -522,11 +522,9 @@ static void begin_anew(struct pages *p, struct entry *e)
         want_snapshot(p, e);
 }
 
-int pages_set(struct pages *p, const struct gather_rules *rules, uint64_t max_age_ns)
+void pages_set(struct pages *p, const struct gather_rules *rules, uint64_t max_age_ns)
 {
-    int rc = gather_set(p->source.gather, rules);
-    if (rc < 0)
-        return rc;
+    gather_set(p->source.gather, rules);
     source_begin_anew(&p->source);
     p->refreshing = NULL;
     p->source.health_rules = rules->health;
@@ -534,7 +532,6 @@ int pages_set(struct pages *p, const struct gather_rules *rules, uint64_t max_ag
     for (size_t i = 0; i <= LOOK; i++)
         begin_anew(p, &p->entries[i]);
     work_next_turn(p);
-    return 0;
 }
 
 void pages_stop(struct pages *p)

@@ -39,9 +39,8 @@ struct pages_options {
 /* Make a maker of pages. Returns: 0, -ENOMEM. */
 int pages_new(const struct pages_options *options, struct pages **out);
 
-/* Go on by other rules, from the next page on: what is being made is begun anew.
- * Returns: 0, -ENOMEM: nothing has changed. */
-int pages_set(struct pages *pages, const struct gather_rules *rules, uint64_t max_age_ns);
+/* Go on by other rules, from the next page on: what is being made is begun anew. */
+void pages_set(struct pages *pages, const struct gather_rules *rules, uint64_t max_age_ns);
 
 /* Answer whoever waits that nothing comes any more. Before http_free(). */
 void pages_stop(struct pages *pages);

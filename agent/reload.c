@@ -14,8 +14,7 @@
 struct gather_rules reload_rules(const struct config *config)
 {
     const struct settings *s = &config->settings;
-    return (struct gather_rules){.filter = s->rules,
-                                 .n_filter = s->n_rules,
+    return (struct gather_rules){.filter = config->filter,
                                  .wishes = {s->bounds, s->n_bounds},
                                  .labels = s->labels,
                                  .n_labels = s->n_labels,
@@ -73,39 +72,32 @@ static int check(const struct reload *r, const struct config *config, char why[C
     return rc;
 }
 
-static int watch(const struct reload *r)
+static int watch(const struct reload *r, const struct places *places)
 {
-    const char *paths[SETTINGS_DIRECTORIES_MAX];
     size_t n;
-    const struct directory *list = segments_directories(r->segments, &n);
+    const struct directory *list = places_list(places, &n);
+    const char *paths[SETTINGS_DIRECTORIES_MAX];
     for (size_t i = 0; i < n && i < SETTINGS_DIRECTORIES_MAX; i++)
         paths[i] = list[i].path;
     return r->dirwatch ? dirwatch_set(r->dirwatch, paths, n) : 0;
 }
 
-static int apply(const struct reload *r, const struct config *config)
+/* What may fail, for want of memory, is done before anything is changed. */
+static int replace(struct reload *r, struct config *config)
 {
     const struct settings *s = &config->settings;
     const struct gather_rules rules = reload_rules(config);
-    int rc = pages_set(r->pages, &rules, s->max_age_ns);
+    struct places *places = NULL;
+    int rc = places_new(s->directories, s->n_directories, &places);
     if (rc == 0)
-        rc = segments_set(r->segments, s->directories, s->n_directories, s->max_bytes);
-    if (rc == 0)
-        rc = watch(r);
-    if (rc == 0)
-        workers_set(r->workers, s->workers);
-    return rc;
-}
-
-/* Without memory what was done is undone. */
-static int replace(struct reload *r, struct config *config, char why[CONFIG_WHY_SIZE])
-{
-    int rc = apply(r, config);
+        rc = watch(r, places);
     if (rc < 0) {
-        snprintf(why, CONFIG_WHY_SIZE, "%s", strerror(-rc));
-        apply(r, r->config);
+        places_free(places);
         return rc;
     }
+    pages_set(r->pages, &rules, s->max_age_ns);
+    segments_set(r->segments, places, s->max_bytes);
+    workers_set(r->workers, s->workers);
     config_free(r->config);
     r->config = config;
     return 0;
@@ -118,10 +110,15 @@ static int run(struct reload *r, char why[CONFIG_WHY_SIZE])
     if (rc < 0)
         return rc;
     rc = check(r, config, why);
-    if (rc == 0)
-        rc = replace(r, config, why);
-    if (rc < 0)
+    if (rc < 0) {
         config_free(config);
+        return rc;
+    }
+    rc = replace(r, config);
+    if (rc < 0) {
+        snprintf(why, CONFIG_WHY_SIZE, "%s", strerror(-rc));
+        config_free(config);
+    }
     return rc;
 }
 

@@ -52,12 +52,13 @@ static void expect(const struct expectation *x)
 {
     struct scrape s;
     struct buffer messages = {0};
+    struct filter *filter;
     size_t n = 0, at;
     scrape_start(&s);
     while (n < RULES_MAX && x->rules[n].text)
         n++;
-    assert_int_equal(
-        gather_set(s.gather, &(struct gather_rules){.filter = x->rules, .n_filter = n}), 0);
+    assert_int_equal(filter_new(x->rules, n, &filter), 0);
+    gather_set(s.gather, &(struct gather_rules){.filter = filter});
     gather_messages(s.gather);
     fill(scrape_open(&s, &(struct smx_options){.app = "shop", .slots = 8}));
     scrape_run(&s);
@@ -74,6 +75,7 @@ static void expect(const struct expectation *x)
     }
     buffer_fini(&messages);
     scrape_end(&s);
+    filter_free(filter);
 }
 
 static void without_rules_everything_is_there(void **state)

@@ -45,6 +45,14 @@ static struct segments *look(const char *const directories[], size_t n)
     return segments;
 }
 
+static void set(struct segments *segments, const char *const directories[], size_t n,
+                uint64_t owner_bytes)
+{
+    struct places *new;
+    assert_int_equal(places_new(directories, n, &new), 0);
+    segments_set(segments, new, owner_bytes);
+}
+
 /* The segments and their states, as "cart:served shop:shadowed". */
 static void expect(const struct segments *segments, const char *expected)
 {
@@ -65,7 +73,7 @@ static void what_lies_in_a_directory_that_stays_is_not_touched(void **state)
     size_t n;
     expect(segments, "cart:served shop:served shop:shadowed");
     smx_reader *cart = segments_list(segments, &n)[0].reader;
-    assert_int_equal(segments_set(segments, after, 2, 0), 0);
+    set(segments, after, 2, 0);
     assert_int_equal(closed, 1);
     expect(segments, "cart:served shop:shadowed");
     segments_update(segments);
@@ -81,7 +89,7 @@ static void the_order_of_the_directories_is_that_of_precedence(void **state)
     const char *const before[] = {places[0], places[1]}, *const after[] = {places[1], places[0]};
     struct segments *segments = look(before, 2);
     size_t n;
-    assert_int_equal(segments_set(segments, after, 2, 0), 0);
+    set(segments, after, 2, 0);
     segments_update(segments);
     expect(segments, "cart:served shop:served shop:shadowed");
     const struct segment *list = segments_list(segments, &n);
@@ -98,10 +106,10 @@ static void the_default_ones_take_their_place_and_leave_it(void **state)
     assert_int_equal(setenv("SMX_DIR", places[0], 1), 0);
     struct segments *segments = look(NULL, 0);
     assert_true(segments_directories(segments, &n)[0].by_default);
-    assert_int_equal(segments_set(segments, named, 1, 0), 0);
+    set(segments, named, 1, 0);
     segments_update(segments);
     expect(segments, "till:served");
-    assert_int_equal(segments_set(segments, NULL, 0, 0), 0);
+    set(segments, NULL, 0, 0);
     segments_update(segments);
     expect(segments, "shop:served");
     segments_free(segments);
@@ -113,7 +121,7 @@ static void another_limit_holds_from_the_next_look_on(void **state)
     (void)state;
     const char *const named[] = {places[2]};
     struct segments *segments = look(named, 1);
-    assert_int_equal(segments_set(segments, named, 1, 1000), 0);
+    set(segments, named, 1, 1000);
     segments_update(segments);
     expect(segments, "till:unreadable");
     segments_free(segments);

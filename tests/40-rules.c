@@ -7,12 +7,19 @@
 
 #include "support/pager.h"
 
+static struct filter *deny(const char *family)
+{
+    const struct filter_rule rule = {FILTER_DENY_FAMILY, family};
+    struct filter *filter = NULL;
+    assert_int_equal(filter_new(&rule, 1, &filter), 0);
+    return filter;
+}
+
 /* Other rules after so many turns of a page that is being made: it is by the new ones. False: it
  * was made before. */
 static bool set_after(const char *request, unsigned turns, bool plain)
 {
-    static const struct filter_rule deny = {FILTER_DENY_FAMILY, "large_total"};
-    const struct gather_rules rules = {.filter = &deny, .n_filter = 1};
+    struct filter *filter = deny("large_total");
     pager_start(HOUR);
     struct client c = pager_ask(request);
     for (unsigned i = 0; i < turns; i++)
@@ -20,7 +27,7 @@ static bool set_after(const char *request, unsigned turns, bool plain)
     pager_body_of(&c);
     bool before = c.length > 0;
     if (!before) {
-        assert_int_equal(pages_set(pager.pages, &rules, HOUR), 0);
+        pages_set(pager.pages, &(struct gather_rules){.filter = filter}, HOUR);
         const char *body = pager_wait_for(&c);
         assert_int_equal(pager_status_of(&c), 200);
         if (plain) {
@@ -30,6 +37,7 @@ static bool set_after(const char *request, unsigned turns, bool plain)
     }
     pager_leave(&c);
     pager_finish();
+    filter_free(filter);
     return !before;
 }
 
@@ -54,19 +62,19 @@ static void other_rules_are_in_force_at_any_time(void **state)
 static void what_was_made_by_other_rules_is_not_served(void **state)
 {
     (void)state;
-    static const struct filter_rule deny = {FILTER_DENY_FAMILY, "small_total"};
-    const struct gather_rules rules = {.filter = &deny, .n_filter = 1};
+    struct filter *filter = deny("small_total");
     pager_start(HOUR);
     pager_expect_small(0, REQUEST("", ""));
-    assert_int_equal(pages_set(pager.pages, &rules, HOUR), 0);
+    pages_set(pager.pages, &(struct gather_rules){.filter = filter}, HOUR);
     struct client c = pager_ask(REQUEST("", ""));
     assert_int_equal(pager_count(pager_wait_for(&c), "small_total"), 0);
     pager_leave(&c);
-    assert_int_equal(pages_set(pager.pages, &(struct gather_rules){0}, 0), 0);
+    pages_set(pager.pages, &(struct gather_rules){0}, 0);
     pager_expect_small(0, REQUEST("", ""));
     smx_counter_add(pager.small, 1);
     pager_expect_small(1, REQUEST("", ""));
     pager_finish();
+    filter_free(filter);
 }
 
 int main(void)

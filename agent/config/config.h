@@ -31,6 +31,7 @@ struct config_file;
 
 struct config {
     struct settings settings;
+    struct filter *filter; /* of its rules, or NULL */
     struct health_rules health;
     struct config_health_texts *health_texts;
     const char *path;         /* of the file, or NULL: there is none */

@@ -130,6 +130,9 @@ int config_load(const struct options *options, struct config **out, char why[CON
     l.config->path = options->config_file;
     int rc = l.config->path ? load_file(&l, l.config->path, why) : 0;
     l.config->settings = l.merged.settings;
+    const struct settings *s = &l.config->settings;
+    if (rc == 0 && s->n_rules > 0)
+        rc = filter_new(s->rules, s->n_rules, &l.config->filter);
     if (rc < 0) {
         config_free(l.config);
         return rc;
@@ -168,6 +171,7 @@ void config_free(struct config *config)
     if (!config)
         return;
     config_health_free(config);
+    filter_free(config->filter);
     document_free(&root, config->file);
     outline_fini(&config->outline);
     free(config);

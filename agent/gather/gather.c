@@ -26,7 +26,6 @@ struct gather {
     struct kept **kept;
     size_t n_kept;
     uint64_t serials;
-    struct filter *filter; /* of the rules */
     struct render_rules rules;
     bool created;
     bool changed; /* since the last run */
@@ -83,7 +82,6 @@ void gather_free(struct gather *g)
         drop_kept(g, g->n_kept - 1);
     free(g->kept);
     drop_merged(g);
-    filter_free(g->filter);
     own_fini(&g->own);
     process_families_fini(&g->process_families);
     free(g->infos);
@@ -91,26 +89,20 @@ void gather_free(struct gather *g)
     free(g);
 }
 
-int gather_set(struct gather *g, const struct gather_rules *rules)
+void gather_set(struct gather *g, const struct gather_rules *rules)
 {
-    struct filter *filter = NULL;
-    if (rules->n_filter && filter_new(rules->filter, rules->n_filter, &filter) < 0)
-        return -ENOMEM;
     while (g->n_kept)
         drop_kept(g, g->n_kept - 1);
     drop_merged(g);
     g->snapshot = (struct snapshot){0};
     g->health = NULL;
     g->n_infos = 0;
-    filter_free(g->filter);
-    g->filter = filter;
-    g->rules = (struct render_rules){.filter = filter,
+    g->rules = (struct render_rules){.filter = rules->filter,
                                      .wishes = rules->wishes,
                                      .labels = rules->labels,
                                      .n_labels = rules->n_labels};
     g->created = rules->created;
     g->changed = true;
-    return 0;
 }
 
 void gather_messages(struct gather *g)
@@ -280,10 +272,10 @@ static int compose(struct gather *g)
     g->families = families;
     n = 0;
     for (size_t i = 0; i < g->own.n; i++)
-        if (filter_has_family(g->filter, g->own.families[i].name))
+        if (filter_has_family(g->rules.filter, g->own.families[i].name))
             families[n++] = g->own.families[i];
     for (size_t i = 0; i < processes->n; i++)
-        if (filter_has_family(g->filter, processes->at[i].name))
+        if (filter_has_family(g->rules.filter, processes->at[i].name))
             families[n++] = processes->at[i];
     memcpy(families + n, g->merged.families, g->merged.n_families * sizeof *families);
     n += g->merged.n_families;
@@ -339,7 +331,7 @@ int gather_run(struct gather *g, const struct gather_source sources[], size_t n,
 
 const struct filter *gather_filter(const struct gather *g)
 {
-    return g->filter;
+    return g->rules.filter;
 }
 
 const struct snapshot *gather_snapshot(const struct gather *g)

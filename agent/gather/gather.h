@@ -47,8 +47,7 @@ void gather_free(struct gather *gather);
 
 /* What is exposed, and how. Borrowed, all of it. */
 struct gather_rules {
-    const struct filter_rule *filter; /* only what these let through */
-    size_t n_filter;
+    const struct filter *filter;    /* only what it lets through; NULL: everything */
     struct edges_wishes wishes;     /* classic bounds of exponential histograms */
     const struct smx_label *labels; /* as of struct render_rules */
     size_t n_labels;
@@ -57,10 +56,10 @@ struct gather_rules {
 };
 
 /* Put rules in force instead of those before. Names are rendered anew, and what the last
- * gather_run() has made holds no longer. Returns: 0, -ENOMEM: nothing has changed. */
-int gather_set(struct gather *gather, const struct gather_rules *rules);
+ * gather_run() has made holds no longer. It cannot fail: rules are whole before they are set. */
+void gather_set(struct gather *gather, const struct gather_rules *rules);
 
-/* What hides families and series, or NULL. */
+/* The filter that is set, or NULL. */
 const struct filter *gather_filter(const struct gather *gather);
 
 /* Forget what is kept of a reader. Call it before smx_reader_close(): another reader may get the

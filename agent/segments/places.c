@@ -12,7 +12,6 @@
 
 #define DEFAULT_OWNER_BYTES (UINT64_C(1) << 30)
 
-/* Directories that are not in use yet. */
 struct places {
     struct directory *list;
     size_t n;
@@ -25,34 +24,50 @@ static void drop(struct directory *list, size_t n)
     free(list);
 }
 
-static int make(struct places *out, const char *const paths[], size_t n, bool by_default)
+void places_free(struct places *places)
 {
-    *out = (struct places){.list = calloc(n + 1, sizeof *out->list)};
-    if (!out->list)
-        return -ENOMEM;
-    for (; out->n < n; out->n++) {
-        struct directory *directory = &out->list[out->n];
-        *directory = (struct directory){.path = strdup(paths[out->n]), .by_default = by_default};
-        if (!directory->path) {
-            drop(out->list, out->n);
-            return -ENOMEM;
-        }
+    if (!places)
+        return;
+    drop(places->list, places->n);
+    free(places);
+}
+
+static int make(const char *const paths[], size_t n, bool by_default, struct places **out)
+{
+    struct places *p = calloc(1, sizeof *p);
+    if (p)
+        p->list = calloc(n + 1, sizeof *p->list);
+    for (; p && p->list && p->n < n; p->n++) {
+        p->list[p->n] = (struct directory){.path = strdup(paths[p->n]), .by_default = by_default};
+        if (!p->list[p->n].path)
+            break;
     }
+    if (!p || !p->list || p->n < n) {
+        places_free(p);
+        return -ENOMEM;
+    }
+    *out = p;
     return 0;
 }
 
-static int choose(struct places *out, const char *const directories[], size_t n)
+int places_new(const char *const directories[], size_t n, struct places **out)
 {
     enum { MOST = 4 };
     char path[MOST][PATH_MAX];
     const char *paths[MOST];
     size_t found = 0;
     if (n > 0)
-        return make(out, directories, n, false);
+        return make(directories, n, false, out);
     for (; found < MOST && smx_directory((unsigned)found, path[found], sizeof path[found]) == 0;
          found++)
         paths[found] = path[found];
-    return make(out, paths, found, true);
+    return make(paths, found, true, out);
+}
+
+const struct directory *places_list(const struct places *places, size_t *n)
+{
+    *n = places->n;
+    return places->list;
 }
 
 static struct directory *find(const struct places *places, const struct directory *like)
@@ -91,18 +106,14 @@ static void keep_segments(struct segments *segments, const struct places *places
     segments->n = kept;
 }
 
-int segments_set(struct segments *segments, const char *const directories[], size_t n,
-                 uint64_t owner_bytes)
+void segments_set(struct segments *segments, struct places *places, uint64_t owner_bytes)
 {
-    struct places places;
-    if (choose(&places, directories, n) < 0)
-        return -ENOMEM;
-    keep_directories(segments, &places);
-    keep_segments(segments, &places);
+    keep_directories(segments, places);
+    keep_segments(segments, places);
     drop(segments->directories, segments->n_directories);
-    segments->directories = places.list;
-    segments->n_directories = places.n;
+    segments->directories = places->list;
+    segments->n_directories = places->n;
     segments->options.owner_bytes = owner_bytes ? owner_bytes : DEFAULT_OWNER_BYTES;
+    free(places);
     table_order(segments);
-    return 0;
 }

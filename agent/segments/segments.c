@@ -361,11 +361,12 @@ int segments_new(const struct segments_options *options, struct segments **out)
         segments->errors[i].name = faults[i].name;
     for (unsigned i = 0; i < SMX_UNSOUND_COUNT; i++)
         segments->errors[FAULTS + i].name = smx_unsound_name(i);
-    if (segments_set(segments, options->directories, options->n_directories, options->owner_bytes) <
-        0) {
+    struct places *places;
+    if (places_new(options->directories, options->n_directories, &places) < 0) {
         segments_free(segments);
         return -ENOMEM;
     }
+    segments_set(segments, places, options->owner_bytes);
     *out = segments;
     return 0;
 }

@@ -72,11 +72,16 @@ struct segments_options {
 int segments_new(const struct segments_options *options, struct segments **out);
 void segments_free(struct segments *segments);
 
-/* Look into other directories from now on, and allow each user other bytes; as in the options. What
- * lies in directories that stay is not touched; readers of what lies in the others are closed.
- * Returns: 0, -ENOMEM: nothing has changed. */
-int segments_set(struct segments *segments, const char *const directories[], size_t n,
-                 uint64_t owner_bytes);
+/* Directories that may be looked into; as in the options. Returns: 0, -ENOMEM. */
+struct places;
+int places_new(const char *const directories[], size_t n, struct places **out);
+void places_free(struct places *places);
+const struct directory *places_list(const struct places *places, size_t *n);
+
+/* Look into others from now on, and allow each user other bytes, as in the options. What lies in
+ * directories that stay is not touched; readers of what lies in the others are closed.
+ * Owns: the places are taken. */
+void segments_set(struct segments *segments, struct places *places, uint64_t owner_bytes);
 
 /* Look into the directories; opens no file in them. */
 void segments_scan(struct segments *segments);
