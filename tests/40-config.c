@@ -252,9 +252,13 @@ static void every_option_has_a_variable(void **state)
     (void)state;
     static const char *const values[OPTION_COUNT] = {
         [OPTION_CONFIG_FILE] = "CONFIG_FILE=/x",
-        [OPTION_WEB_CONFIG_FILE] = NULL,
+        [OPTION_WEB_CONFIG_FILE] = "WEB_CONFIG_FILE=/x",
         [OPTION_LISTEN] = "WEB_LISTEN_ADDRESS=:1,[::1]:2",
         [OPTION_LIFECYCLE] = "WEB_ENABLE_LIFECYCLE=1",
+        [OPTION_SYSTEMD_SOCKET] = "WEB_SYSTEMD_SOCKET=1",
+        [OPTION_PROBES] = "WEB_PROBE_ADDRESS=:3",
+        [OPTION_HOSTS] = "WEB_ALLOWED_HOSTS=a,b",
+        [OPTION_RATE] = "WEB_RATE_LIMIT=3",
         [OPTION_DIRECTORY] = "SEGMENTS_DIR=/x",
         [OPTION_MAX_AGE] = "SCRAPE_MAX_AGE=1s",
         [OPTION_METRICS_ALLOW] = "METRICS_ALLOW=x",
@@ -265,6 +269,9 @@ static void every_option_has_a_variable(void **state)
         [OPTION_MAX_BYTES] = "SEGMENTS_MAX_BYTES=1K",
         [OPTION_BOUNDS] = "HISTOGRAM_BOUNDS=1,2\nx=1,2",
         [OPTION_CREATED_SAMPLES] = "OPENMETRICS_CREATED_SAMPLES=true",
+        [OPTION_WORKERS_DETAIL] = "WORKERS_DETAIL=sums",
+        [OPTION_WORKERS_MEMORY] = "WORKERS_MEMORY=on",
+        [OPTION_WORKERS_IO] = "WORKERS_IO=on",
         [OPTION_LOG_LEVEL] = "LOG_LEVEL=debug",
         [OPTION_LOG_FORMAT] = "LOG_FORMAT=json",
         [OPTION_LOOP] = "LOOP=epoll",
@@ -274,8 +281,7 @@ static void every_option_has_a_variable(void **state)
     };
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         char variable[64];
-        if (!values[i])
-            continue;
+        assert_non_null(values[i]);
         snprintf(variable, sizeof variable, "SMX_AGENT_%s", values[i]);
         char program[] = "smx-agent", *argv[] = {program, NULL}, *environment[] = {variable, NULL};
         struct options options;
