@@ -33,6 +33,7 @@ leftovers() {
     [[ $output == *'sum(rate(demo_http_requests_total'* ]]
     [[ $output == *'histogram_quantile(0.99, '* ]]
     [[ $output == *'demo_http_in_flight_requests'* ]]
+    [[ $output == *'"app":"demo"'*'"ready":true'* ]]
     [[ $output == *'They are equal.'* ]]
     [ "$(leftovers)" = "$before" ]
 }
