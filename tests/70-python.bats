@@ -59,6 +59,7 @@ counted() {
     has_extension True
     python_tests test_metrics test_scopes test_middleware
     python_tests test_health
+    python_tests test_workers
 }
 
 @test "metrics do what they say, without the extension" {
@@ -66,6 +67,7 @@ counted() {
     has_extension False
     python_tests test_metrics test_scopes test_middleware
     python_tests test_health
+    python_tests test_workers
 }
 
 @test "a program finds its segment, and does without one, with the extension" {
