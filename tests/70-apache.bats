@@ -124,15 +124,17 @@ end_gracefully() {
     [[ $ended -eq 0 ]]
 }
 
-# exactly_counts MPM N: under load, with restarts, and children that end after N connections.
+# exactly_counts MPM N: under load, with restarts, each with another configuration, and children that
+# end after N connections.
 exactly_counts() {
-    local round received
+    local round received labels=('vhost handler' none 'method status')
     export MPM=$1 RECYCLE=$2
     start_httpd
     curl -sI "$url/big.txt"
     start_load
     for ((round = 0; round < 3 * ${SMX_TEST_SCALE:-1}; round++)); do
         work
+        echo "SmxHistogramLabels ${labels[round % 3]}" >"$scratch/extra.conf"
         restart_httpd
     done
     work

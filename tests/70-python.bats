@@ -157,6 +157,13 @@ install_package() {
     [ "$(grep -c 'Booting worker' "$scratch/server.err")" -gt 8 ]
 }
 
+@test "without a segment gunicorn serves, and says so once" {
+    SMX_DIR=$scratch/nowhere start_gunicorn --preload --workers 2 application:wsgi
+    clients 20
+    [ "$answered" -eq 20 ]
+    [ "$(grep -c 'runs without metrics' "$scratch/server.err")" -eq 1 ]
+}
+
 @test "uvicorn's requests are counted, and timed to the end" {
     start_server uvicorn --uds "$scratch/app.sock" --log-level warning application:asgi
     clients 300
