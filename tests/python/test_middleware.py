@@ -3,6 +3,7 @@
 import asyncio
 import enum
 import gc
+import inspect
 import io
 import sys
 import unittest
@@ -351,6 +352,120 @@ class Asgi(Requests):
                           measured({"type": "http", "method": "GET"}, None, send))
         self.assertEqual((self.counted(), self.failed(), self.timed(), self.in_flight()),
                          ({("GET", "200", ""): 1}, {("GET", "", "OSError"): 1}, 1, 0))
+
+    def test_servers_see_that_it_is_asgi_3(self):
+        async def application(scope, receive, send):
+            pass
+
+        measured = smx.asgi.Middleware(application, self.namespace)
+        self.assertTrue(inspect.iscoroutinefunction(measured.__call__))
+        self.assertTrue(asyncio.iscoroutinefunction(measured.__call__))
+        self.assertFalse(hasattr(measured, "__await__"))
+        asyncio.run(measured.__call__({"type": "http", "method": "GET"}, None, None))
+        self.assertEqual((self.timed(), self.in_flight()), (1, 0))
+
+    def test_all_of_it_may_be_a_task_that_is_cancelled(self):
+        async def send(message):
+            if message.get("body") == b"slow":
+                await asyncio.sleep(3600)
+
+        async def application(scope, receive, send):
+            await asyncio.create_task(self.start(send))
+            try:
+                await asyncio.wait_for(
+                    send({"type": "http.response.body", "body": b"slow"}), 0.001)
+            except asyncio.TimeoutError:
+                self.assertEqual((self.timed(), self.in_flight()), (0, 1))
+                await asyncio.create_task(send({"type": "http.response.body"}))
+                self.assertEqual((self.timed(), self.in_flight()), (1, 0))
+            await asyncio.sleep(3600)
+
+        async def main():
+            measured = smx.asgi.Middleware(application, self.namespace)
+            task = asyncio.create_task(measured({"type": "http", "method": "GET"}, None, send))
+            while not self.timed():
+                await asyncio.sleep(0.001)
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+
+        asyncio.run(main())
+        self.assertEqual((self.counted(), self.failed(), self.timed(), self.in_flight()),
+                         ({("GET", "200", ""): 1}, {}, 1, 0))
+
+    def test_an_exception_that_is_thrown_into_it_comes_to_the_application(self):
+        async def application(scope, receive, send):
+            try:
+                await asyncio.sleep(3600)
+            except KeyError:
+                await self.start(send)
+
+        async def send(message):
+            pass
+
+        async def main():
+            coroutine = smx.asgi.Middleware(application, self.namespace)(
+                {"type": "http", "method": "GET"}, None, send)
+            coroutine.send(None)
+            self.assertRaises(StopIteration, coroutine.throw, KeyError())
+            self.assertRaises((RuntimeError, AttributeError), coroutine.send, None)
+
+        asyncio.run(main())
+        self.assertEqual((self.counted(), self.failed(), self.timed(), self.in_flight()),
+                         ({("GET", "200", ""): 1}, {}, 1, 0))
+
+    def test_what_is_closed_or_given_up_is_not_in_flight(self):
+        async def application(scope, receive, send):
+            await asyncio.sleep(3600)
+
+        async def main():
+            measured = smx.asgi.Middleware(application, self.namespace)
+            for _ in range(2):
+                coroutine = measured({"type": "http", "method": "GET"}, None, None)
+                coroutine.send(None)
+                self.assertEqual(self.in_flight(), 1)
+                if self.timed():
+                    del coroutine
+                else:
+                    coroutine.close()
+                self.assertEqual(self.in_flight(), 0)
+
+        asyncio.run(main())
+        self.assertEqual((self.counted(), self.failed(), self.timed()), ({}, {}, 2))
+
+    def test_what_is_no_coroutine_cannot_be_served(self):
+        self.assertRaises(TypeError, self.run_one, lambda scope, receive, send: None)
+        self.assertEqual((self.counted(), self.timed(), self.in_flight()),
+                         ({("GET", "500", ""): 1}, 1, 0))
+
+    def test_requests_leave_nothing_behind(self):
+        async def application(scope, receive, send):
+            if scope["path"] == "/fails":
+                raise KeyError
+            await self.start(send)
+            if scope["path"] == "/waits":
+                await asyncio.sleep(0)
+            scope["ring"] = send
+            await send({"type": "http.response.body"})
+
+        async def send(message):
+            pass
+
+        measured = smx.asgi.Middleware(application, self.namespace)
+
+        async def requests(n):
+            for i in range(n):
+                scope = {"type": "http", "method": "GET", "path": ("/fails", "/waits", "/")[i % 3]}
+                try:
+                    await measured(scope, None, send)
+                except KeyError:
+                    pass
+            gc.collect()
+            return sys.getallocatedblocks()
+
+        asyncio.run(requests(3000))
+        before = asyncio.run(requests(3000))
+        self.assertLess(asyncio.run(requests(6000)) - before, 200)
 
     def test_a_message_that_is_none_is_the_applications_error(self):
         async def application(scope, receive, send):

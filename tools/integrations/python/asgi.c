@@ -1,23 +1,154 @@
 /* SPDX-License-Identifier: MIT
  *
- * asgi.c - a request that comes by ASGI: send() for the application. The same as AsgiRequest in
- * smx/_requests.py, but that it is not a coroutine function: it gives what the server's send()
- * does, for all parts of an answer but the last.
+ * asgi.c - a request that comes by ASGI: send() for the application, and what waits for the
+ * application in the server's place. The same as AsgiRequest and AsgiMiddleware in
+ * smx/_requests.py, but that a request begins when it is called, not when that is awaited.
  */
 #include "fast.h"
 
-/* An item of a message, by a word; NULL, and no exception, if there is none. New reference. */
-static PyObject *item(const struct request *r, PyObject *message, enum word key)
+/* Waits for what another coroutine does: the application, or the server's sending the last part of
+ * an answer. Then the request has ended. Has what asyncio wants of a coroutine. */
+struct waiting {
+    PyObject_HEAD struct request *request;
+    PyObject *inner; /* NULL once it is done */
+    bool whole;      /* all that the application does: its exceptions are told */
+};
+
+/* What gives an awaitable its turns: a coroutine itself, or the iterator of something else. */
+static PyObject *iterator_of(PyObject *awaitable)
 {
-    PyObject *found = PyObject_GetItem(message, r->requests->words[key]);
-    if (!found && PyErr_ExceptionMatches(PyExc_KeyError))
-        PyErr_Clear();
-    return found;
+    if (PyType_GetSlot(Py_TYPE(awaitable), Py_am_send))
+        return Py_NewRef(awaitable);
+    PyObject *iterator = PyObject_CallMethod(awaitable, "__await__", NULL);
+    if (!iterator && PyErr_ExceptionMatches(PyExc_AttributeError))
+        PyErr_Format(PyExc_TypeError, "%R cannot be awaited", awaitable);
+    return iterator;
 }
 
-static bool is_text(PyObject *text, const char *what)
+/* Takes the reference to the awaitable; NULL, with an exception, if that is NULL. */
+static PyObject *wait_for(struct request *r, PyObject *awaitable, bool whole)
 {
-    return text && PyUnicode_Check(text) && PyUnicode_CompareWithASCIIString(text, what) == 0;
+    const struct fast_state *state = PyType_GetModuleState(r->requests->kind);
+    PyObject *inner = awaitable && state ? iterator_of(awaitable) : NULL;
+    struct waiting *w = inner ? (struct waiting *)PyType_GenericAlloc(state->waiting, 0) : NULL;
+    Py_XDECREF(awaitable);
+    if (!w) {
+        Py_XDECREF(inner);
+        return NULL;
+    }
+    w->request = (struct request *)Py_NewRef((PyObject *)r);
+    w->inner = inner;
+    w->whole = whole;
+    return (PyObject *)w;
+}
+
+/* It is done: with an exception, if one is raised. */
+static void settle(struct waiting *w, bool returned)
+{
+    /* What is no Exception is a cancellation, which is the client's. */
+    bool fails = w->whole && !returned && PyErr_ExceptionMatches(PyExc_Exception);
+    Py_CLEAR(w->inner);
+    if (returned || w->whole)
+        request_tell_raised(w->request, fails, true);
+}
+
+static PySendResult waiting_step(PyObject *self, PyObject *value, PyObject **result)
+{
+    struct waiting *w = (struct waiting *)self;
+    if (!w->inner) {
+        PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+        return PYGEN_ERROR;
+    }
+    PySendResult got = PyIter_Send(w->inner, value, result);
+    if (got != PYGEN_NEXT)
+        settle(w, got == PYGEN_RETURN);
+    return got;
+}
+
+static PyObject *waiting_send(PyObject *self, PyObject *value)
+{
+    PyObject *result = NULL;
+    if (waiting_step(self, value, &result) != PYGEN_RETURN)
+        return result;
+    PyObject *stop = PyObject_CallFunctionObjArgs(PyExc_StopIteration, result, NULL);
+    if (stop)
+        PyErr_SetObject(PyExc_StopIteration, stop);
+    Py_XDECREF(stop);
+    Py_DECREF(result);
+    return NULL;
+}
+
+static PyObject *waiting_next(PyObject *self)
+{
+    return waiting_send(self, Py_None);
+}
+
+static PyObject *waiting_throw(PyObject *self, PyObject *args)
+{
+    struct waiting *w = (struct waiting *)self;
+    PyObject *inner = w->inner ? w->inner : Py_None; /* that has none: an AttributeError */
+    PyObject *throw = PyObject_GetAttrString(inner, "throw");
+    PyObject *result = throw ? PyObject_Call(throw, args, NULL) : NULL;
+    Py_XDECREF(throw);
+    if (!result && w->inner)
+        settle(w, PyErr_ExceptionMatches(PyExc_StopIteration) != 0);
+    return result;
+}
+
+static PyObject *waiting_close(PyObject *self, PyObject *unused)
+{
+    struct waiting *w = (struct waiting *)self;
+    (void)unused;
+    PyObject *done = w->inner ? PyObject_CallMethod(w->inner, "close", NULL) : Py_NewRef(Py_None);
+    if (!done && w->inner)
+        settle(w, false);
+    else if (w->inner && w->whole)
+        settle(w, true);
+    Py_CLEAR(w->inner);
+    return done;
+}
+
+static int waiting_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    const struct waiting *w = (struct waiting *)self;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(w->request);
+    Py_VISIT(w->inner);
+    return 0;
+}
+
+static void waiting_dealloc(PyObject *self)
+{
+    struct waiting *w = (struct waiting *)self;
+    PyObject_GC_UnTrack(self);
+    bool unfinished = w->inner && w->whole; /* never awaited, or given up */
+    Py_CLEAR(w->inner);
+    if (unfinished)
+        request_tell_raised(w->request, false, true);
+    Py_CLEAR(w->request);
+    fast_free(self);
+}
+
+static int add_waiting(PyObject *module)
+{
+    static const PyMethodDef methods[] = {
+        METHOD("send", waiting_send, METH_O, NULL),
+        METHOD("throw", waiting_throw, METH_VARARGS, NULL),
+        METHOD("close", waiting_close, METH_NOARGS, NULL),
+        {NULL, NULL, 0, NULL},
+    };
+    PyType_Slot slots[] = {
+        SLOT(Py_tp_methods, methods),         SLOT(Py_am_await, PyObject_SelfIter),
+        SLOT(Py_am_send, waiting_step),       SLOT(Py_tp_iter, PyObject_SelfIter),
+        SLOT(Py_tp_iternext, waiting_next),   SLOT(Py_tp_traverse, waiting_traverse),
+        SLOT(Py_tp_dealloc, waiting_dealloc), {0, NULL},
+    };
+    if (fast_add_type(module, "smx._fast.Waiting", sizeof(struct waiting), Py_TPFLAGS_HAVE_GC,
+                      slots) < 0)
+        return -1;
+    struct fast_state *state = PyModule_GetState(module);
+    state->waiting = (PyTypeObject *)PyObject_GetAttrString(module, "Waiting");
+    return state->waiting ? 0 : -1;
 }
 
 /* The status as a label: an enumeration's str() is its name. */
@@ -34,57 +165,98 @@ static int take_status(struct request *r, PyObject *message)
     return 0;
 }
 
-/* Whether this is the last part of the answer. */
+/* Whether this is the last part of the answer; -1 with an exception. */
 static int is_last(const struct request *r, PyObject *message)
 {
-    PyObject *more = item(r, message, WORD_MORE_BODY);
-    if (!more)
-        return PyErr_Occurred() ? -1 : 1;
+    PyObject *more = PyObject_GetItem(message, r->requests->words[WORD_MORE_BODY]);
+    if (!more) {
+        if (!PyErr_ExceptionMatches(PyExc_KeyError))
+            return -1;
+        PyErr_Clear();
+        return 1;
+    }
     int truth = PyObject_IsTrue(more);
     Py_DECREF(more);
     return truth < 0 ? -1 : !truth;
 }
 
+/* Whether a message, or a scope, is of this type; -1 with an exception. */
+static int is_of_type(const struct requests *requests, PyObject *what, const char *type)
+{
+    PyObject *found = PyObject_GetItem(what, requests->words[WORD_TYPE]);
+    if (!found)
+        return -1;
+    int is = PyUnicode_Check(found) && PyUnicode_CompareWithASCIIString(found, type) == 0;
+    Py_DECREF(found);
+    return is;
+}
+
 /* send(message). */
-static PyObject *take_message(PyObject *self, PyObject *message)
+static PyObject *request_send(PyObject *self, PyObject *args, PyObject *named)
 {
     struct request *r = (struct request *)self;
-    PyObject *kind = item(r, message, WORD_TYPE);
-    bool starts = is_text(kind, "http.response.start");
-    int last = is_text(kind, "http.response.body") ? is_last(r, message) : 0;
-    Py_XDECREF(kind);
-    if (PyErr_Occurred() || (starts && (take_status(r, message) < 0 || request_count(r) < 0)))
-        return NULL;
-    PyObject *sending = PyObject_CallFunctionObjArgs(r->server, message, NULL);
-    if (!sending || !last)
-        return sending;
-    PyObject *wrapped = PyObject_CallMethodObjArgs(
-        (PyObject *)r->requests, r->requests->words[WORD_LAST], sending, self, NULL);
-    Py_DECREF(sending);
-    return wrapped;
-}
-
-static PyObject *call(PyObject *self, PyObject *args, PyObject *named)
-{
     if (named || PyTuple_Size(args) != 1)
         return PyErr_Format(PyExc_TypeError, "send() takes a message");
-    return take_message(self, PyTuple_GetItem(args, 0));
+    PyObject *message = PyTuple_GetItem(args, 0);
+    int starts = is_of_type(r->requests, message, "http.response.start");
+    if (starts < 0 || (starts && (take_status(r, message) < 0 || request_count(r) < 0)))
+        return NULL;
+    int last = starts ? 0 : is_of_type(r->requests, message, "http.response.body");
+    if (last > 0)
+        last = is_last(r, message);
+    if (last < 0)
+        return NULL;
+    PyObject *sending = PyObject_CallFunctionObjArgs(r->server, message, NULL);
+    return last ? wait_for(r, sending, false) : sending;
 }
 
-int asgi_add(PyObject *module)
+static int add_request(PyObject *module)
 {
-    static const PyMethodDef methods[] = {
-        METHOD("end", request_method_end, METH_NOARGS, NULL),
-        METHOD("fail", request_method_fail, METH_O, NULL),
-        {NULL, NULL, 0, NULL},
-    };
     PyType_Slot slots[] = {
-        SLOT(Py_tp_methods, methods),
-        SLOT(Py_tp_call, call),
+        SLOT(Py_tp_call, request_send),
         SLOT(Py_tp_traverse, request_traverse),
         SLOT(Py_tp_dealloc, request_dealloc),
         {0, NULL},
     };
     return fast_add_type(module, "smx._fast.AsgiRequest", sizeof(struct request),
                          Py_TPFLAGS_HAVE_GC, slots);
+}
+
+/* Call the application; gives what waits for it. */
+static PyObject *begin(const struct middleware *m, PyObject *scope, PyObject *receive,
+                       PyObject *send)
+{
+    PyObject *method = PyObject_GetItem(scope, m->requests->words[WORD_SCOPE_METHOD]);
+    struct request *r = method ? request_begin(m->requests, method, scope, send) : NULL;
+    Py_XDECREF(method);
+    if (!r)
+        return NULL;
+    PyObject *waiting = wait_for(
+        r, PyObject_CallFunctionObjArgs(m->application, scope, receive, (PyObject *)r, NULL), true);
+    if (!waiting)
+        request_tell_raised(r, PyErr_ExceptionMatches(PyExc_Exception) != 0, true);
+    Py_DECREF((PyObject *)r);
+    return waiting;
+}
+
+static PyObject *middleware_call(PyObject *self, PyObject *args, PyObject *named)
+{
+    const struct middleware *m = (struct middleware *)self;
+    if (named || PyTuple_Size(args) != 3 || !m->requests)
+        return PyErr_Format(PyExc_TypeError, "an application takes scope, receive and send");
+    PyObject *scope = PyTuple_GetItem(args, 0);
+    int is_http = is_of_type(m->requests, scope, "http");
+    if (is_http < 0)
+        return NULL;
+    if (!is_http)
+        return PyObject_Call(m->application, args, NULL);
+    return begin(m, scope, PyTuple_GetItem(args, 1), PyTuple_GetItem(args, 2));
+}
+
+int asgi_add(PyObject *module)
+{
+    return add_waiting(module) < 0 || add_request(module) < 0 ||
+                   middleware_add(module, "smx._fast.AsgiMiddleware", middleware_call) < 0
+               ? -1
+               : 0;
 }

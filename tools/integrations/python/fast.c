@@ -221,7 +221,7 @@ int fast_add_type(PyObject *module, const char *name, size_t size, unsigned flag
         .flags = (unsigned)Py_TPFLAGS_DEFAULT | flags,
         .slots = slots,
     };
-    PyObject *type = PyType_FromSpec(&spec);
+    PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);
     int error = type ? PyModule_AddObjectRef(module, strrchr(name, '.') + 1, type) : -1;
     Py_XDECREF(type);
     return error;
@@ -233,7 +233,11 @@ static int add_cell(PyObject *module, const char *name, size_t size, const PyMet
     return fast_add_type(module, name, size, Py_TPFLAGS_BASETYPE, slots);
 }
 
-static struct PyModuleDef module_def = {PyModuleDef_HEAD_INIT, .m_name = "smx._fast"};
+static struct PyModuleDef module_def = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "smx._fast",
+    .m_size = sizeof(struct fast_state),
+};
 
 PyMODINIT_FUNC PyInit__fast(void);
 PyMODINIT_FUNC PyInit__fast(void)

@@ -49,15 +49,20 @@ void fast_set(PyObject **slot, PyObject *value);
 /* fast.c: the end of tp_dealloc of a type that the collector knows. */
 void fast_free(PyObject *self);
 
+/* The module's state. */
+struct fast_state {
+    PyTypeObject *waiting; /* asgi.c's */
+};
+
 /* Strings that requests are looked up by, made once. */
 enum word {
     WORD_FIND, /* methods of _http.Requests */
     WORD_TIMER,
     WORD_FAIL,
-    WORD_LAST,
     WORD_SMX_ROUTE, /* keys of an environ, or a scope */
     WORD_ROUTE,
     WORD_METHOD,
+    WORD_SCOPE_METHOD,
     WORD_FILE_WRAPPER,
     WORD_TYPE, /* keys of a message */
     WORD_STATUS,
@@ -96,15 +101,20 @@ int request_count(struct request *r); /* its status is known, and nothing of the
 int request_end(struct request *r);   /* all of the answer is the server's, or nobody wants it */
 int request_fail(struct request *r, PyObject *error); /* an exception has left the application */
 
-/* requests.c: tell the exception that is raised, which is left so, and if wanted the end. */
-void request_fail_raised(struct request *r, bool end);
+/* requests.c: with an exception raised, or none, which is left so: it has left the application; all
+ * ends by it. */
+void request_tell_raised(struct request *r, bool fails, bool ends);
 
-/* requests.c: the same as methods; what a type of requests does with its references. */
-PyObject *request_method_count(PyObject *self, PyObject *unused);
-PyObject *request_method_end(PyObject *self, PyObject *unused);
-PyObject *request_method_fail(PyObject *self, PyObject *error);
+/* requests.c: what a type of requests does with its references. */
 int request_traverse(PyObject *self, visitproc visit, void *arg);
 void request_dealloc(PyObject *self);
+
+/* The base of a middleware: requests.c has all but its call. */
+struct middleware {
+    PyObject_HEAD struct requests *requests;
+    PyObject *application;
+};
+int middleware_add(PyObject *module, const char *name, ternaryfunc call);
 
 int requests_add(PyObject *module); /* each adds its type; 0, or -1 with an exception */
 int wsgi_add(PyObject *module);

@@ -10,10 +10,10 @@ static const char *const words[N_WORDS] = {
     [WORD_FIND] = "_find",
     [WORD_TIMER] = "_timer",
     [WORD_FAIL] = "_fail",
-    [WORD_LAST] = "_last",
     [WORD_SMX_ROUTE] = "smx.route",
     [WORD_ROUTE] = "route",
     [WORD_METHOD] = "REQUEST_METHOD",
+    [WORD_SCOPE_METHOD] = "method",
     [WORD_FILE_WRAPPER] = "wsgi.file_wrapper",
     [WORD_TYPE] = "type",
     [WORD_STATUS] = "status",
@@ -107,39 +107,16 @@ int request_fail(struct request *r, PyObject *error)
     return r->status ? request_count(r) : -1;
 }
 
-void request_fail_raised(struct request *r, bool end)
+void request_tell_raised(struct request *r, bool fails, bool ends)
 {
     PyObject *kind;
     PyObject *error;
     PyObject *traceback;
     PyErr_Fetch(&kind, &error, &traceback);
     PyErr_NormalizeException(&kind, &error, &traceback);
-    if (request_fail(r, error) < 0 || (end && request_end(r) < 0))
+    if ((fails && request_fail(r, error) < 0) || (ends && request_end(r) < 0))
         PyErr_WriteUnraisable((PyObject *)r);
     PyErr_Restore(kind, error, traceback);
-}
-
-PyObject *request_method_count(PyObject *self, PyObject *unused)
-{
-    (void)unused;
-    if (request_count((struct request *)self) < 0)
-        return NULL;
-    Py_RETURN_NONE;
-}
-
-PyObject *request_method_end(PyObject *self, PyObject *unused)
-{
-    (void)unused;
-    if (request_end((struct request *)self) < 0)
-        return NULL;
-    Py_RETURN_NONE;
-}
-
-PyObject *request_method_fail(PyObject *self, PyObject *error)
-{
-    if (request_fail((struct request *)self, error) < 0)
-        return NULL;
-    Py_RETURN_NONE;
 }
 
 int request_traverse(PyObject *self, visitproc visit, void *arg)
@@ -206,14 +183,6 @@ struct request *request_begin(struct requests *requests, PyObject *method, PyObj
     return r;
 }
 
-static PyObject *requests_begin(PyObject *self, PyObject *const *args, Py_ssize_t n)
-{
-    struct requests *requests = (struct requests *)self;
-    if (n != 3 || !requests->kind)
-        return PyErr_Format(PyExc_TypeError, "_begin() takes a method, a source and a server");
-    return (PyObject *)request_begin(requests, args[0], args[1], args[2]);
-}
-
 static int requests_traverse(PyObject *self, visitproc visit, void *arg)
 {
     struct requests *requests = (struct requests *)self;
@@ -245,7 +214,6 @@ int requests_add(PyObject *module)
 {
     static const PyMethodDef methods[] = {
         METHOD("_bind", requests_bind, METH_VARARGS, NULL),
-        METHOD("_begin", requests_begin, METH_FASTCALL, NULL),
         {NULL, NULL, 0, NULL},
     };
     PyType_Slot slots[] = {
@@ -256,5 +224,59 @@ int requests_add(PyObject *module)
         {0, NULL},
     };
     return fast_add_type(module, "smx._fast.RequestsCell", sizeof(struct requests),
+                         Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots);
+}
+
+static PyObject *middleware_bind(PyObject *self, PyObject *args)
+{
+    struct middleware *m = (struct middleware *)self;
+    PyObject *requests;
+    PyObject *application;
+    if (!PyArg_ParseTuple(args, "OO", &requests, &application))
+        return NULL;
+    fast_set((PyObject **)&m->requests, Py_NewRef(requests));
+    fast_set(&m->application, Py_NewRef(application));
+    Py_RETURN_NONE;
+}
+
+static int middleware_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    const struct middleware *m = (struct middleware *)self;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(m->requests);
+    Py_VISIT(m->application);
+    return 0;
+}
+
+static int middleware_clear(PyObject *self)
+{
+    struct middleware *m = (struct middleware *)self;
+    Py_CLEAR(m->requests);
+    Py_CLEAR(m->application);
+    return 0;
+}
+
+static void middleware_dealloc(PyObject *self)
+{
+    PyObject_GC_UnTrack(self);
+    (void)middleware_clear(self);
+    fast_free(self);
+}
+
+int middleware_add(PyObject *module, const char *name, ternaryfunc call)
+{
+    static const PyMethodDef methods[] = {
+        METHOD("_bind", middleware_bind, METH_VARARGS, NULL),
+        {NULL, NULL, 0, NULL},
+    };
+    PyType_Slot slots[] = {
+        SLOT(Py_tp_methods, methods),
+        SLOT(Py_tp_call, call),
+        SLOT(Py_tp_traverse, middleware_traverse),
+        SLOT(Py_tp_clear, middleware_clear),
+        SLOT(Py_tp_dealloc, middleware_dealloc),
+        {0, NULL},
+    };
+    return fast_add_type(module, name, sizeof(struct middleware),
                          Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots);
 }

@@ -34,7 +34,7 @@ static PyObject *answer(struct request *r, PyObject *application)
     PyObject *self = (PyObject *)r;
     PyObject *body = PyObject_CallFunctionObjArgs(application, r->source, self, NULL);
     if (!body) {
-        request_fail_raised(r, true);
+        request_tell_raised(r, true, true);
         return NULL;
     }
     int complete = PyList_CheckExact(body) || PyTuple_CheckExact(body) ? 1 : is_file(r, body);
@@ -89,7 +89,7 @@ static PyObject *next(PyObject *self)
     if (something < 0)
         Py_CLEAR(chunk);
     if (PyErr_Occurred()) {
-        request_fail_raised(&w->base, false);
+        request_tell_raised(&w->base, true, false);
     } else if ((something || !chunk) && request_count(&w->base) < 0) {
         Py_CLEAR(chunk);
     }
@@ -171,83 +171,26 @@ static int add_request(PyObject *module)
                          Py_TPFLAGS_HAVE_GC, slots);
 }
 
-/* The base of wsgi.Middleware. */
-struct wsgi_middleware {
-    PyObject_HEAD struct requests *requests;
-    PyObject *application;
-};
-
-static PyObject *middleware_bind(PyObject *self, PyObject *args)
-{
-    struct wsgi_middleware *m = (struct wsgi_middleware *)self;
-    PyObject *requests;
-    PyObject *application;
-    if (!PyArg_ParseTuple(args, "OO", &requests, &application))
-        return NULL;
-    fast_set((PyObject **)&m->requests, Py_NewRef(requests));
-    fast_set(&m->application, Py_NewRef(application));
-    Py_RETURN_NONE;
-}
-
 static PyObject *middleware_call(PyObject *self, PyObject *args, PyObject *named)
 {
-    const struct wsgi_middleware *m = (struct wsgi_middleware *)self;
+    const struct middleware *m = (struct middleware *)self;
     if (named || PyTuple_Size(args) != 2 || !m->requests)
         return PyErr_Format(PyExc_TypeError, "an application takes environ and start_response");
-    PyObject *environ = PyTuple_GetItem(args, 0);
-    PyObject *method = PyObject_GetItem(environ, m->requests->words[WORD_METHOD]);
+    PyObject *source = PyTuple_GetItem(args, 0);
+    PyObject *method = PyObject_GetItem(source, m->requests->words[WORD_METHOD]);
     if (!method)
         return NULL;
-    struct request *r = request_begin(m->requests, method, environ, PyTuple_GetItem(args, 1));
+    struct request *r = request_begin(m->requests, method, source, PyTuple_GetItem(args, 1));
     PyObject *body = r ? answer(r, m->application) : NULL;
     Py_XDECREF((PyObject *)r);
     Py_DECREF(method);
     return body;
 }
 
-static int middleware_traverse(PyObject *self, visitproc visit, void *arg)
-{
-    const struct wsgi_middleware *m = (struct wsgi_middleware *)self;
-    Py_VISIT(Py_TYPE(self));
-    Py_VISIT(m->requests);
-    Py_VISIT(m->application);
-    return 0;
-}
-
-static int middleware_clear(PyObject *self)
-{
-    struct wsgi_middleware *m = (struct wsgi_middleware *)self;
-    Py_CLEAR(m->requests);
-    Py_CLEAR(m->application);
-    return 0;
-}
-
-static void middleware_dealloc(PyObject *self)
-{
-    PyObject_GC_UnTrack(self);
-    (void)middleware_clear(self);
-    fast_free(self);
-}
-
-static int add_middleware(PyObject *module)
-{
-    static const PyMethodDef methods[] = {
-        METHOD("_bind", middleware_bind, METH_VARARGS, NULL),
-        {NULL, NULL, 0, NULL},
-    };
-    PyType_Slot slots[] = {
-        SLOT(Py_tp_methods, methods),
-        SLOT(Py_tp_call, middleware_call),
-        SLOT(Py_tp_traverse, middleware_traverse),
-        SLOT(Py_tp_clear, middleware_clear),
-        SLOT(Py_tp_dealloc, middleware_dealloc),
-        {0, NULL},
-    };
-    return fast_add_type(module, "smx._fast.WsgiMiddleware", sizeof(struct wsgi_middleware),
-                         Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots);
-}
-
 int wsgi_add(PyObject *module)
 {
-    return add_request(module) < 0 || add_middleware(module) < 0 ? -1 : 0;
+    return add_request(module) < 0 ||
+                   middleware_add(module, "smx._fast.WsgiMiddleware", middleware_call) < 0
+               ? -1
+               : 0;
 }

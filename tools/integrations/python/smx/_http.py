@@ -2,7 +2,7 @@
 """What the middlewares measure of a request, and the values that its labels can have."""
 from __future__ import annotations
 
-from typing import Any, Awaitable, Callable, Optional
+from typing import Any, Callable, Optional
 
 from ._metrics import Counter, Gauge, Histogram
 from ._requests import RequestsCell
@@ -96,9 +96,3 @@ class Requests(RequestsCell):
         """Count an exception."""
         route = _clean(self._route(source))
         self._exceptions.labels(_method(method), route, type(error).__name__).inc()
-
-    @staticmethod
-    async def _last(sending: Awaitable[None], request: Any) -> None:
-        """For the extension: send the last part of an answer, which then has ended."""
-        await sending
-        request.end()

@@ -7,7 +7,7 @@ Each end of a request may be told more than once; the first time counts.
 from __future__ import annotations
 
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, Optional
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterable, Iterator, Optional
 
 from ._cells import extension
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 Application = Callable[..., Iterable[bytes]]
+AsgiApplication = Callable[..., Awaitable[None]]
 
 
 class RequestsCell:
@@ -172,5 +173,30 @@ class AsgiRequest(Request):
             self.end()  # what the application does from here on is its own business
 
 
+class AsgiMiddleware:
+    """The base of asgi.Middleware."""
+
+    _requests: RequestsCell
+    _application: AsgiApplication
+
+    def _bind(self, requests: RequestsCell, application: AsgiApplication) -> None:
+        self._requests = requests
+        self._application = application
+
+    async def __call__(self, scope: dict[str, Any], receive: Callable[..., Any],
+                       send: Callable[..., Any], /) -> None:
+        if scope["type"] != "http":
+            return await self._application(scope, receive, send)
+        request = self._requests._begin(scope["method"], scope, send)
+        try:
+            await self._application(scope, receive, request)
+        except Exception as error:  # but a cancellation is the client's
+            request.fail(error)
+            raise
+        finally:
+            request.end()
+
+
 if not TYPE_CHECKING and extension:
-    from ._fast import AsgiRequest, RequestsCell, WsgiMiddleware, WsgiRequest  # noqa: F811
+    from ._fast import (AsgiMiddleware, AsgiRequest, RequestsCell,  # noqa: F811
+                        WsgiMiddleware, WsgiRequest)

@@ -6,12 +6,11 @@ has put into scope["route"], as FastAPI does.
 """
 from __future__ import annotations
 
-from typing import Any, Awaitable, Callable, Optional
+from typing import Any, Optional
 
+from ._cells import extension
 from ._http import Requests, Route
-from ._requests import AsgiRequest
-
-Message = dict[str, Any]
+from ._requests import AsgiApplication, AsgiMiddleware, AsgiRequest
 
 
 def route_of(scope: dict[str, Any]) -> Optional[str]:
@@ -19,26 +18,19 @@ def route_of(scope: dict[str, Any]) -> Optional[str]:
     return scope.get("smx.route") or getattr(scope.get("route"), "path", None)
 
 
-class Middleware:
+class Middleware(AsgiMiddleware):
     """Measures the requests of an ASGI application; see smx._http.Requests for the metrics.
 
     route: a function that tells the route from the scope; default route_of.
     """
 
-    def __init__(self, app: Callable[..., Awaitable[None]], namespace: str = "",
+    def __init__(self, app: AsgiApplication, namespace: str = "",
                  route: Optional[Route] = None) -> None:
-        self._app = app
-        self._begin = Requests(namespace, AsgiRequest, route_of, route)._begin
+        self._bind(Requests(namespace, AsgiRequest, route_of, route), app)
+        if extension:
+            # Servers look here whether this is ASGI 3; the call itself is the extension's, which
+            # is no coroutine function.
+            self.__call__ = self._call  # type: ignore[method-assign]
 
-    async def __call__(self, scope: dict[str, Any], receive: Callable[..., Awaitable[Message]],
-                       send: Callable[[Message], Awaitable[None]]) -> None:
-        if scope["type"] != "http":
-            return await self._app(scope, receive, send)
-        request = self._begin(scope["method"], scope, send)
-        try:
-            await self._app(scope, receive, request)
-        except Exception as error:  # but a cancellation is the client's
-            request.fail(error)
-            raise
-        finally:
-            request.end()
+    async def _call(self, scope: Any, receive: Any, send: Any) -> None:
+        await self(scope, receive, send)
