@@ -434,6 +434,21 @@ static void a_probe_of_an_application_asks_all_its_instances_or_one(void **state
     close_app(us);
 }
 
+static void ages_are_written_as_short_as_they_are(void **state)
+{
+    (void)state;
+    struct buffer out = {0};
+    bool failed = false;
+    json_t *root = json_array();
+    json_push(root, json_from_ns(248274), &failed);
+    json_push(root, json_from_ns(100000000), &failed);
+    json_push(root, json_from_ns(UINT64_C(86400123456789)), &failed);
+    assert_int_equal(json_finish(root, failed, &out), 0);
+    buffer_put(&out, "", 1);
+    assert_string_equal(out.at, "[\n  0.000248274,\n  0.1,\n  86400.123456789\n]\n");
+    buffer_fini(&out);
+}
+
 int main(void)
 {
     alarm(120);
@@ -451,6 +466,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_read_is_unknown_and_no_reason_to_start_it_anew),
         cmocka_unit_test(more_roles_than_anybody_has_are_counted_together),
         cmocka_unit_test(a_probe_of_an_application_asks_all_its_instances_or_one),
+        cmocka_unit_test(ages_are_written_as_short_as_they_are),
     };
     int status = RUN_TESTS(tests);
     health_fini(&health);

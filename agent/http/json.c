@@ -47,9 +47,10 @@ void json_push(json_t *array, json_t *value, bool *failed)
         *failed = true;
 }
 
+/* A decimal of 15 digits comes back as it was; with more 0.1 would be 0.10000000000000001. */
 int json_finish(json_t *root, bool failed, struct buffer *out)
 {
-    char *json = failed ? NULL : json_dumps(root, JSON_INDENT(2));
+    char *json = failed ? NULL : json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
     json_decref(root);
     if (!json)
         return -ENOMEM;
