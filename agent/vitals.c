@@ -25,10 +25,10 @@ static int reserve(struct vitals *v, size_t n)
     if (n <= v->room)
         return 0;
     free(v->sources);
-    free(v->instances);
+    free(v->names);
     v->sources = calloc(n, sizeof *v->sources);
-    v->instances = calloc(n, sizeof *v->instances);
-    v->room = v->sources && v->instances ? n : 0;
+    v->names = calloc(n, sizeof *v->names);
+    v->room = v->sources && v->names ? n : 0;
     return v->room ? 0 : -ENOMEM;
 }
 
@@ -43,14 +43,15 @@ static struct health_source served(const struct segment *segment)
 }
 
 /* <app>[@<instance>].v<major>.smx */
-static void take_instance(const struct segment *segment, char instance[64])
+static void take_name(const struct segment *segment, struct vitals_name *out)
 {
     const char *at = segment->name + strlen(segment->app);
     const char *end = strrchr(segment->name, '.');
     while (end && end > at && strncmp(end, ".v", 2) != 0)
         end--;
     int length = *at == '@' && end > at ? (int)(end - at - 1) : 0;
-    snprintf(instance, 64, "%.*s", length, length ? at + 1 : "");
+    snprintf(out->app, sizeof out->app, "%s", segment->app);
+    snprintf(out->instance, sizeof out->instance, "%.*s", length, length ? at + 1 : "");
 }
 
 static bool is_there(const struct vitals *v, size_t n, const char *app, const char *instance)
@@ -86,13 +87,14 @@ static size_t collect(struct vitals *v, const struct segment *list, size_t n_seg
         if (list[i].state == SEGMENT_SERVED && list[i].read_ns)
             v->sources[n++] = served(&list[i]);
     for (size_t i = 0; i < n_segments; i++) {
+        struct vitals_name *name = &v->names[i];
         if (!is_promising(&list[i]))
             continue;
-        take_instance(&list[i], v->instances[i]);
-        if (is_name(list[i].app) && is_name(v->instances[i]) &&
-            !is_there(v, n, list[i].app, v->instances[i]))
-            v->sources[n++] = (struct health_source){.app = list[i].app,
-                                                     .instance = v->instances[i],
+        take_name(&list[i], name);
+        if (is_name(name->app) && is_name(name->instance) &&
+            !is_there(v, n, name->app, name->instance))
+            v->sources[n++] = (struct health_source){.app = name->app,
+                                                     .instance = name->instance,
                                                      .path = list[i].path,
                                                      .why = list[i].why[0] ? list[i].why : NULL};
     }
@@ -116,6 +118,6 @@ void vitals_fini(struct vitals *v)
 {
     health_fini(&v->health);
     free(v->sources);
-    free(v->instances);
+    free(v->names);
     *v = (struct vitals){0};
 }

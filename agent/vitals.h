@@ -8,11 +8,15 @@
 #include "agent/health/health.h"
 #include "agent/segments/segments.h"
 
-/* All-zero is empty. */
+struct vitals_name {
+    char app[64], instance[64];
+};
+
+/* All-zero is empty. What it is of may come and go: the names of those that cannot be read stay. */
 struct vitals {
     struct health health;
     struct health_source *sources;
-    char (*instances)[64]; /* of those whose file is all that is known of them */
+    struct vitals_name *names; /* of those whose file is all that is known of them */
     size_t room;
 };
 
