@@ -140,6 +140,22 @@ static void test_roles(void **state)
     assert_null(staff_row(shop, PROCESS_BY_ROLE, "role 15"));
 }
 
+static void test_other_role(void **state)
+{
+    char role[32] = "(other)";
+    (void)state;
+    for (int i = 0; i < WORKERS_ROLES_MAX + 3; i++) {
+        staff_add(role, 0);
+        snprintf(role, sizeof role, "role %d", i);
+    }
+    const struct processes *shop = staff_scrape();
+    size_t n = 0;
+    for (size_t i = 0; i < shop->n[PROCESS_BY_ROLE]; i++)
+        n += strcmp(shop->rows[PROCESS_BY_ROLE][i].role, "(other)") == 0;
+    assert_int_equal(n, 1);
+    assert_int_equal(staff_value(staff_row(shop, PROCESS_BY_ROLE, "(other)"), PROCESS_NUMBER), 5);
+}
+
 static void test_descriptors(void **state)
 {
     (void)state;
@@ -247,6 +263,7 @@ int main(void)
         TEST(test_ended, "what a process has used stays counted when it ends"),
         TEST(test_older, "of who is older than the agent sums count what it uses from now on"),
         TEST(test_roles, "past sixteen roles the rest is summed as (other)"),
+        TEST(test_other_role, "a role that is named (other) is summed with the rest"),
         TEST(test_descriptors, "files are kept open for so many processes and closed with them"),
         TEST(test_detail, "only sums, where only these are wanted"),
         TEST(test_too_many, "past a number of processes no more are read, a stranger's sooner"),

@@ -139,17 +139,25 @@ static void begin_row(struct process_row *row, uint32_t ever)
         row->known |= ever & UINT32_C(1) << gauges[i];
 }
 
-/* The sum of a role, also after its last process has ended. */
-static struct total *total_of(struct application *a, const char *role)
+static struct total *find_total(struct application *a, const char *role)
 {
     for (size_t i = 0; i < a->n_roles; i++)
         if (strcmp(a->totals[i].row.role, role) == 0)
             return &a->totals[i];
-    if (a->n_roles == WORKERS_ROLES_MAX)
-        return &a->totals[WORKERS_ROLES_MAX - 1];
-    bool last = a->n_roles == WORKERS_ROLES_MAX - 1;
-    struct total *total = &a->totals[a->n_roles++];
-    strcpy(total->row.role, last ? OTHER_ROLE : role);
+    return NULL;
+}
+
+/* The sum of a role, also after its last process has ended. The last place is for all that have
+ * none; a process may have called its role so, too. */
+static struct total *total_of(struct application *a, const char *role)
+{
+    struct total *total = find_total(a, role);
+    if (!total && a->n_roles >= WORKERS_ROLES_MAX - 1)
+        total = find_total(a, role = OTHER_ROLE);
+    if (total)
+        return total;
+    total = &a->totals[a->n_roles++];
+    strcpy(total->row.role, role);
     begin_row(&total->row, 0);
     return total;
 }
