@@ -309,6 +309,21 @@ scrapes() {
     curl -s -u alice:secret "http://127.0.0.1:$port/metrics" | grep -qxF "$1"
 }
 
+@test "a file of users that is being written over lets nobody in" {
+    write_web "basic_auth_users:" "  alice: $(hash secret)"
+    start_web
+    local url=http://127.0.0.1:$port/metrics end=$((SECONDS + 4))
+    [ "$(status -u alice:secret "$url")" = 200 ]
+    while [ "$SECONDS" -lt "$end" ]; do
+        echo "# $SECONDS" >"$scratch/web.yml"
+        [ "$(status "$url")" = 401 ]
+        [ "$(status -u alice:secret "$url")" = 200 ]
+    done
+    # It was meant so.
+    kill -HUP "${pids[agent]}"
+    eventually status_is 200 "$url"
+}
+
 @test "a web configuration that is wrong is no start, and --check-config tells why" {
     make_ca
     make_certificate server

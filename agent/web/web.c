@@ -38,6 +38,7 @@ struct web {
     struct materials materials;
     uint64_t looked_ns, loaded_ns; /* CLOCK_MONOTONIC, CLOCK_REALTIME */
     bool is_good;
+    bool waits;             /* what the file says now: it may not be all of it */
     char why[WEB_WHY_SIZE]; /* it is not, as was logged */
     struct self_count handshakes[HANDSHAKES];
 };
@@ -111,12 +112,25 @@ static int refuse(struct web *web, int rc, const char *why)
     return rc;
 }
 
-static int load_again(struct web *web, bool is_told, char why[WEB_WHY_SIZE])
+/* A file that is being written over is empty at first, which would let everybody in. */
+static bool may_be_half(const struct web *web, const struct materials *now)
+{
+    const struct materials *before = &web->materials;
+    bool opens = (before->users && !now->users) || now->file->tls.client < before->file->tls.client;
+    return opens && now->is_fresh;
+}
+
+static int load_again(struct web *web, bool is_told, bool is_asked, char why[WEB_WHY_SIZE])
 {
     struct materials materials;
     int rc = materials_load(web->path, web->materials.users, &materials, why);
     if (rc < 0)
         return refuse(web, rc, why);
+    web->waits = !is_asked && may_be_half(web, &materials);
+    if (web->waits) {
+        materials_free(&materials);
+        return 0;
+    }
     if (!materials.tls != !web->materials.tls) {
         materials_free(&materials);
         snprintf(why, WEB_WHY_SIZE,
@@ -135,7 +149,7 @@ static int load_again(struct web *web, bool is_told, char why[WEB_WHY_SIZE])
 int web_reload(struct web *web, char why[WEB_WHY_SIZE])
 {
     web->looked_ns = loop_now_ns();
-    return web->path ? load_again(web, true, why) : 0;
+    return web->path ? load_again(web, true, true, why) : 0;
 }
 
 /* A file that was not good is tried again in any case: it may have named others. */
@@ -146,9 +160,10 @@ static void refresh(struct web *web)
     if (!web->path || now - web->looked_ns < LOOK_NS)
         return;
     web->looked_ns = now;
-    bool fresh = web->materials.is_fresh, changed = materials_look_again(&web->materials);
-    if (changed || !web->is_good)
-        load_again(web, changed && !fresh, why);
+    bool fresh = web->materials.is_fresh, waits = web->waits;
+    bool changed = materials_look_again(&web->materials);
+    if (changed || waits || !web->is_good)
+        load_again(web, waits || (changed && !fresh), false, why);
 }
 
 static void arriving(void *context)
