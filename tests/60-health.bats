@@ -176,14 +176,16 @@ app() {
 
 @test "a server is seen by role, with its heartbeats, and its check of its workers follows them" {
     start_demo demo --workers 2
-    start_agent
+    start_agent --labels.add=region=eu
     eventually probe_is /health/demo/ready 200
     app demo '.status == "ok" and .processes.live == 3 and
         ([.processes.roles[] | [.role, .live, .hung]] | sort) ==
             [["master", 1, 0], ["worker", 2, 0]] and
         .processes.newest_heartbeat_age_seconds < 30 and .checks[0].name == "workers"'
-    [ "$(agent_get /metrics |
-        grep -c '^smx_process_last_heartbeat_timestamp_seconds{app="demo",role="worker"')" = 2 ]
+    agent_get /metrics >"$scratch/page"
+    local beats=smx_process_last_heartbeat_timestamp_seconds
+    [ "$(grep -c "^$beats"'{app="demo",role="worker",worker="[0-9]*",region="eu"}' \
+        "$scratch/page")" = 2 ]
     stop demo
     eventually probe_is /health/demo/live 503
 }

@@ -257,7 +257,7 @@ static int expose_own(struct gather *g, const struct run *run, const struct self
     conflicts_expose(&g->own, g->merged.conflicts, g->merged.n_conflicts);
     usage_expose(&g->own, g->infos, g->n_infos);
     if (g->health)
-        health_expose(&g->own, g->health, NULL);
+        health_expose(&g->own, g->health, &g->rules, NULL);
     return own_finish(&g->own);
 }
 
@@ -329,9 +329,9 @@ int gather_run(struct gather *g, const struct gather_source sources[], size_t n,
     return e;
 }
 
-const struct filter *gather_filter(const struct gather *g)
+const struct render_rules *gather_in_force(const struct gather *g)
 {
-    return g->rules.filter;
+    return &g->rules;
 }
 
 const struct snapshot *gather_snapshot(const struct gather *g)

@@ -59,8 +59,9 @@ struct gather_rules {
  * gather_run() has made holds no longer. It cannot fail: rules are whole before they are set. */
 void gather_set(struct gather *gather, const struct gather_rules *rules);
 
-/* The filter that is set, or NULL. */
-const struct filter *gather_filter(const struct gather *gather);
+/* What hides and labels, as it was set. */
+struct render_rules;
+const struct render_rules *gather_in_force(const struct gather *gather);
 
 /* Forget what is kept of a reader. Call it before smx_reader_close(): another reader may get the
  * same address. */

@@ -75,7 +75,8 @@ static void add_finding(struct own *own, const struct health_app *app,
     add_states(own, &labels, names, sizeof names / sizeof names[0], finding->status);
 }
 
-static void add_beats(struct own *own, const struct health_app *app)
+static void add_beats(struct own *own, const struct health_app *app,
+                      const struct render_rules *rules)
 {
     size_t n;
     const struct smx_process_info *processes = smx_reader_processes(app->source.reader, &n);
@@ -87,6 +88,7 @@ static void add_beats(struct own *own, const struct health_app *app)
         snprintf(worker, sizeof worker, "%u", (unsigned)processes[i].worker);
         add_label(&labels, LABEL_STR("role"), processes[i].role);
         add_label(&labels, LABEL_STR("worker"), worker);
+        labels.n = label_add_missing(labels.at, labels.n, rules->labels, rules->n_labels);
         own_sample(own, &labels, processes[i].heartbeat_ns, 9);
     }
 }
@@ -111,27 +113,33 @@ static void expose_apps(struct own *own, const struct health *h, const struct se
 }
 
 /* Families of what an application may have many of: the family, and what adds its samples. */
-static void add_checks(struct own *own, const struct health_app *app)
+static void add_checks(struct own *own, const struct health_app *app,
+                       const struct render_rules *rules)
 {
+    (void)rules;
     for (size_t i = 0; i < app->n_checks; i++)
         add_check(own, app, &app->checks[i]);
 }
 
-static void add_reports(struct own *own, const struct health_app *app)
+static void add_reports(struct own *own, const struct health_app *app,
+                        const struct render_rules *rules)
 {
+    (void)rules;
     for (size_t i = 0; i < app->n_checks; i++)
         add_report(own, app, &app->checks[i]);
 }
 
-static void add_findings(struct own *own, const struct health_app *app)
+static void add_findings(struct own *own, const struct health_app *app,
+                         const struct render_rules *rules)
 {
+    (void)rules;
     for (size_t i = 0; i < app->n_findings; i++)
         add_finding(own, app, &app->findings[i]);
 }
 
 static const struct {
     struct own_family family;
-    void (*add)(struct own *own, const struct health_app *app);
+    void (*add)(struct own *own, const struct health_app *app, const struct render_rules *rules);
     bool of_readers;
 } families[] = {
     {{"smx_check_status", "The application's own checks: 1 for the status that each is in.", NULL,
@@ -154,7 +162,8 @@ static const struct {
      true},
 };
 
-void health_expose(struct own *own, const struct health *h, const struct selection *s)
+void health_expose(struct own *own, const struct health *h, const struct render_rules *rules,
+                   const struct selection *s)
 {
     expose_apps(own, h, s);
     for (size_t f = 0; f < sizeof families / sizeof families[0]; f++) {
@@ -163,7 +172,7 @@ void health_expose(struct own *own, const struct health *h, const struct selecti
             const struct health_app *app = &h->apps[i];
             if ((app->source.reader || !families[f].of_readers) &&
                 (!s || selection_has_app(s, str(app->source.app))))
-                families[f].add(own, app);
+                families[f].add(own, app, rules);
         }
     }
 }

@@ -17,6 +17,20 @@ bool label_ends(struct smx_str text, struct smx_str suffix)
            memcmp(text.at + text.length - suffix.length, suffix.at, suffix.length) == 0;
 }
 
+size_t label_add_missing(struct smx_label labels[], size_t n, const struct smx_label others[],
+                         size_t n_others)
+{
+    const size_t own = n;
+    for (size_t i = 0; i < n_others; i++) {
+        size_t k = 0;
+        while (k < own && !label_equal(labels[k].name, others[i].name))
+            k++;
+        if (k == own)
+            labels[n++] = others[i];
+    }
+    return n;
+}
+
 bool label_is_total(struct smx_str name)
 {
     struct smx_str total = LABEL_STR("_total");

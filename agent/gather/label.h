@@ -29,6 +29,11 @@ void label_put(struct buffer *out, struct smx_str name, struct smx_str value);
 bool label_equal(struct smx_str a, struct smx_str b);
 bool label_ends(struct smx_str text, struct smx_str suffix);
 
+/* Append to n labels, where there is room, those of others whose names they do not have: what is
+ * there wins. Returns how many there are then. */
+size_t label_add_missing(struct smx_label labels[], size_t n, const struct smx_label others[],
+                         size_t n_others);
+
 /* Whether the name of a counter is something and _total. */
 bool label_is_total(struct smx_str name);
 

@@ -8,6 +8,7 @@
 
 #include "agent/encode/buffer.h"
 #include "agent/gather/gather.h"
+#include "agent/gather/render.h"
 #include "agent/gather/snapshot.h"
 
 enum { OWN_MAX = 64 };
@@ -29,9 +30,9 @@ struct own_family {
     enum smx_type type;
 };
 
-/* Labels of one sample, n pairs. */
+/* Labels of one sample, n pairs: up to six of its own, and those of the rules. */
 struct own_labels {
-    struct smx_label at[6];
+    struct smx_label at[6 + RENDER_LABELS_MAX];
     size_t n;
 };
 
@@ -51,12 +52,14 @@ void own_single(struct own *own, const struct own_family *family, uint64_t ticks
 /* Point the families at their lines, when the last one is complete. Returns: 0, -ENOMEM. */
 int own_finish(struct own *own);
 
-/* The families themselves; of health those of the applications that are selected, NULL: all. */
+/* The families themselves; of health those of the applications that are selected, NULL: all. What
+ * is of processes gets the labels of the rules, as their other numbers do. */
 struct health;
 struct selection;
 void self_expose(struct own *own, const struct self_stats *stats);
 void usage_expose(struct own *own, const struct smx_segment_info *const segments[], size_t n);
-void health_expose(struct own *own, const struct health *health, const struct selection *selection);
+void health_expose(struct own *own, const struct health *health, const struct render_rules *rules,
+                   const struct selection *selection);
 void conflicts_expose(struct own *own, const struct gather_conflict conflicts[], size_t n);
 
 #endif

@@ -48,6 +48,7 @@ static void add_families(struct view *v, const struct snapshot *all, const struc
 
 static int add_usage(struct view *v, const struct gather *gather, const struct selection *s)
 {
+    const struct render_rules *rules = gather_in_force(gather);
     size_t n, wanted = 0;
     const struct smx_segment_info *const *all = gather_infos(gather, &n);
     const struct smx_segment_info **infos = calloc(n + 1, sizeof *infos);
@@ -58,12 +59,12 @@ static int add_usage(struct view *v, const struct gather *gather, const struct s
             infos[wanted++] = all[i];
     usage_expose(&v->own, infos, wanted);
     if (gather_has_health(gather))
-        health_expose(&v->own, gather_has_health(gather), s);
+        health_expose(&v->own, gather_has_health(gather), rules, s);
     free(infos);
     int rc = own_finish(&v->own);
     for (size_t i = 0; rc == 0 && i < v->own.n; i++)
         if (selection_has_family(s, v->own.families[i].name, v->own.families[i].type) &&
-            filter_has_family(gather_filter(gather), v->own.families[i].name))
+            filter_has_family(rules->filter, v->own.families[i].name))
             add(v, &v->own.families[i]);
     return rc;
 }

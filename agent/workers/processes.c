@@ -74,19 +74,6 @@ static void labels_of(struct labels *out, const struct processes *p, enum proces
         add_label(out, "type", str(type));
 }
 
-/* What a series has itself wins, as with an application's. */
-static void add_rules_labels(struct labels *labels, const struct render_rules *rules)
-{
-    const size_t own = labels->n;
-    for (size_t i = 0; i < rules->n_labels; i++) {
-        size_t k = 0;
-        while (k < own && !label_equal(labels->at[k].name, rules->labels[i].name))
-            k++;
-        if (k == own)
-            labels->at[labels->n++] = rules->labels[i];
-    }
-}
-
 static void put_text(struct buffer *out, struct smx_str name, const struct labels *labels)
 {
     buffer_put(out, name.at, name.length);
@@ -159,7 +146,7 @@ static int keep(struct kept_bytes *kept, struct buffer *bytes)
 static void render(struct family *family, size_t k, struct labels *labels, struct texts *t)
 {
     if (filter_has_labels(t->rules->filter, labels->at, labels->n)) {
-        add_rules_labels(labels, t->rules);
+        labels->n = label_add_missing(labels->at, labels->n, t->rules->labels, t->rules->n_labels);
         put_text(&t->text, family->info.name, labels);
         if (t->messages)
             put_message(&t->message, &t->pairs, family->info.type, labels);
