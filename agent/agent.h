@@ -6,8 +6,8 @@
 #define SMX_AGENT_AGENT_H
 
 #include "agent/config/config.h"
-#include "agent/log.h"
-#include "agent/options.h"
+#include "agent/log/log.h"
+#include "agent/config/options.h"
 
 struct agent;
 

@@ -4,9 +4,9 @@
  * status 0 fine, 1 failure, 2 usage.
  */
 #include "agent/agent.h"
-#include "agent/descriptors.h"
+#include "agent/system/descriptors.h"
 #include "agent/web/web.h"
-#include "agent/fold.h"
+#include "agent/log/fold.h"
 
 #include <malloc.h>
 #include <signal.h>

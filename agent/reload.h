@@ -9,8 +9,8 @@
 
 #include "agent/config/config.h"
 #include "agent/gather/self.h"
-#include "agent/pages.h"
-#include "agent/sandbox.h"
+#include "agent/pages/pages.h"
+#include "agent/system/sandbox.h"
 #include "agent/segments/dirwatch.h"
 #include "agent/segments/segments.h"
 #include "agent/workers/workers.h"

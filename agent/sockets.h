@@ -8,7 +8,7 @@
 
 #include "agent/http/http.h"
 #include "agent/http/listen.h"
-#include "agent/log.h"
+#include "agent/log/log.h"
 
 /* Fill in the first four, leave the rest zero: there is none. */
 struct sockets {

@@ -63,13 +63,13 @@ write_source() {
     write_source tools/demo/demo.c <<<'#include <microhttpd.h>'
     write_source agent/main.c <<<'#include <seccomp.h>'
     write_source agent/config/load.c <<<'#include <yaml.h>'
-    write_source agent/options.c <<<'#include <cyaml/cyaml.h>'
+    write_source agent/web/web.c <<<'#include <cyaml/cyaml.h>'
     fires wrong_dependencies agent/config/load.c:5
-    fires wrong_dependencies agent/options.c:5
-    write_source agent/log.c <<<'#include <gnutls/gnutls.h>'
+    fires wrong_dependencies agent/web/web.c:5
+    write_source agent/log/log.c <<<'#include <gnutls/gnutls.h>'
     fires wrong_dependencies agent/loop.c:5
     fires wrong_dependencies agent/main.c:5
-    fires wrong_dependencies agent/log.c:5
+    fires wrong_dependencies agent/log/log.c:5
     fires wrong_dependencies tools/demo/demo.c:5
 }
 

@@ -3,7 +3,7 @@
  * 40-http.c - connections: how many there may be, whose goes for another, how long one may take,
  * how much memory slow readers hold, and what becomes of it all without descriptors.
  */
-#include "agent/descriptors.h"
+#include "agent/system/descriptors.h"
 #include "agent/http/http.h"
 #include "agent/http/listen.h"
 #include "support/process.h"

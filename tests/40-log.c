@@ -2,10 +2,10 @@
  *
  * 40-log.c - a line of the log is one line, whatever is in the values, and can be read back.
  */
-#include "agent/fold.h"
+#include "agent/log/fold.h"
 #include "agent/http/body.h"
-#include "agent/log.h"
-#include "agent/once.h"
+#include "agent/log/log.h"
+#include "agent/log/once.h"
 #include "support/tap.h"
 
 #include <errno.h>

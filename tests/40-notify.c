@@ -3,7 +3,7 @@
  * 40-notify.c - what is said to a service manager, word for word, and what is made of the
  * environment that it gives.
  */
-#include "agent/notify.h"
+#include "agent/system/notify.h"
 #include "support/tap.h"
 
 #include <fcntl.h>

@@ -5,7 +5,7 @@
  * his code.
  */
 #include "agent/loop/loop.h"
-#include "agent/sandbox.h"
+#include "agent/system/sandbox.h"
 #include "support/scratch.h"
 #include "support/segwriter.h"
 #include "support/tap.h"

@@ -22,7 +22,7 @@
 #include "agent/config/settings.h"
 #include "agent/config/yaml/outline.h"
 #include "agent/health/rules.h"
-#include "agent/options.h"
+#include "agent/config/options.h"
 
 /* FILE:LINE: KEY: what was expected and what is there. */
 enum { CONFIG_WHY_SIZE = 1024 }; /* DOCUMENT_WHY_SIZE */

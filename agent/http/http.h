@@ -13,7 +13,7 @@
 #include "agent/http/headers.h"
 #include "agent/http/intake.h"
 #include "agent/http/tls.h"
-#include "agent/log.h"
+#include "agent/log/log.h"
 #include "agent/loop/loop.h"
 
 enum { HTTP_LISTEN_MAX = INTAKE_MAX, HTTP_PEER_NAME_SIZE = 64 };

@@ -9,7 +9,7 @@
 #include "agent/gather/gather.h"
 #include "agent/health/health.h"
 #include "agent/http/listen.h"
-#include "agent/sandbox.h"
+#include "agent/system/sandbox.h"
 #include "agent/segments/segments.h"
 #include "agent/workers/workers.h"
 

@@ -11,7 +11,7 @@
 #define SMX_AGENT_SEGMENTS_H
 
 #include "agent/segments/directory.h"
-#include "agent/log.h"
+#include "agent/log/log.h"
 #include "agent/gather/self.h"
 
 #include <smx/reader.h>

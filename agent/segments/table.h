@@ -6,7 +6,7 @@
 #ifndef SMX_AGENT_SEGMENTS_TABLE_H
 #define SMX_AGENT_SEGMENTS_TABLE_H
 
-#include "agent/once.h"
+#include "agent/log/once.h"
 #include "agent/segments/segments.h"
 
 /* Why a whole file is left out. */

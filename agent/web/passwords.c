@@ -5,7 +5,7 @@
  * socket pair: no lock, and either end sees when the other has gone.
  */
 #include "agent/web/passwords.h"
-#include "agent/sandbox.h"
+#include "agent/system/sandbox.h"
 
 #include <crypt.h>
 #include <errno.h>

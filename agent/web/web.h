@@ -13,7 +13,7 @@
 #include "agent/gather/self.h"
 #include "agent/http/http.h"
 #include "agent/http/listen.h"
-#include "agent/options.h"
+#include "agent/config/options.h"
 
 struct web;
 

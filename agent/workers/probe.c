@@ -4,7 +4,7 @@
  */
 #include "agent/workers/probe.h"
 
-#include "agent/sandbox.h"
+#include "agent/system/sandbox.h"
 #include "agent/workers/proc.h"
 
 #include <errno.h>

@@ -5,7 +5,7 @@
 #ifndef SMX_AGENT_WORKERS_PROBING_H
 #define SMX_AGENT_WORKERS_PROBING_H
 
-#include "agent/log.h"
+#include "agent/log/log.h"
 #include "agent/loop/loop.h"
 #include "agent/workers/probe.h"
 

@@ -16,7 +16,7 @@
 #define SMX_AGENT_WORKERS_H
 
 #include "agent/workers/processes.h"
-#include "agent/log.h"
+#include "agent/log/log.h"
 #include "agent/loop/loop.h"
 #include "agent/segments/segments.h"
 #include "agent/workers/probe.h"

@@ -4,7 +4,7 @@
  * the lines that begin with SMX_AGENT_. Asked of it: what is taken is within its bounds, and can be
  * given again; what is refused leaves the result alone. Nothing is listened at.
  */
-#include "agent/options.h"
+#include "agent/config/options.h"
 
 #include "agent/http/listen.h"
 #include "fuzz/require.h"

@@ -51,7 +51,7 @@ wrong_dependencies() {
         grep -v '^agent/loop/loop_uring\.c:'
     includes "$root" include libshm agent tools | grep -F 'microhttpd.h' | grep -vE '^agent/http/(http\.c|exchange\.[ch]):'
     includes "$root" include libshm agent tools | grep -F '<gnutls/' | grep -vE '^agent/(http/tls|web/secrets)\.c:'
-    includes "$root" include libshm agent tools | grep -F 'seccomp.h' | grep -v '^agent/sandbox\.c:'
+    includes "$root" include libshm agent tools | grep -F 'seccomp.h' | grep -v '^agent/system/sandbox\.c:'
     includes "$root" include libshm agent tools | grep -F '<yaml.h' | grep -v '^agent/config/yaml/outline\.c:'
     includes "$root" include libshm agent tools | grep -F 'cyaml.h' | grep -v '^agent/config/'
     includes "$root" include libshm | grep -F 'jansson.h'

@@ -8,7 +8,7 @@
 #define SMX_TESTS_PAGER_H
 
 #include "agent/http/listen.h"
-#include "agent/pages.h"
+#include "agent/pages/pages.h"
 #include "support/scratch.h"
 
 #include <smx/smx.h>

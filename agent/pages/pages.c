@@ -9,14 +9,14 @@
  * Pages that wait for a snapshot have a piece of what they need read in turn: the one that needs
  * little does not wait for what others need.
  */
-#include "agent/pages.h"
+#include "agent/pages/pages.h"
 
-#include "agent/deadline.h"
+#include "agent/pages/deadline.h"
 #include "agent/gather/selection.h"
 #include "agent/gather/view.h"
-#include "agent/page.h"
-#include "agent/source.h"
-#include "agent/waiters.h"
+#include "agent/pages/page.h"
+#include "agent/pages/source.h"
+#include "agent/pages/waiters.h"
 
 #include <errno.h>
 #include <stdlib.h>

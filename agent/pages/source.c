@@ -4,7 +4,7 @@
  * read, which for a million series takes tens of milliseconds, while this one stands. A snapshot is
  * of all segments; the numbers of those that nobody has asked for lately are older.
  */
-#include "agent/source.h"
+#include "agent/pages/source.h"
 
 #include <errno.h>
 #include <stdio.h>

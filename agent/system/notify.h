@@ -8,7 +8,7 @@
 #define SMX_AGENT_NOTIFY_H
 
 #include "agent/loop/loop.h"
-#include "agent/log.h"
+#include "agent/log/log.h"
 
 struct notify {
     int fd; /* connected to the manager's socket; -1: there is none */

@@ -3,7 +3,7 @@
  * options.c - what options there are, and how the value of each is read. Names have dots, as those
  * of Prometheus' own programs do.
  */
-#include "agent/options.h"
+#include "agent/config/options.h"
 #include "agent/http/listen.h"
 #include "agent/web/hosts.h"
 

@@ -11,7 +11,7 @@
 
 #include "agent/config/settings.h"
 #include "agent/config/value.h"
-#include "agent/log.h"
+#include "agent/log/log.h"
 #include "agent/loop/loop.h"
 
 #include <stdbool.h>

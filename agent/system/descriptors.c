@@ -2,7 +2,7 @@
  *
  * descriptors.c - RLIMIT_NOFILE, raised and divided.
  */
-#include "agent/descriptors.h"
+#include "agent/system/descriptors.h"
 #include "agent/http/connections.h"
 #include "agent/http/intake.h"
 #include "agent/segments/segments.h"

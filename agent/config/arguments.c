@@ -2,7 +2,7 @@
  *
  * arguments.c - options from the command line, by getopt_long(3), and from the environment.
  */
-#include "agent/options.h"
+#include "agent/config/options.h"
 
 #include <ctype.h>
 #include <errno.h>

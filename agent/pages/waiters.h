@@ -6,7 +6,7 @@
 #ifndef SMX_AGENT_WAITERS_H
 #define SMX_AGENT_WAITERS_H
 
-#include "agent/deadline.h"
+#include "agent/pages/deadline.h"
 #include "agent/http/accept.h"
 #include "agent/http/http.h"
 

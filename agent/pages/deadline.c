@@ -2,7 +2,7 @@
  *
  * deadline.c - the seconds of a header as a time.
  */
-#include "agent/deadline.h"
+#include "agent/pages/deadline.h"
 
 #include "agent/loop/loop.h"
 

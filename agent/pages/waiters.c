@@ -2,7 +2,7 @@
  *
  * waiters.c - lists of those who wait, and the answers that are no page.
  */
-#include "agent/waiters.h"
+#include "agent/pages/waiters.h"
 
 #include "agent/loop/loop.h"
 

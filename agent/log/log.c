@@ -4,8 +4,8 @@
  * The values come from files and requests, so whatever would break a line, or the terminal that
  * shows it, is escaped.
  */
-#include "agent/log.h"
-#include "agent/fold.h"
+#include "agent/log/log.h"
+#include "agent/log/fold.h"
 
 #include <errno.h>
 #include <stddef.h>

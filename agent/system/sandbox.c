@@ -11,7 +11,7 @@
  * io_uring does its work past any seccomp filter: loop_uring.c restricts its ring, and no other can
  * be made from here.
  */
-#include "agent/sandbox.h"
+#include "agent/system/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>

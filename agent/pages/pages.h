@@ -16,7 +16,7 @@
 #include "agent/gather/gather.h"
 #include "agent/http/accept.h"
 #include "agent/http/http.h"
-#include "agent/log.h"
+#include "agent/log/log.h"
 #include "agent/loop/loop.h"
 #include "agent/segments/segments.h"
 #include "agent/workers/workers.h"

@@ -4,7 +4,7 @@
  * renders, asks here, and writes. Texts are compared as a whole, for a hash could be aimed at by
  * whoever wants something not to be seen.
  */
-#include "agent/fold.h"
+#include "agent/log/fold.h"
 
 #include <string.h>
 

@@ -2,7 +2,7 @@
  *
  * once.c - remembers what has been said.
  */
-#include "agent/once.h"
+#include "agent/log/once.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * page.c - encodes and compresses pages, piece by piece, into memory that is used again as soon as
  * nobody sends it any more.
  */
-#include "agent/page.h"
+#include "agent/pages/page.h"
 
 #include "agent/encode/openmetrics.h"
 #include "agent/encode/proto.h"

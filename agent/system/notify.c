@@ -4,7 +4,7 @@
  * $NOTIFY_SOCKET. Ours rather than libsystemd's, which would open a socket for each message, and
  * the sandbox allows none. Runs in the agent's one thread.
  */
-#include "agent/notify.h"
+#include "agent/system/notify.h"
 
 #include <errno.h>
 #include <inttypes.h>
