@@ -29,12 +29,14 @@ static uint64_t signals;
 static uint32_t stop;
 static pid_t tids[THREADS];
 
-/* What an add without rseq comes to when it is preempted between its instructions. */
+/* What an add without rseq comes to when it is preempted between its instructions; of which the
+ * compiler is not to make one. */
 static void add_to_control(void)
 {
     int cpu = sched_getcpu();
     uint64_t *cell = &control[(size_t)(cpu < 0 ? 0 : cpu % CPUS) * LINE];
     uint64_t value = __atomic_load_n(cell, __ATOMIC_RELAXED);
+    __asm__ __volatile__("" : "+r"(value));
     __atomic_store_n(cell, value + 1, __ATOMIC_RELAXED);
 }
 
