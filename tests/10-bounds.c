@@ -53,7 +53,7 @@ static bool fits_below(uint64_t ticks, double bound, unsigned digits, bool *unsu
 
 static void check_value(const struct smx_hist *hist, const struct oracle *o, uint64_t ticks)
 {
-    uint32_t i = smx__histogram_index(hist, ticks);
+    uint32_t i = (uint32_t)smx__histogram_index(hist, ticks);
     bool unsure = false;
     bool right = i < o->n;
     /* The largest number stands for "or more": no bound is above it. */

@@ -133,7 +133,7 @@ WRAP_VOID(smx__gauge_add, GAUGE_ADD,
 WRAP_VOID(smx__add_atomic, ADD_ATOMIC,
           (uint64_t * base, uint32_t rows, uint32_t mask, uint32_t stride, uint64_t n),
           (base, rows, mask, stride, n))
-WRAP_VOID(smx__histogram_record, HISTOGRAM_RECORD, (smx_histogram h, uint32_t bucket, uint64_t n),
+WRAP_VOID(smx__histogram_record, HISTOGRAM_RECORD, (smx_histogram h, uint64_t bucket, uint64_t n),
           (h, bucket, n))
 
 static struct crowd crowd;

@@ -126,10 +126,9 @@ static inline uint64_t *smx__rseq_record(uint64_t *base, uint64_t bucket, uint64
         "6:\n\t"
         "ldr %w[w], [%[hist], #8]\n\t"
         "umaddl %[row], %w[cpu], %w[w], %[base]\n\t"
-        "add %[t], %[row], %[bucket], lsl #3\n\t"
-        "ldr %[v], [%[t], #32]\n\t"
-        "add %[v], %[v], #1\n\t"
-        "str %[v], [%[t], #32]\n"
+        "ldr %[v], [%[row]]\n\t"
+        "add %[v], %[v], %[ticks]\n\t"
+        "str %[v], [%[row]]\n"
         "2:\n\t"
         SMX__RSEQ_BEGIN("11", "7", "8", "9")
         "ldr %w[w], [%[rseq], #4]\n\t"
@@ -137,9 +136,10 @@ static inline uint64_t *smx__rseq_record(uint64_t *base, uint64_t bucket, uint64
         "b.eq 12f\n\t"
         "b 10f\n"
         "12:\n\t"
-        "ldr %[v], [%[row]]\n\t"
-        "add %[v], %[v], %[ticks]\n\t"
-        "str %[v], [%[row]]\n"
+        "add %[t], %[row], %[bucket], lsl #3\n\t"
+        "ldr %[v], [%[t], #32]\n\t"
+        "add %[v], %[v], #1\n\t"
+        "str %[v], [%[t], #32]\n"
         "7:\n\t"
         SMX__RSEQ_END
         SMX__RSEQ_COLD
@@ -151,11 +151,11 @@ static inline uint64_t *smx__rseq_record(uint64_t *base, uint64_t bucket, uint64
         "add %w[cpu], %w[cpu], %w[w]\n\t"
         "ldr %w[w], [%[hist], #8]\n\t"
         "umaddl %[row], %w[cpu], %w[w], %[base]\n\t"
+        "mov %[t], %[row]\n\t"
+        SMX__ATOMIC_ADD("13", "%[ticks]")
         "add %[t], %[row], %[bucket], lsl #3\n\t"
         "add %[t], %[t], #32\n\t"
-        SMX__ATOMIC_ADD("13", "#1")
-        "mov %[t], %[row]\n\t"
-        SMX__ATOMIC_ADD("14", "%[ticks]")
+        SMX__ATOMIC_ADD("14", "#1")
         "b 7b\n\t"
         SMX__RSEQ_SIGNATURE
         "9:\n"
@@ -163,7 +163,9 @@ static inline uint64_t *smx__rseq_record(uint64_t *base, uint64_t bucket, uint64
         "ldr %w[t], [%[hist]]\n\t"
         "ldr %w[v], [%[hist], #8]\n\t"
         "umaddl %[t], %w[t], %w[v], %[base]\n\t"
-        SMX__ATOMIC_ADD("15", "%[ticks]")
+        "add %[t], %[t], %[bucket], lsl #3\n\t"
+        "add %[t], %[t], #32\n\t"
+        SMX__ATOMIC_ADD("15", "#1")
         "b 7b\n\t"
         ".popsection"
         : [rseq] "=&r"(rseq), [row] "=&r"(row), [cpu] "=&r"(cpu), [t] "=&r"(t), [v] "=&r"(v),

@@ -92,10 +92,10 @@ static inline void smx__rseq_add(uint64_t *base, uint64_t shape, uint64_t n)
         : "cc");
 }
 
-/* base[row][SMX_HIST_BUCKETS + bucket] += 1 and base[row][SMX_HIST_SUM] += ticks, in two sequences;
+/* base[row][SMX_HIST_SUM] += ticks and base[row][SMX_HIST_BUCKETS + bucket] += 1, in two sequences;
  * the second makes sure that we are still on the CPU of the first, and its descriptor replaces the
- * first one. 4: both adds in an atomic row; 9, 10: the second alone. Returns the row that was
- * first chosen. */
+ * first one. The bucket comes last, as its place is known last. 4: both adds in an atomic row; 9,
+ * 10: the second alone. Returns the row that was first chosen. */
 static inline uint64_t *smx__rseq_record(uint64_t *base, uint64_t bucket, uint64_t ticks,
                                          const struct smx_hist *hist)
 {
@@ -110,12 +110,12 @@ static inline uint64_t *smx__rseq_record(uint64_t *base, uint64_t bucket, uint64
         "movl %[cpu], %k[row]\n\t"
         "imull 8(%[hist]), %k[row]\n\t"
         "addq %[base], %[row]\n\t"
-        "addq $1, 32(%[row],%[bucket],8)\n"
+        "addq %[ticks], (%[row])\n"
         "2:\n\t"
         SMX__RSEQ_BEGIN("6", "7", "8", "9")
         "cmpl %[cpu], %%fs:4(%[rseq])\n\t"
         "jne 10f\n\t"
-        "addq %[ticks], (%[row])\n"
+        "addq $1, 32(%[row],%[bucket],8)\n"
         "7:\n\t"
         SMX__RSEQ_END
         SMX__RSEQ_COLD
@@ -127,15 +127,16 @@ static inline uint64_t *smx__rseq_record(uint64_t *base, uint64_t bucket, uint64
         "imull 8(%[hist]), %[cpu]\n\t"
         "movl %[cpu], %k[row]\n\t"
         "addq %[base], %[row]\n\t"
-        "lock addq $1, 32(%[row],%[bucket],8)\n\t"
         "lock addq %[ticks], (%[row])\n\t"
+        "lock addq $1, 32(%[row],%[bucket],8)\n\t"
         "jmp 7b\n\t"
         SMX__RSEQ_SIGNATURE
         "9:\n"
         "10:\n\t"
         "movl (%[hist]), %k[t]\n\t"
         "imull 8(%[hist]), %k[t]\n\t"
-        "lock addq %[ticks], (%[base],%[t])\n\t"
+        "addq %[base], %[t]\n\t"
+        "lock addq $1, 32(%[t],%[bucket],8)\n\t"
         "jmp 7b\n\t"
         ".popsection"
         : [t] "=&r"(t), [row] "=&r"(row), [cpu] "=&r"(cpu), "+m"(*(uint64_t(*)[])base)

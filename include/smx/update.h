@@ -119,7 +119,7 @@ void smx__add_atomic(uint64_t *base, uint32_t rows, uint32_t mask, uint32_t stri
                      uint64_t n) SMX__NOTHROW;
 uint32_t smx__histogram_search(const struct smx_hist *hist, uint64_t ticks) SMX__NOTHROW;
 void smx__histogram_limits(uint64_t *row, uint64_t ticks) SMX__NOTHROW;
-void smx__histogram_record(smx_histogram h, uint32_t bucket, uint64_t ticks) SMX__NOTHROW;
+void smx__histogram_record(smx_histogram h, uint64_t bucket, uint64_t ticks) SMX__NOTHROW;
 void smx__gauge_set(struct smx_cell *base, const struct smx_proc *proc, uint64_t bits) SMX__NOTHROW;
 void smx__gauge_add(struct smx_cell *base, const struct smx_proc *proc, int64_t n) SMX__NOTHROW;
 void smx__fgauge_add(struct smx_cell *base, const struct smx_proc *proc, double n) SMX__NOTHROW;
@@ -151,29 +151,33 @@ static inline void smx_counter_inc(smx_counter c)
     smx_counter_add(c, 1);
 }
 
-/* The bucket of a value in ticks; pure. */
-static inline uint32_t smx__histogram_index(const struct smx_hist *d, uint64_t ticks)
+/* The bucket of a value in ticks; pure.
+ * The key is taken from one without d->key_base: a store whose place is known late, as that of the
+ * bucket's count, holds up each load behind it. */
+static inline uint64_t smx__histogram_index(const struct smx_hist *d, uint64_t ticks)
 {
     const uint64_t *entries = (const uint64_t *)(const void *)(d + 1);
+    const uint64_t one = UINT64_C(0x3ff) << 52; /* the bits of 1.0 */
     double real = (double)(int64_t)ticks;
     uint64_t bits;
     __builtin_memcpy(&bits, &real, sizeof bits);
-    uint64_t key = (bits >> d->shift) - d->key_base;
+    uint64_t key = (bits - one) >> d->shift;
     if (__builtin_expect(key >= d->key_count, 0))
         return smx__histogram_search(d, ticks);
     uint64_t entry = entries[key];
-    return (uint32_t)(entry & 0xffff) + (uint32_t)(bits > entry);
+    return (entry & 0xffff) + (bits > entry);
 }
 
 /* Record one value, in ticks of the family's resolution (nanoseconds for a family in seconds).
- * Its bucket's count and the sum are two operations: a SIGKILL between them loses the sum's part.
+ * The sum and its bucket's count are two operations, in this order: a SIGKILL between them loses the
+ * count.
  * Context: as smx_counter_add. */
 static inline void smx_histogram_record(smx_histogram h, uint64_t ticks)
 {
     const struct smx_hist *d = h.hist;
     if (!h.base)
         return;
-    uint32_t bucket = smx__histogram_index(d, ticks);
+    uint64_t bucket = smx__histogram_index(d, ticks);
 #if SMX__REGISTERS
     if (__builtin_expect(smx__cpu() > INT32_MAX, 0)) {
         smx__histogram_record(h, bucket, ticks);

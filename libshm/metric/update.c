@@ -159,16 +159,16 @@ static bool first_write(struct target *t, uint64_t value)
     return false;
 }
 
-void smx__histogram_record(smx_histogram h, uint32_t bucket, uint64_t ticks)
+void smx__histogram_record(smx_histogram h, uint64_t bucket, uint64_t ticks)
 {
     const struct smx_hist *d = h.hist;
     smx__rseq_join();
     uint64_t *row = row_at(h.base, atomic_row(d->rows, d->mask), d->stride);
     /* Relaxed: counters. */
-    __atomic_fetch_add(row + SMX_HIST_BUCKETS + bucket, 1, __ATOMIC_RELAXED);
-    SMX__CRASH_POINT("histogram.counted");
     __atomic_fetch_add(row + SMX_HIST_SUM, ticks, __ATOMIC_RELAXED);
     SMX__CRASH_POINT("histogram.summed");
+    __atomic_fetch_add(row + SMX_HIST_BUCKETS + bucket, 1, __ATOMIC_RELAXED);
+    SMX__CRASH_POINT("histogram.counted");
     smx__histogram_limits(row, ticks);
 }
 
@@ -274,7 +274,7 @@ void smx_histogram_record_exemplar(smx_histogram histogram, uint64_t ticks,
     if (!histogram.base)
         return;
     const uint32_t n = histogram.hist->n_buckets;
-    const uint32_t bucket = smx__histogram_index(histogram.hist, ticks);
+    const uint32_t bucket = (uint32_t)smx__histogram_index(histogram.hist, ticks);
     smx__exemplar_keep(histogram.base, smx__exemplar_groups(n), smx__exemplar_group(bucket, n),
                        ticks, labels);
 }
