@@ -190,7 +190,8 @@ static const struct {
      "\n",
      ":2: basic_auth_users.alice: a hash of cost 19 takes too long to check, 18 is the most"},
     {"rate_limit: {interval: soon, burst: 1}\n", NULL},
-    {"rate_limit: {interval: 1s}\n", NULL},
+    {"rate_limit: {interval: 1s}\n",
+     ":1: rate_limit: needs burst, how many requests may come at once"},
     {"rate_limit: {interval: 1s, burst: 0}\n", NULL},
     {"basic_auth_user: {}\n", ":1: basic_auth_user: unknown key; did you mean "
                               "basic_auth_users?"},
@@ -212,6 +213,23 @@ static void what_is_wrong_is_told_where_it_is(void **state)
         if (wrong[i].words)
             assert_string_equal(why, expected);
     }
+}
+
+static void one_user_too_many_is_told(void **state)
+{
+    (void)state;
+    char why[WEBFILE_WHY_SIZE] = "", expected[WEBFILE_WHY_SIZE];
+    struct webfile *webfile = NULL;
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    fputs("basic_auth_users:\n", file);
+    for (int i = 0; i < WEBFILE_USERS_MAX + 1; i++)
+        fprintf(file, "  user%d: %s\n", i, HASH);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(webfile_load(path, &webfile, why), -EINVAL);
+    snprintf(expected, sizeof expected,
+             "%s:258: basic_auth_users.user256: one too many: 256 users are the most", path);
+    assert_string_equal(why, expected);
 }
 
 /* Whoever may read the log need not know it. */
@@ -245,6 +263,7 @@ int main(void)
         cmocka_unit_test(everything_that_the_toolkit_has_is_taken),
         cmocka_unit_test(defaults_are_those_of_the_toolkit),
         cmocka_unit_test(what_is_wrong_is_told_where_it_is),
+        cmocka_unit_test(one_user_too_many_is_told),
         cmocka_unit_test(an_error_does_not_show_a_hash),
         cmocka_unit_test(a_file_that_is_not_there_is_told),
     };

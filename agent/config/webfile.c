@@ -248,16 +248,18 @@ static int take_header(struct opened *o, const struct outline_node *node)
     return 0;
 }
 
-static int take_headers(struct opened *o)
+/* The entries of a mapping whose keys are the user's choice, which libcyaml cannot describe. */
+static int take_each(struct opened *o, const char *path, const char *expected,
+                     int (*take)(struct opened *, const struct outline_node *))
 {
-    const struct outline_node *all = document_find(&o->document, "http_server_config.headers");
+    const struct outline_node *all = document_find(&o->document, path);
     int rc = 0;
     if (!all || all->is_null)
         return 0;
     if (all->kind != OUTLINE_MAPPING)
-        return document_refuse_node(&o->document, all, "a mapping");
+        return document_refuse_node(&o->document, all, expected);
     for (const struct outline_node *node = all->first; node && rc == 0; node = node->next)
-        rc = take_header(o, node);
+        rc = take(o, node);
     return rc;
 }
 
@@ -265,7 +267,7 @@ static int take_http(struct opened *o, const struct webfile_http *http)
 {
     bool ignored;
     int rc = take_bool(o, http->http2, "http_server_config.http2", &ignored);
-    return rc == 0 ? take_headers(o) : rc;
+    return rc == 0 ? take_each(o, "http_server_config.headers", "a mapping", take_header) : rc;
 }
 
 /* The hash is a secret: it is not told what is there. */
@@ -273,6 +275,8 @@ static int take_user(struct opened *o, const struct outline_node *node)
 {
     char sentence[128];
     unsigned cost = node->kind == OUTLINE_SCALAR && !node->is_null ? passwords_cost(node->text) : 0;
+    if (o->file.n_users == WEBFILE_USERS_MAX)
+        return document_say(&o->document, node, "one too many: 256 users are the most");
     if (strlen(node->key) >= USERS_NAME_SIZE || !node->key[0] || strchr(node->key, ':'))
         return document_say(&o->document, node,
                             "a user's name has 1 to 127 bytes, and no colon among them");
@@ -289,21 +293,6 @@ static int take_user(struct opened *o, const struct outline_node *node)
     return 0;
 }
 
-static int take_users(struct opened *o)
-{
-    const struct outline_node *all = document_find(&o->document, "basic_auth_users");
-    int rc = 0;
-    if (!all || all->is_null)
-        return 0;
-    if (all->kind != OUTLINE_MAPPING)
-        return document_refuse_node(&o->document, all, "a mapping of users to hashes");
-    if (all->n_children > WEBFILE_USERS_MAX)
-        return document_say(&o->document, all, "256 users are the most");
-    for (const struct outline_node *node = all->first; node && rc == 0; node = node->next)
-        rc = take_user(o, node);
-    return rc;
-}
-
 static int take_rate(struct opened *o, const struct webfile_rate *rate)
 {
     char expected[VALUE_WHY_SIZE];
@@ -313,8 +302,8 @@ static int take_rate(struct opened *o, const struct webfile_rate *rate)
     if (rate->burst && value_number(rate->burst, 1, 1000000, &out->burst, expected) < 0)
         return document_refuse(&o->document, expected, "rate_limit.burst");
     if (out->interval_ns && !out->burst)
-        return document_refuse(&o->document, "also burst, the requests that may come at once",
-                               "rate_limit");
+        return document_say(&o->document, document_find(&o->document, "rate_limit"),
+                            "needs burst, how many requests may come at once");
     return 0;
 }
 
@@ -325,7 +314,8 @@ static int take_all(struct opened *o, const struct webfile_data *data)
         rc = take_http(o, data->http_server_config);
     if (rc == 0 && data->rate_limit)
         rc = take_rate(o, data->rate_limit);
-    return rc == 0 ? take_users(o) : rc;
+    return rc == 0 ? take_each(o, "basic_auth_users", "a mapping of users to hashes", take_user)
+                   : rc;
 }
 
 int webfile_load(const char *path, struct webfile **out, char why[WEBFILE_WHY_SIZE])
