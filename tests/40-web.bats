@@ -342,11 +342,14 @@ scrapes() {
         [[ $output == *"$1"* ]]
     }
     write_web "tls_server_config:" "  cert_file: $pki/server.crt" "  key_file: $pki/other.key"
-    check "web.yml: tls_server_config: the key is not that of the certificate"
+    check "web.yml:2: tls_server_config: the key is not that of the certificate"
     write_web "tls_server_config:" "  cert_file: $pki/absent.crt" "  key_file: $pki/other.key"
-    check "absent.crt: "
+    check "web.yml:2: tls_server_config.cert_file: $pki/absent.crt: No such file or directory"
+    write_web "tls_server_config:" "  cert_file: server.crt" "  key_file: $pki"
+    cp "$pki/server.crt" "$scratch"
+    check "web.yml:3: tls_server_config.key_file: $pki: is a directory, and not a file"
     write_web "tls_server_config:" "  cert: nonsense" "  key: nonsense"
-    check "no certificate and key in PEM"
+    check "web.yml:2: tls_server_config: no certificate and key in PEM"
     write_web "basic_auth_users: {alice: secret}"
     check "web.yml:1: basic_auth_users.alice: expected a hash by bcrypt"
     rm "$scratch/web.yml"

@@ -88,6 +88,8 @@ static int take_pem(struct opened *o, const char *text, const char *path, size_t
                     struct webfile_pem *out)
 {
     static const char *const names[] = {"cert", "key", "client_ca"};
+    static const char *const files[] = {"tls_server_config.cert_file", "tls_server_config.key_file",
+                                        "tls_server_config.client_ca_file"};
     const char *slash = strrchr(o->document.path, '/');
     char **owner = &o->file.paths[nth];
     if (text && path)
@@ -96,9 +98,9 @@ static int take_pem(struct opened *o, const char *text, const char *path, size_t
     out->text = text;
     if (!path)
         return 0;
+    out->key = files[nth];
     if (!path[0])
-        return document_refuse(&o->document, "the path of a file", "tls_server_config.%s_file",
-                               names[nth]);
+        return document_refuse(&o->document, "the path of a file", "%s", out->key);
     int rc = path[0] == '/' || !slash ? asprintf(owner, "%s", path)
                                       : asprintf(owner, "%.*s/%s", (int)(slash - o->document.path),
                                                  o->document.path, path);
@@ -335,6 +337,14 @@ int webfile_load(const char *path, struct webfile **out, char why[WEBFILE_WHY_SI
     }
     *out = &o->file;
     return 0;
+}
+
+int webfile_say(const struct webfile *file, const char *key, const char *sentence,
+                char why[WEBFILE_WHY_SIZE])
+{
+    struct document document = ((const struct opened *)file)->document;
+    document.why = why;
+    return document_say(&document, document_find(&document, key), sentence);
 }
 
 void webfile_free(struct webfile *file)

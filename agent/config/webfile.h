@@ -19,6 +19,7 @@ enum { WEBFILE_WHY_SIZE = DOCUMENT_WHY_SIZE, WEBFILE_USERS_MAX = 256 };
 struct webfile_pem {
     const char *text; /* or NULL */
     const char *path; /* absolute, or NULL */
+    const char *key;  /* by which the file says so */
 };
 
 struct webfile {
@@ -38,5 +39,9 @@ struct webfile {
  * then says FILE:LINE: KEY: what was expected. */
 int webfile_load(const char *path, struct webfile **out, char why[WEBFILE_WHY_SIZE]);
 void webfile_free(struct webfile *file);
+
+/* Say what is wrong with what a key of the file names. Returns: -EINVAL. */
+int webfile_say(const struct webfile *file, const char *key, const char *sentence,
+                char why[WEBFILE_WHY_SIZE]);
 
 #endif

@@ -21,16 +21,19 @@ struct pem {
     const char *text;
 };
 
-static int read_pem(const struct webfile_pem *from, struct pem *out, char why[MATERIALS_WHY_SIZE])
+static int read_pem(const struct webfile *file, const struct webfile_pem *from, struct pem *out,
+                    char why[MATERIALS_WHY_SIZE])
 {
-    char reason[TEXT_WHY_SIZE];
+    char reason[TEXT_WHY_SIZE], sentence[MATERIALS_WHY_SIZE];
     size_t length;
     *out = (struct pem){.text = from->text};
     if (!from->path)
         return 0;
     int rc = text_read(from->path, &out->read, &length, reason);
-    if (rc < 0)
-        snprintf(why, MATERIALS_WHY_SIZE, "%s: %s", from->path, reason);
+    if (rc < 0) {
+        snprintf(sentence, sizeof sentence, "%s: %s", from->path, reason);
+        webfile_say(file, from->key, sentence, why);
+    }
     out->text = out->read;
     return rc;
 }
@@ -42,23 +45,24 @@ static void forget_pem(struct pem *pem)
     free(pem->read);
 }
 
-static int make_tls(struct materials *m, const char *path, char why[MATERIALS_WHY_SIZE])
+static int make_tls(struct materials *m, char why[MATERIALS_WHY_SIZE])
 {
     struct pem certificate = {0}, key = {0}, client_ca = {0};
     char reason[TLS_WHY_SIZE];
-    int rc = read_pem(&m->file->certificate, &certificate, why);
+    const struct webfile *file = m->file;
+    int rc = read_pem(file, &file->certificate, &certificate, why);
     if (rc == 0)
-        rc = read_pem(&m->file->key, &key, why);
+        rc = read_pem(file, &file->key, &key, why);
     if (rc == 0)
-        rc = read_pem(&m->file->client_ca, &client_ca, why);
+        rc = read_pem(file, &file->client_ca, &client_ca, why);
     if (rc == 0) {
-        struct tls_options options = m->file->tls;
+        struct tls_options options = file->tls;
         options.certificate = certificate.text;
         options.key = key.text;
         options.client_ca = client_ca.text;
         rc = tls_new(&options, &m->tls, reason);
         if (rc < 0)
-            snprintf(why, MATERIALS_WHY_SIZE, "%s: tls_server_config: %s", path, reason);
+            webfile_say(file, "tls_server_config", reason, why);
     }
     forget_pem(&certificate);
     forget_pem(&key);
@@ -119,7 +123,7 @@ static int fill(struct materials *m, const char *path, const struct users *befor
     for (size_t i = 1; i < m->n_paths; i++)
         look(m->paths[i], &m->looks[i]);
     if (m->file->has_tls)
-        rc = make_tls(m, path, why);
+        rc = make_tls(m, why);
     if (rc == 0 && m->file->n_users > 0) {
         rc = users_new(m->file->users, m->file->n_users, before, &m->users);
         if (rc < 0)

@@ -134,9 +134,8 @@ static int load_again(struct web *web, bool is_told, bool is_asked, char why[WEB
     if (!materials.tls != !web->materials.tls) {
         materials_free(&materials);
         snprintf(why, WEB_WHY_SIZE,
-                 "%s: tls_server_config: TLS can be switched %s by a restart "
-                 "only",
-                 web->path, web->materials.tls ? "off" : "on");
+                 "%s: tls_server_config: TLS can be switched %s by a restart only", web->path,
+                 web->materials.tls ? "off" : "on");
         return refuse(web, -EINVAL, why);
     }
     is_told = is_told || !web->is_good;
