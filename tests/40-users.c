@@ -8,7 +8,9 @@
 #include "support/tap.h"
 #include "support/worker.h"
 
+#include <crypt.h>
 #include <gnutls/gnutls.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #define MS UINT64_C(1000000)
@@ -19,6 +21,17 @@
 #define EMPTY     "$2a$04$Oq3aQJ4OCFg1jjKUpxmJxOyvKPls5wTldVKbnY5gbN38lD1B/VY8i"
 
 static int done;
+static atomic_uint rounds; /* that were computed, by the cost of each hash */
+
+char *__real_crypt_r(const char *phrase, const char *setting, struct crypt_data *data);
+char *__wrap_crypt_r(const char *phrase, const char *setting, struct crypt_data *data);
+
+char *__wrap_crypt_r(const char *phrase, const char *setting, struct crypt_data *data)
+{
+    unsigned cost = passwords_cost(setting);
+    atomic_fetch_add(&rounds, cost ? 1u << cost : 0);
+    return __real_crypt_r(phrase, setting, data);
+}
 
 static void note(void *context, struct passwords_check *check)
 {
@@ -79,6 +92,32 @@ static void a_password_is_checked_beside_the_loop(void **state)
         bool sandboxed = i;
         assert_int_equal(worker_run(check_some, &sandboxed), 0);
     }
+}
+
+/* Of every hash up to cost 7, with as much as that asked for. */
+static void a_wrong_password_takes_as_many_rounds_whatever_its_hash(void **state)
+{
+    (void)state;
+    struct loop *loop;
+    struct passwords *passwords;
+    assert_int_equal(loop_new(LOOP_AUTO, &loop), 0);
+    assert_int_equal(passwords_new(loop, false, &passwords), 0);
+    for (unsigned cost = 4; cost <= 7; cost++) {
+        struct passwords_check check = {.at_least = 7, .password = "wrong", .done = note};
+        strcpy(check.hash, SECRET);
+        check.hash[5] = (char)('0' + cost);
+        rounds = 0;
+        done = 0;
+        passwords_start(passwords, &check);
+        wait_for(loop, 1);
+        assert_false(check.right);
+        assert_int_equal(rounds, 1 << 7);
+    }
+    rounds = 0;
+    assert_true(is_right(loop, passwords, SECRET, "secret"));
+    assert_int_equal(rounds, 1 << 4);
+    passwords_free(passwords);
+    loop_free(loop);
 }
 
 static void many_are_checked_one_after_another_while_the_loop_turns(void **state)
@@ -200,6 +239,24 @@ static void somebody_who_does_not_exist_is_checked_too(void **state)
     users_free(users);
 }
 
+/* Whether there is a user is not told by how long it takes to refuse him. */
+static void all_take_as_long_as_the_costliest(void **state)
+{
+    (void)state;
+    static const char costlier[] = "$2y$12$69cYko9GMxvz8uZniKYl8.R/Dq/03WIRDjGCvYyb1KHMW2l0Qh11S";
+    static const struct users_entry list[] = {
+        {"alice", SECRET}, {"bob", costlier}, {"carol", SECRET}};
+    static const char *const names[] = {"alice:x", "bob:x", "carol:x", "eve:x"};
+    struct users_claim claim;
+    struct users *users;
+    assert_int_equal(users_new(list, 3, NULL, &users), 0);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        assert_int_equal(users_judge(users, header(names[i]), &claim), USERS_UNKNOWN);
+        assert_int_equal(claim.at_least, 12);
+    }
+    users_free(users);
+}
+
 static void what_are_no_credentials_is_not_checked(void **state)
 {
     (void)state;
@@ -256,11 +313,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_password_is_checked_beside_the_loop),
+        cmocka_unit_test(a_wrong_password_takes_as_many_rounds_whatever_its_hash),
         cmocka_unit_test(many_are_checked_one_after_another_while_the_loop_turns),
         cmocka_unit_test(one_that_is_at_work_is_left_to_itself),
         cmocka_unit_test(hashes_are_told_from_other_texts),
         cmocka_unit_test(who_was_right_is_known_from_then_on),
         cmocka_unit_test(somebody_who_does_not_exist_is_checked_too),
+        cmocka_unit_test(all_take_as_long_as_the_costliest),
         cmocka_unit_test(what_are_no_credentials_is_not_checked),
         cmocka_unit_test(another_table_keeps_whom_it_can),
     };

@@ -172,10 +172,11 @@ static struct check *begin_check(struct guard *guard, const struct http_request 
     struct check *check = calloc(1, sizeof *check);
     if (!check)
         return NULL;
-    *check = (struct check){.base = {.done = checked, .context = guard},
-                            .guard = guard,
-                            .claim = *claim,
-                            .address = request->peer.address};
+    *check =
+        (struct check){.base = {.at_least = claim->at_least, .done = checked, .context = guard},
+                       .guard = guard,
+                       .claim = *claim,
+                       .address = request->peer.address};
     memcpy(check->base.hash, claim->hash, sizeof claim->hash);
     memcpy(check->base.password, claim->password, sizeof claim->password);
     secrets_forget(check->claim.password, sizeof check->claim.password);

@@ -26,6 +26,7 @@ struct work {
     int fd; /* the thread's end */
     bool sandboxed;
     char hash[PASSWORDS_HASH_SIZE], password[PASSWORDS_SIZE];
+    unsigned at_least;
     struct crypt_data data;
 };
 
@@ -61,6 +62,28 @@ static bool is_equal(const char *a, const char *b)
     return difference == 0;
 }
 
+/* A cost is the logarithm of the rounds. Those of a cost, and again as many, twice, four times as
+ * many and so on, are together those of a greater one. */
+static void compute_in_vain(struct work *work, unsigned cost)
+{
+    char hash[PASSWORDS_HASH_SIZE];
+    memcpy(hash, work->hash, sizeof hash);
+    for (; cost < work->at_least; cost++) {
+        hash[4] = (char)('0' + cost / 10);
+        hash[5] = (char)('0' + cost % 10);
+        crypt_r(work->password, hash, &work->data);
+    }
+}
+
+static bool check(struct work *work)
+{
+    unsigned cost = passwords_cost(work->hash);
+    bool right = is_equal(crypt_r(work->password, work->hash, &work->data), work->hash);
+    if (!right && cost > 0)
+        compute_in_vain(work, cost);
+    return right;
+}
+
 static void *serve(void *argument)
 {
     struct work *work = argument;
@@ -68,7 +91,7 @@ static void *serve(void *argument)
     if (work->sandboxed)
         sandbox_enter_to_compute();
     while (read(work->fd, &byte, 1) == 1) {
-        char right = (char)is_equal(crypt_r(work->password, work->hash, &work->data), work->hash);
+        char right = (char)check(work);
         explicit_bzero(work->password, sizeof work->password);
         explicit_bzero(&work->data, sizeof work->data);
         if (write(work->fd, &right, 1) != 1)
@@ -102,6 +125,7 @@ static void begin(struct passwords *p, struct passwords_check *check)
     static const char byte = 1;
     memcpy(p->work->hash, check->hash, sizeof check->hash);
     memcpy(p->work->password, check->password, sizeof check->password);
+    p->work->at_least = check->at_least;
     explicit_bzero(check->password, sizeof check->password);
     ssize_t ignored = send(p->fd, &byte, 1, MSG_NOSIGNAL); /* it waits for nothing else */
     (void)ignored;

@@ -22,13 +22,16 @@ enum { PASSWORDS_COST_MAX = 18 };
 
 struct passwords;
 
-/* One check, in the caller's memory. Fill in the first four. */
+/* One check, in the caller's memory. Fill in all but right and next. A password that is wrong takes
+ * as long as one whose hash has the cost `at_least`, or that of its own if that is greater: where
+ * that is the greatest of all users' hashes, time does not tell whose was checked. */
 struct passwords_check {
     char hash[PASSWORDS_HASH_SIZE];
     char password[PASSWORDS_SIZE];
-    void (*done)(void *context, struct passwords_check *check); /* right is known */
+    unsigned at_least; /* 0: as long as it takes */
+    bool right;        /* once it is done */
+    void (*done)(void *context, struct passwords_check *check);
     void *context;
-    bool right;
     struct passwords_check *next;
 };
 

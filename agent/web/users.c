@@ -18,6 +18,7 @@ struct user {
 
 struct users {
     struct secrets_key key;
+    unsigned cost; /* the greatest of their hashes */
     size_t n;
     struct user at[];
 };
@@ -50,6 +51,8 @@ static int add(struct users *users, const struct users_entry *entry)
     if (!user->name)
         return -ENOMEM;
     strncpy(user->hash, entry->hash, sizeof user->hash - 1);
+    unsigned cost = passwords_cost(entry->hash);
+    users->cost = cost > users->cost ? cost : users->cost;
     users->n++;
     return 0;
 }
@@ -116,6 +119,7 @@ static enum users_verdict judge(struct users *users, const char *text, const cha
     if (user && user->verified && secrets_equal(&user->digest, &out->digest))
         return USERS_RIGHT;
     out->known = user != NULL;
+    out->at_least = users->cost;
     memcpy(out->hash, user ? user->hash : users->at[0].hash, sizeof out->hash);
     strcpy(out->name, text);
     strcpy(out->password, password);

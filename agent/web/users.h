@@ -30,8 +30,8 @@ void users_free(struct users *users);
 /* Credentials that have to be checked. */
 struct users_claim {
     struct secrets_digest digest; /* equal for equal ones */
-    bool known;                   /* there is such a user; else the hash is another's, so that it
-                                     takes as long to find out that they are wrong */
+    bool known;                   /* there is such a user; else the hash is another's */
+    unsigned at_least;            /* so that it takes as long with whomever: passwords_check */
     char name[USERS_NAME_SIZE];
     char hash[PASSWORDS_HASH_SIZE];
     char password[PASSWORDS_SIZE];
