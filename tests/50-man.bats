@@ -11,21 +11,60 @@ setup() {
     man=$root/packaging/man
 }
 
-@test "mandoc has no warning for any page" {
-    run -0 mandoc -T lint -W warning "$man"/*.[1-8]
+teardown() {
+    [[ ! ${scratch-} ]] || rm -rf "$scratch"
+}
+
+# The options that a program has and those that its page has an entry for, one a line.
+options_of() {
+    "$build/bin/$1" --help | grep -oE '^  (-., )?--[a-z.-]+' | grep -oE -- '--.*' | sort
+}
+
+options_in() {
+    mandoc -T utf8 "$man/$1" | col -bx | grep -oE '^     (-., )?--[a-z.-]+' |
+        grep -oE -- '--.*' | sort
+}
+
+@test "mandoc has nothing to say of any page" {
+    # Which pages of others are installed here is not about ours.
+    run bash -c 'mandoc -T lint -W style "$@" 2>/dev/null | grep -v "referenced manual not found"' \
+        - "$man"/*.[1-8]
+    echo "$output"
     [ -z "$output" ]
 }
 
-@test "every option of smx-agent is in its page, and every key of its file in that of the file" {
-    "$build/bin/smx-agent" --help >"$BATS_TEST_TMPDIR/help"
-    options=$(grep -oE '^  (-., )?--[a-z.-]+' "$BATS_TEST_TMPDIR/help" | grep -oE -- '--.*' | sort -u)
-    [ "$(wc -l <<<"$options")" -ge 20 ]
-    for option in $options; do
-        grep -qE -- "^\.(It|Op) Fl (. , )?-${option#--}|Fl -${option#--}|, -${option#--}" "$man/smx-agent.8" || {
-            echo "$option is not described"
+@test "the page of a program has an entry for each of its options, and for no other" {
+    local page
+    for page in smx-agent.8 smx-dump.1 smx-top.1 smx-bench.1; do
+        diff <(options_of "${page%.*}") <(options_in "$page")
+    done
+    [ "$(options_of smx-agent | wc -l)" -ge 25 ]
+    # Nor do the texts speak of others.
+    diff <(grep -ohE '\bFl -[a-z][a-z.-]+' "$man"/smx-agent* | sed 's/^Fl -/--/' | sort -u) \
+        <(options_of smx-agent)
+}
+
+@test "every metric that the agent makes is in its page, with the values of its labels" {
+    local name
+    scratch=$(mktemp -d /dev/shm/smx-test-XXXXXX)
+    export SMX_DIR=$scratch
+    "$build/tests/puppet" shop <<<'counter orders_total 1'
+    "$build/bin/smx-agent" --once >"$BATS_TEST_TMPDIR/metrics"
+    mandoc -T utf8 "$man/smx-agent.8" | col -bx >"$BATS_TEST_TMPDIR/page"
+    {
+        sed -n 's/^# TYPE \([a-z_]*\) .*/\1/p' "$BATS_TEST_TMPDIR/metrics" | grep -v '^orders_total$'
+        grep -oE '(state|reason|phase|format)="[a-z_]+"' "$BATS_TEST_TMPDIR/metrics" | cut -d '"' -f 2
+    } | sort -u >"$BATS_TEST_TMPDIR/names"
+    [ "$(wc -l <"$BATS_TEST_TMPDIR/names")" -ge 80 ]
+    while read -r name; do
+        grep -qw -- "$name" "$BATS_TEST_TMPDIR/page" || {
+            echo "$name is not described"
             false
         }
-    done
+    done <"$BATS_TEST_TMPDIR/names"
+}
+
+@test "every key of the agent's file is in the page of the file" {
     keys=$(sed -nE 's/.*(CONFIG|CYAML_FIELD)_[A-Z_]+\("([a-z_]+)",.*/\2/p' "$root"/agent/config/load.c \
         "$root"/agent/config/sections/*.c | sort -u)
     [ "$(wc -l <<<"$keys")" -ge 14 ]
@@ -48,21 +87,6 @@ setup() {
     grep -q '^  allow: ' "$BATS_TEST_TMPDIR/all.yaml"
     sed -i 's/^    bounds:/    bound:/' "$BATS_TEST_TMPDIR/all.yaml"
     run -1 "$build/bin/smx-agent" --check-config --config.file="$BATS_TEST_TMPDIR/all.yaml"
-}
-
-@test "every option that smx-dump and smx-top know is in their page" {
-    for program in smx-dump smx-top; do
-        "$build/bin/$program" --help >"$BATS_TEST_TMPDIR/help"
-        mandoc -T utf8 "$man/$program.1" | col -b >"$BATS_TEST_TMPDIR/page"
-        options=$(grep -oE -- '--[a-z]+' "$BATS_TEST_TMPDIR/help" | sort -u)
-        [ -n "$options" ]
-        for option in $options; do
-            grep -qF -- "$option" "$BATS_TEST_TMPDIR/page" || {
-                echo "$program: $option is not described"
-                false
-            }
-        done
-    done
 }
 
 @test "smx-segment(5) has every field at the offset that layout.h asserts" {
@@ -116,6 +140,21 @@ setup() {
             false
         }
     done
+}
+
+@test "what a README links is there" {
+    local readme target
+    cd "$root"
+    find . -name README.md -not -path './build/*' >"$BATS_TEST_TMPDIR/readmes"
+    while read -r readme; do
+        grep -oE '\]\([^)]+\)' "$readme" | sed 's/^](//; s/)$//; s/#.*//' | grep -v '^http' |
+            while read -r target; do
+                [[ -e ${readme%/*}/$target ]] || {
+                    echo "$readme: there is no $target"
+                    false
+                }
+            done
+    done <"$BATS_TEST_TMPDIR/readmes"
 }
 
 @test "the examples of the pages of functions compile" {
