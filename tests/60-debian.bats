@@ -189,13 +189,53 @@ list_files() {
     inside systemctl daemon-reload
 }
 
-@test "installed again, the agent is started again; purged, nothing is left but the user" {
+install_again() {
+    inside sh -c 'dpkg --install /opt/*.deb'
+}
+
+@test "upgraded while an application counts, the agent is started again and tells the same" {
     need_machine
     local before
     before=$(inside systemctl show -P MainPID smx-agent.service)
-    inside sh -c 'dpkg --install /opt/*.deb'
-    eventually ready
+    install_again
+    eventually page_has '^orders_total\{app="shop"\} 41$'
     [[ $(inside systemctl show -P MainPID smx-agent.service) != "$before" ]]
+    page_has '^smx_segment_processes\{app="shop"\} 1$'
+}
+
+socket_is() {
+    [[ $(inside systemctl show -P ActiveState smx-agent.socket) == "$1" ]]
+}
+
+@test "a socket unit that was enabled listens through an upgrade, and not without the package" {
+    need_machine
+    inside systemctl disable --now smx-agent.service
+    inside systemctl enable --now smx-agent.socket
+    ready
+    install_again
+    socket_is active
+    eventually ready
+    inside dpkg --remove smx-agent
+    socket_is inactive
+    install_again
+    eventually socket_is active
+    inside systemctl disable --now smx-agent.socket
+    inside systemctl enable --now smx-agent.service
+    eventually ready
+}
+
+@test "purged while an application counts, it keeps its segment, and the next agent finds it" {
+    need_machine
+    inside dpkg --purge smx-agent smx-tools libshm-dev libshm1
+    run ! ready
+    [[ $(inside systemctl show -P ActiveState shop.service) == active ]]
+    [[ $(inside stat -c '%U %G %a' /run/smx/shop.v1.smx) == 'nobody smx 640' ]]
+    install_again
+    eventually page_has '^orders_total\{app="shop"\} 41$'
+}
+
+@test "purged, nothing is left but the user" {
+    need_machine
     inside systemctl stop shop.service
     inside rm -f /run/smx/shop.v1.smx
     inside dpkg --purge smx-agent smx-tools libshm-dev libshm1
