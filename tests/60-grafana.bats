@@ -25,9 +25,9 @@ teardown() {
     [[ ! $output && $(ls "$boards" | wc -l) -ge 2 ]]
 }
 
-# changed FILTER SAID: what jq makes of the first dashboard is refused so.
+# changed FILTER SAID [BOARD]: what jq makes of a dashboard is refused so.
 changed() {
-    jq "$1" "$boards/smx-application.json" >"$scratch/changed.json"
+    jq "$1" "$boards/${3-smx-application}.json" >"$scratch/changed.json"
     run -1 "$judge" check "$scratch/changed.json"
     echo "$output"
     [[ $output == *"$2"* ]]
@@ -40,6 +40,16 @@ changed() {
     changed '.panels[2].id = .panels[1].id' 'two panels have the id'
     changed '.panels[2].gridPos = .panels[1].gridPos' 'lies on'
     changed '.panels[1].targets[0].expr = "up{a=\"$nobody\"}"' '$nobody is not there'
+    changed '.panels[1].options.colourMode = "value"' colourMode
+    changed '.panels[1].fieldConfig.defaults.unit = "rps"' rps
+    changed '.panels[8].fieldConfig.defaults.custom.fillOpacity = "20"' "'20' is not of type"
+    changed '.panels[8].targets[0] |= (del(.range) | .instant = true)' "'range' is a required"
+    changed '(.panels[] | select(.type == "heatmap")).targets[0].format = "time_series"' heatmap
+    changed '.panels[2].fieldConfig.defaults.thresholds.steps[1].value = 0.5' 'thresholds do not ascend'
+    changed '(.panels[] | select(.title == "Applications")).targets[0].expr = "up{job=\"smx\"}"' \
+        "query A in rows of its own" smx-agents
+    changed '.panels |= map(if .title == "Applications" then .targets |= .[:5] else . end)' \
+        'no column Value #F' smx-agents
     changed '.templating.list += [.templating.list[-1] | .name = "idle"]' 'nothing uses $idle'
 }
 

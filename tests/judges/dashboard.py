@@ -18,7 +18,8 @@ import sys
 import jsonschema
 
 BUILT_IN = {"__rate_interval", "__interval", "__range", "__all"}
-REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+REFERENCE = re.compile(r"\$(?:\{(\w+)(?::raw)?\}|(\w+))")
+NAMED_SERIES = re.compile(r"\w+(\{[^{}]*\})?")
 
 
 def panels_of(board):
@@ -57,6 +58,24 @@ def undefined(board):
             yield match[0]
 
 
+def mistakes_of_panel(panel):
+    names = [target["refId"] for target in panel["targets"]]
+    if repeated(names):
+        yield "two queries have one refId"
+    limits = [step["value"] for step in panel["fieldConfig"]["defaults"]["thresholds"]["steps"]]
+    if limits[0] is not None or None in limits[1:] or limits[1:] != sorted(set(limits[1:])):
+        yield "the thresholds do not ascend from null"
+    for transformation in panel.get("transformations", []):
+        # Rows are merged where what all have is equal, and nothing else differs: not the metric's name.
+        if transformation["id"] == "merge" and len(names) > 1:
+            for target in panel["targets"]:
+                if NAMED_SERIES.fullmatch(target["expr"]):
+                    yield f"the metric's name keeps query {target['refId']} in rows of its own"
+        for column in transformation["options"].get("renameByName", {}):
+            if column not in [f"Value #{name}" for name in names if len(names) > 1] + ["Value"]:
+                yield f"there is no column {column}"
+
+
 def mistakes(board, schema):
     validator = jsonschema.Draft202012Validator(schema)
     for error in validator.iter_errors(board):
@@ -73,8 +92,7 @@ def mistakes(board, schema):
             if overlapping(panel, other):
                 yield f"{panel['title']}: lies on {other['title']}"
     for panel in panels_of(board):
-        if repeated(target["refId"] for target in panel["targets"]):
-            yield f"{panel['title']}: two queries have one refId"
+        yield from (f"{panel['title']}: {mistake}" for mistake in mistakes_of_panel(panel))
     used = {match[1] or match[2] for match in REFERENCE.finditer(json.dumps(board))}
     for variable in board["templating"]["list"]:
         if variable["name"] not in used:
