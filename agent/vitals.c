@@ -5,8 +5,6 @@
  */
 #include "agent/vitals.h"
 
-#include "agent/loop/loop.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,14 +30,15 @@ static int reserve(struct vitals *v, size_t n)
     return v->room ? 0 : -ENOMEM;
 }
 
-static struct health_source served(const struct segment *segment)
+static struct health_source served(const struct segment *segment, uint64_t now_ns)
 {
     const struct smx_segment_info *info = smx_reader_info(segment->reader);
     return (struct health_source){.app = info->app.at,
                                   .instance = info->instance.at ? info->instance.at : "",
                                   .path = segment->path,
                                   .reader = segment->reader,
-                                  .read_ns = loop_now_ns() - segment->read_ns};
+                                  .age_ns =
+                                      now_ns > info->looked_ns ? now_ns - info->looked_ns : 0};
 }
 
 /* <app>[@<instance>].v<major>.smx */
@@ -80,12 +79,13 @@ static bool is_promising(const struct segment *segment)
            (segment->state == SEGMENT_SERVED && !segment->read_ns);
 }
 
-static size_t collect(struct vitals *v, const struct segment *list, size_t n_segments)
+static size_t collect(struct vitals *v, const struct segment *list, size_t n_segments,
+                      uint64_t now_ns)
 {
     size_t n = 0;
     for (size_t i = 0; i < n_segments; i++)
         if (list[i].state == SEGMENT_SERVED && list[i].read_ns)
-            v->sources[n++] = served(&list[i]);
+            v->sources[n++] = served(&list[i], now_ns);
     for (size_t i = 0; i < n_segments; i++) {
         struct vitals_name *name = &v->names[i];
         if (!is_promising(&list[i]))
@@ -107,10 +107,9 @@ int vitals_take(struct vitals *v, const struct segments *segments, const struct 
     const struct segment *list = segments_list(segments, &n);
     if (reserve(v, n + 1) < 0)
         return -ENOMEM;
-    const struct health_input input = {.sources = v->sources,
-                                       .n = collect(v, list, n),
-                                       .rules = *rules,
-                                       .now_ns = wall_clock_ns()};
+    const uint64_t now_ns = wall_clock_ns();
+    const struct health_input input = {
+        .sources = v->sources, .n = collect(v, list, n, now_ns), .rules = *rules, .now_ns = now_ns};
     return health_evaluate(&v->health, &input);
 }
 

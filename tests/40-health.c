@@ -201,6 +201,29 @@ static void a_check_of_which_nothing_is_heard_fails_after_its_interval(void **st
     close_app(app);
 }
 
+/* Large segments are not read for each probe. Time passes, but whoever is heard of may have been
+ * since; so nothing grows old but by a look. */
+static void what_was_read_a_while_ago_is_judged_as_of_then(void **state)
+{
+    static const struct health_rule rule = {
+        .kind = HEALTH_HEARTBEAT, .name = "h", .max_age_ns = 30 * SECOND, .critical = true};
+    (void)state;
+    struct app *app = open_app("large", NULL);
+    const struct smx_check_options options = {.name = "c", .interval_ms = 30000, .critical = true};
+    smx_check_report(smx_check_new(app->segment, &options, NULL), SMX_CHECK_OK, NULL);
+    smx_heartbeat(app->segment);
+    struct health_source source = source_of(app);
+    struct health_input input = {
+        .sources = &source, .n = 1, .rules = {&rule, 1}, .now_ns = now_ns() + 60 * SECOND};
+    source.age_ns = 60 * SECOND;
+    assert_int_equal(health_evaluate(&health, &input), 0);
+    expect(&health.apps[0], HEALTH_OK, true, true);
+    source.age_ns = 10 * SECOND;
+    assert_int_equal(health_evaluate(&health, &input), 0);
+    expect(&health.apps[0], HEALTH_FAILED, false, false);
+    close_app(app);
+}
+
 static void a_rule_on_workers_counts_those_of_a_role_that_live_and_do_not_hang(void **state)
 {
     static const struct health_rule rules[] = {
@@ -459,6 +482,7 @@ int main(void)
         cmocka_unit_test(of_which_nothing_lives_is_stopped_and_neither_ready_nor_live),
         cmocka_unit_test(checks_weigh_as_they_are_critical_or_not),
         cmocka_unit_test(a_check_of_which_nothing_is_heard_fails_after_its_interval),
+        cmocka_unit_test(what_was_read_a_while_ago_is_judged_as_of_then),
         cmocka_unit_test(a_rule_on_workers_counts_those_of_a_role_that_live_and_do_not_hang),
         cmocka_unit_test(who_has_ever_sent_a_heartbeat_hangs_when_it_is_too_old),
         cmocka_unit_test(a_rule_on_a_metric_asks_every_series_that_matches),

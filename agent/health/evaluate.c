@@ -46,13 +46,13 @@ static bool is_old(uint64_t then_ns, uint64_t now_ns, uint64_t limit_ns)
 }
 
 /* Whether a process hangs by one of the rules. Who never sends heartbeats is not judged by them. */
-static bool is_hung(const struct health_app *app, const struct health_input *in,
+static bool is_hung(const struct health_app *app, const struct health_rules *rules,
                     const struct smx_process_info *process)
 {
-    for (size_t i = 0; process->heartbeat_ns && i < in->rules.n; i++) {
-        const struct health_rule *rule = &in->rules.at[i];
+    for (size_t i = 0; process->heartbeat_ns && i < rules->n; i++) {
+        const struct health_rule *rule = &rules->at[i];
         if (rule->kind == HEALTH_HEARTBEAT && is_for(rule, app) && has_role(rule, process->role) &&
-            is_old(process->heartbeat_ns, in->now_ns, rule->max_age_ns))
+            is_old(process->heartbeat_ns, app->at_ns, rule->max_age_ns))
             return true;
     }
     return false;
@@ -79,11 +79,11 @@ static struct health_role *role_of(struct health_app *app, const char *name)
     return &app->roles[app->n_roles++];
 }
 
-static void count_process(struct health_app *app, const struct health_input *in,
+static void count_process(struct health_app *app, const struct health_rules *rules,
                           const struct smx_process_info *process)
 {
     struct health_role *role = role_of(app, process->role);
-    bool hung = is_hung(app, in, process);
+    bool hung = is_hung(app, rules, process);
     uint64_t beat = process->heartbeat_ns;
     role->live++;
     role->hung += hung;
@@ -97,16 +97,16 @@ static void count_process(struct health_app *app, const struct health_input *in,
         app->last_beat_ns = beat;
 }
 
-static void count_processes(struct health_app *app, const struct health_input *in)
+static void count_processes(struct health_app *app, const struct health_rules *rules)
 {
     size_t n;
     const struct smx_process_info *processes = smx_reader_processes(app->source.reader, &n);
     for (size_t i = 0; i < n; i++)
         if (processes[i].live)
-            count_process(app, in, &processes[i]);
+            count_process(app, rules, &processes[i]);
 }
 
-static void judge_checks(struct health_app *app, const struct health_input *in)
+static void judge_checks(struct health_app *app)
 {
     static const enum health_status status[] = {[SMX_CHECK_SILENT] = HEALTH_FAILED,
                                                 [SMX_CHECK_OK] = HEALTH_OK,
@@ -116,7 +116,7 @@ static void judge_checks(struct health_app *app, const struct health_input *in)
     for (size_t i = 0; i < app->n_checks; i++) {
         struct health_check *check = &app->checks[i];
         check->info = smx_reader_check(app->source.reader, i);
-        check->result = smx_check_combine(check->info, in->now_ns);
+        check->result = smx_check_combine(check->info, app->at_ns);
         check->status = status[check->result.state];
     }
 }
@@ -144,7 +144,7 @@ static void judge_workers(const struct health_app *app, const struct health_rule
 
 /* Some that hang are the others' work; all of them, and nobody works. */
 static void judge_heartbeats(const struct health_app *app, const struct health_rule *rule,
-                             uint64_t now_ns, struct health_finding *out)
+                             struct health_finding *out)
 {
     size_t n, beating = 0, hung = 0;
     const struct smx_process_info *processes = smx_reader_processes(app->source.reader, &n);
@@ -152,7 +152,7 @@ static void judge_heartbeats(const struct health_app *app, const struct health_r
         if (!processes[i].live || !processes[i].heartbeat_ns || !has_role(rule, processes[i].role))
             continue;
         beating++;
-        hung += is_old(processes[i].heartbeat_ns, now_ns, rule->max_age_ns);
+        hung += is_old(processes[i].heartbeat_ns, app->at_ns, rule->max_age_ns);
     }
     out->status = !hung ? HEALTH_OK : hung < beating ? HEALTH_DEGRADED : HEALTH_FAILED;
     if (hung)
@@ -163,23 +163,23 @@ static void judge_heartbeats(const struct health_app *app, const struct health_r
 }
 
 /* Where nothing lives, or nothing is known, only that is to be said: workers are missing. */
-static void judge_rule(const struct health_app *app, const struct health_input *in,
-                       const struct health_rule *rule, struct health_finding *out)
+static void judge_rule(const struct health_app *app, const struct health_rule *rule,
+                       struct health_finding *out)
 {
     *out = (struct health_finding){.rule = rule, .status = HEALTH_OK};
     if (rule->kind == HEALTH_WORKERS)
         judge_workers(app, rule, out);
     else if (app->n_live && rule->kind == HEALTH_HEARTBEAT)
-        judge_heartbeats(app, rule, in->now_ns, out);
+        judge_heartbeats(app, rule, out);
     else if (app->n_live)
         health_judge_metric(app->source.reader, rule, out);
 }
 
-static void judge_rules(struct health_app *app, const struct health_input *in)
+static void judge_rules(struct health_app *app, const struct health_rules *rules)
 {
-    for (size_t i = 0; i < in->rules.n; i++)
-        if (is_for(&in->rules.at[i], app))
-            judge_rule(app, in, &in->rules.at[i], &app->findings[app->n_findings++]);
+    for (size_t i = 0; i < rules->n; i++)
+        if (is_for(&rules->at[i], app))
+            judge_rule(app, &rules->at[i], &app->findings[app->n_findings++]);
 }
 
 /* The worst of a critical thing is a failure, of another one a degradation. */
@@ -210,16 +210,16 @@ static void decide(struct health_app *app)
 }
 
 /* That the agent cannot read a segment is no reason to start its application anew. */
-static void judge_app(struct health_app *app, const struct health_input *in)
+static void judge_app(struct health_app *app, const struct health_rules *rules)
 {
     const bool known = app->source.reader != NULL;
     const bool there = known || app->source.path;
     if (known) {
-        count_processes(app, in);
-        judge_checks(app, in);
+        count_processes(app, rules);
+        judge_checks(app);
     }
     if (known || !there)
-        judge_rules(app, in);
+        judge_rules(app, rules);
     decide(app);
     if (known || !there)
         return;
@@ -273,10 +273,11 @@ static void add_app(struct health *h, const struct health_source *source,
 {
     struct health_app *app = &h->apps[h->n++];
     *app = (struct health_app){.source = *source,
+                               .at_ns = in->now_ns - source->age_ns,
                                .roles = h->roles + h->n_roles,
                                .checks = h->checks + h->n_checks,
                                .findings = h->findings + h->n_findings};
-    judge_app(app, in);
+    judge_app(app, &in->rules);
     h->n_roles += app->n_roles;
     h->n_checks += app->n_checks;
     h->n_findings += app->n_findings;
@@ -285,7 +286,6 @@ static void add_app(struct health *h, const struct health_source *source,
 int health_evaluate(struct health *h, const struct health_input *in)
 {
     h->n = h->n_roles = h->n_checks = h->n_findings = 0;
-    h->now_ns = in->now_ns;
     if (reserve_all(h, in) < 0)
         return -ENOMEM;
     for (size_t i = 0; i < in->n; i++)

@@ -5,8 +5,8 @@
  * anew.
  *
  * Pure: from the last snapshots of their segments, the rules and the time to a report. It reads no
- * file and no clock. What has been read a while ago may be judged anew, for time passes: reports
- * expire, heartbeats grow old.
+ * file and no clock. What has been read a while ago is judged as of then: reports and heartbeats
+ * may have come since, and nobody is called hung because we have not looked.
  */
 #ifndef SMX_AGENT_HEALTH_HEALTH_H
 #define SMX_AGENT_HEALTH_HEALTH_H
@@ -20,7 +20,7 @@ struct health_source {
     const char *app, *instance, *path;
     const smx_reader *reader; /* with a snapshot; or NULL */
     const char *why;          /* then: why it cannot be read; NULL: it will be, in a moment */
-    uint64_t read_ns;         /* how old the snapshot is */
+    uint64_t age_ns;          /* of the snapshot */
 };
 
 enum health_status {
@@ -60,6 +60,7 @@ struct health_finding {
 
 struct health_app {
     struct health_source source;
+    uint64_t at_ns; /* of which all this is true, CLOCK_REALTIME: when the snapshot was read */
     enum health_status status;
     bool ready; /* to be sent work: its processes live and nothing critical has failed */
     bool live; /* false: none of its processes lives, or those hang that a critical rule is about */
@@ -77,7 +78,6 @@ struct health_app {
 struct health {
     struct health_app *apps; /* one for each source, then those that only rules name */
     size_t n;
-    uint64_t now_ns;
     struct health_role *roles; /* what the apps point into, and how much of it is used */
     struct health_check *checks;
     struct health_finding *findings;

@@ -9,38 +9,38 @@
 #include <stdio.h>
 #include <string.h>
 
-/* null where there is no such time. A clock that was set back makes an age of 0. */
-static json_t *age(uint64_t then_ns, uint64_t now_ns)
+/* As of the look; null where there is no such time. A clock that was set back makes an age of 0. */
+static json_t *age(uint64_t then_ns, uint64_t at_ns)
 {
     if (then_ns == 0)
         return json_null();
-    return json_from_ns(now_ns > then_ns ? now_ns - then_ns : 0);
+    return json_from_ns(at_ns > then_ns ? at_ns - then_ns : 0);
 }
 
-static json_t *role_part(const struct health_role *role, uint64_t now_ns, bool *failed)
+static json_t *role_part(const struct health_role *role, uint64_t at_ns, bool *failed)
 {
     json_t *part = json_object();
     json_put(part, "role", json_from_text(role->name), failed);
     json_put(part, "live", json_from_number(role->live), failed);
     json_put(part, "hung", json_from_number(role->hung), failed);
-    json_put(part, "newest_heartbeat_age_seconds", age(role->last_beat_ns, now_ns), failed);
-    json_put(part, "oldest_heartbeat_age_seconds", age(role->oldest_beat_ns, now_ns), failed);
+    json_put(part, "newest_heartbeat_age_seconds", age(role->last_beat_ns, at_ns), failed);
+    json_put(part, "oldest_heartbeat_age_seconds", age(role->oldest_beat_ns, at_ns), failed);
     return part;
 }
 
-static json_t *processes_part(const struct health_app *app, uint64_t now_ns, bool *failed)
+static json_t *processes_part(const struct health_app *app, bool *failed)
 {
     json_t *part = json_object(), *roles = json_array();
     for (size_t i = 0; i < app->n_roles; i++)
-        json_push(roles, role_part(&app->roles[i], now_ns, failed), failed);
+        json_push(roles, role_part(&app->roles[i], app->at_ns, failed), failed);
     json_put(part, "live", json_from_number(app->n_live), failed);
     json_put(part, "hung", json_from_number(app->n_hung), failed);
-    json_put(part, "newest_heartbeat_age_seconds", age(app->last_beat_ns, now_ns), failed);
+    json_put(part, "newest_heartbeat_age_seconds", age(app->last_beat_ns, app->at_ns), failed);
     json_put(part, "roles", roles, failed);
     return part;
 }
 
-static json_t *check_part(const struct health_check *check, uint64_t now_ns, bool *failed)
+static json_t *check_part(const struct health_check *check, uint64_t at_ns, bool *failed)
 {
     const struct smx_check_info *info = check->info;
     const struct smx_check_result *result = &check->result;
@@ -56,7 +56,7 @@ static json_t *check_part(const struct health_check *check, uint64_t now_ns, boo
         json_put(part, "worker", json_from_number(result->by->worker), failed);
     json_put(part, "interval_seconds",
              info->interval_ns ? json_from_ns(info->interval_ns) : json_null(), failed);
-    json_put(part, "newest_report_age_seconds", age(result->newest_ns, now_ns), failed);
+    json_put(part, "newest_report_age_seconds", age(result->newest_ns, at_ns), failed);
     json_put(part, "reports", json_from_number(info->n_reports), failed);
     json_put(part, "reports_that_hold", json_from_number(result->n_holding), failed);
     return part;
@@ -130,19 +130,19 @@ static json_t *verdict_part(const struct health_app *app, bool *failed)
     return part;
 }
 
-static json_t *application_part(const struct health_app *app, uint64_t now_ns, bool *failed)
+static json_t *application_part(const struct health_app *app, bool *failed)
 {
     json_t *part = verdict_part(app, failed);
     json_t *checks = json_array(), *rules = json_array();
     for (size_t i = 0; i < app->n_checks; i++)
-        json_push(checks, check_part(&app->checks[i], now_ns, failed), failed);
+        json_push(checks, check_part(&app->checks[i], app->at_ns, failed), failed);
     for (size_t i = 0; i < app->n_findings; i++)
         json_push(rules, finding_part(&app->findings[i], failed), failed);
     json_put(part, "segment", app->source.path ? json_from_text(app->source.path) : json_null(),
              failed);
     json_put(part, "looked_at_age_seconds",
-             app->source.reader ? json_from_ns(app->source.read_ns) : json_null(), failed);
-    json_put(part, "processes", processes_part(app, now_ns, failed), failed);
+             app->source.reader ? json_from_ns(app->source.age_ns) : json_null(), failed);
+    json_put(part, "processes", processes_part(app, failed), failed);
     json_put(part, "checks", checks, failed);
     json_put(part, "rules", rules, failed);
     return part;
@@ -152,7 +152,7 @@ json_t *applications_array(const struct health *health, bool *failed)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < health->n; i++)
-        json_push(list, application_part(&health->apps[i], health->now_ns, failed), failed);
+        json_push(list, application_part(&health->apps[i], failed), failed);
     return list;
 }
 

@@ -112,6 +112,9 @@ struct smx_segment_info {
     ino_t inode;
     uid_t owner;
     mode_t mode;
+    /* CLOCK_REALTIME when this snapshot's processes were read: of that time it is true who lives,
+     * how old heartbeats are and which reports hold. */
+    uint64_t looked_ns;
 };
 
 /* One process' value of a gauge, an info or a stateset of mode `each`. */

@@ -131,6 +131,7 @@ int smx__processes_read(struct smx__processes *processes, struct smx__source *fi
     processes->n = 0;
     processes->n_live = 0;
     processes->n_unasked = 0;
+    processes->looked_ns = smx__clock_ns(CLOCK_REALTIME);
     for (uint32_t i = 0; result == 0 && i < slots; i++) {
         uint64_t at = header->slots_at + (uint64_t)i * sizeof(struct smx__slot);
         const struct smx__slot *slot = smx__source_view(file, at, sizeof *slot, end);

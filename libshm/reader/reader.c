@@ -184,6 +184,7 @@ static void fill_info(struct smx_reader *reader, const struct smx__header *h, co
         .inode = st->st_ino,
         .owner = st->st_uid,
         .mode = st->st_mode,
+        .looked_ns = reader->side[reader->shown].processes.looked_ns,
     };
     _Static_assert((int)SMX_LOST_COUNT <= (int)SMX__MAX_LOST, "more reasons than words");
     memcpy(reader->info.lost, h->lost, sizeof reader->info.lost);

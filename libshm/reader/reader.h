@@ -398,7 +398,8 @@ struct smx__processes {
     struct smx__live *live; /* ascending by row */
     size_t n_live;
     size_t n_unasked;
-    size_t room; /* of both */
+    uint64_t looked_ns; /* CLOCK_REALTIME when that was so */
+    size_t room;        /* of both */
 };
 
 /* Read the slots and ask the kernel who lives. Returns 0, -EIO, -ENOMEM. */
