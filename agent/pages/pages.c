@@ -12,11 +12,8 @@
 #include "agent/pages/pages.h"
 
 #include "agent/pages/deadline.h"
-#include "agent/gather/selection.h"
-#include "agent/gather/view.h"
-#include "agent/pages/page.h"
+#include "agent/pages/entries.h"
 #include "agent/pages/source.h"
-#include "agent/pages/waiters.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -28,28 +25,10 @@
 /* How old a snapshot may be that is in use, or where answers take too much memory. */
 #define SHARE_NS UINT64_C(1000000000)
 
-/* So many selections at a time; the pages of those that nobody waits for go when others come. */
-enum { WHOLE = EXPOSITION_COUNT * ESCAPING_COUNT, SELECTIONS = 16, ENTRIES = WHOLE + SELECTIONS };
-
-/* One more, which is no page, wants all to be read because somebody looks. */
-enum { LOOK = ENTRIES };
-
-/* A page and those who wait for it. The first ones, one for each format and escaping, are of
- * everything. */
-struct entry {
-    struct page page;
-    struct selection *selection; /* or NULL */
-    struct view view;            /* what is encoded then */
-    struct waiter *waiters;
-    uint64_t since_ns;  /* while it is wanted: what was read since then will do */
-    uint64_t looked_ns; /* since then; 0: not yet. What comes later is not waited for */
-};
-
 struct pages {
     struct source source;
-    struct entry entries[ENTRIES + 1];
+    struct entries entries;
     struct entry *refreshing; /* for whose wish a snapshot is being made; or NULL */
-    size_t replaced;          /* the last of the selections that was */
     size_t next, reads;       /* whose turn it is, and of those that want a snapshot */
     struct loop_timer timer;
     uint64_t worked_turn;
@@ -60,14 +39,6 @@ static const char too_many[] = "too many different selections at a time\n";
 static const char stopping[] = "stopping\n";
 
 /* Snapshots. */
-
-static bool is_any(const struct pages *p, enum page_state state)
-{
-    for (size_t i = 0; i <= LOOK; i++)
-        if (p->entries[i].page.state == state)
-            return true;
-    return false;
-}
 
 static bool wants(const void *context, const char *app)
 {
@@ -84,7 +55,8 @@ static struct segments_wish wish_of(const struct entry *e, uint64_t since_ns)
 /* Whether the snapshot may be served, or one that is so old. */
 static bool is_young(struct pages *p, const struct entry *e, uint64_t least_ns)
 {
-    bool patient = is_any(p, PAGE_ENCODING) || (p->source.http && http_strained(p->source.http));
+    bool patient = entries_any(&p->entries, PAGE_ENCODING) ||
+                   (p->source.http && http_strained(p->source.http));
     struct segments_wish any = wish_of(e, DEADLINE_NONE);
     return source_is_young(&p->source, &any, patient ? SHARE_NS : least_ns);
 }
@@ -100,28 +72,12 @@ static void want_snapshot(struct pages *p, struct entry *e)
     e->looked_ns = 0;
 }
 
-static void empty(struct entry *e)
-{
-    page_fini(&e->page);
-    view_fini(&e->view);
-    selection_free(e->selection);
-    e->selection = NULL;
-}
-
-/* Their pages have been for those who came soon after each other. */
-static void forget_selections(struct pages *p)
-{
-    for (size_t i = WHOLE; i < ENTRIES; i++)
-        if (!p->entries[i].waiters)
-            empty(&p->entries[i]);
-}
-
 /* A new snapshot, as source_refresh(); nobody may be encoding. */
 static int refresh(struct pages *p, const struct segments_wish *wish)
 {
     int rc = source_refresh(&p->source, wish);
     if (rc == 0)
-        forget_selections(p);
+        entries_forget(&p->entries);
     return rc;
 }
 
@@ -139,16 +95,10 @@ static void settle_with_page(struct pages *p, const struct page *page, struct wa
     waiter_settle(w, &reply);
 }
 
-static void stop(struct entry *e)
-{
-    page_stop(&e->page);
-    view_fini(&e->view);
-}
-
 static void fail(struct pages *p, struct entry *e, int rc)
 {
     LOG_ERROR(p->source.log, "scrape failed", "reason", strerror(-rc));
-    stop(e);
+    entry_stop(e);
     waiters_settle(&e->waiters, NULL);
 }
 
@@ -180,12 +130,12 @@ static void serve(struct pages *p, struct entry *e)
 static void give_up(struct pages *p)
 {
     for (size_t i = 0; i < ENTRIES; i++) {
-        struct entry *e = &p->entries[i];
+        struct entry *e = &p->entries.at[i];
         p->source.self.late += waiters_refuse_late(&e->waiters);
         if (!e->waiters && e->page.state != PAGE_WANTED)
-            stop(e);
+            entry_stop(e);
     }
-    if (!is_any(p, PAGE_WANTED))
+    if (!entries_any(&p->entries, PAGE_WANTED))
         source_give_up(&p->source);
 }
 
@@ -205,15 +155,15 @@ static void begin(struct pages *p, struct entry *e)
 static void want_all(struct pages *p)
 {
     for (size_t i = 0; i < ENTRIES; i++)
-        if (p->entries[i].page.state == PAGE_WANTED)
-            source_want(&p->source, p->entries[i].page.format, p->entries[i].page.escaping);
+        if (p->entries.at[i].page.state == PAGE_WANTED)
+            source_want(&p->source, p->entries.at[i].page.format, p->entries.at[i].page.escaping);
 }
 
 /* Begin what is wanted of the snapshot that was made for one of them. */
 static void begin_wanted(struct pages *p, const struct entry *of, int rc)
 {
     for (size_t i = 0; i <= LOOK; i++) {
-        struct entry *e = &p->entries[i];
+        struct entry *e = &p->entries.at[i];
         if (e->page.state != PAGE_WANTED || (e != of && rc == 0 && !is_young(p, e, 0)))
             continue;
         e->page.state = PAGE_IDLE;
@@ -239,7 +189,7 @@ static void make_snapshot(struct pages *p, struct entry *e)
  * page is being encoded. False: nothing to do, or nothing yet. */
 static bool work_on_wish(struct pages *p, struct entry *e)
 {
-    bool encoding = is_any(p, PAGE_ENCODING);
+    bool encoding = entries_any(&p->entries, PAGE_ENCODING);
     struct segments_wish wish = wish_of(e, e->since_ns);
     if (!e->looked_ns && !encoding) {
         source_look(&p->source);
@@ -263,7 +213,7 @@ static bool work_on_snapshot(struct pages *p)
         return true;
     }
     for (size_t i = 0; i <= LOOK; i++) {
-        struct entry *e = &p->entries[p->reads];
+        struct entry *e = &p->entries.at[p->reads];
         p->reads = (p->reads + 1) % (LOOK + 1);
         if (e->page.state == PAGE_WANTED && work_on_wish(p, e))
             return true;
@@ -295,7 +245,7 @@ static bool work(struct pages *p)
     for (size_t i = 0; i <= ENTRIES; i++) {
         size_t turn = p->next;
         p->next = (p->next + 1) % (ENTRIES + 1);
-        if (turn == ENTRIES ? work_on_snapshot(p) : work_on_page(p, &p->entries[turn]))
+        if (turn == ENTRIES ? work_on_snapshot(p) : work_on_page(p, &p->entries.at[turn]))
             return true;
     }
     return false;
@@ -331,7 +281,8 @@ static void tick(void *context)
 
 static bool is_busy(const struct pages *p)
 {
-    return is_any(p, PAGE_WANTED) || is_any(p, PAGE_ENCODING) || is_any(p, PAGE_PACKING);
+    return entries_any(&p->entries, PAGE_WANTED) || entries_any(&p->entries, PAGE_ENCODING) ||
+           entries_any(&p->entries, PAGE_PACKING);
 }
 
 /* A selection of families, which may be small, does not have all read anew beside work on other
@@ -352,43 +303,6 @@ static void join(struct pages *p, struct entry *e, struct waiter *w)
     else if (e->page.state == PAGE_IDLE && e->page.serial != p->source.serial)
         begin(p, e);
     serve(p, e);
-}
-
-static struct entry *whole(struct pages *p, const struct accepted *accepted)
-{
-    return &p->entries[accepted->format * ESCAPING_COUNT + accepted->escaping];
-}
-
-/* Where the page of a selection is, or can be made; NULL: nowhere. The selection is taken. */
-static struct entry *find(struct pages *p, const struct accepted *accepted,
-                          struct selection *selection)
-{
-    struct entry *first = &p->entries[WHOLE], *found = NULL;
-    if (!selection)
-        return whole(p, accepted);
-    for (size_t i = 0; i < SELECTIONS && !found; i++)
-        if (first[i].page.format == accepted->format &&
-            first[i].page.escaping == accepted->escaping &&
-            selection_equal(first[i].selection, selection))
-            found = &first[i];
-    if (found) {
-        selection_free(selection);
-        return found;
-    }
-    for (size_t i = 0; i < SELECTIONS && !found; i++) {
-        p->replaced = (p->replaced + 1) % SELECTIONS;
-        if (!first[p->replaced].waiters)
-            found = &first[p->replaced];
-    }
-    if (!found) {
-        selection_free(selection);
-        return NULL;
-    }
-    empty(found);
-    found->page.format = accepted->format;
-    found->page.escaping = accepted->escaping;
-    found->selection = selection;
-    return found;
 }
 
 static void wait_for(struct pages *p, struct entry *e, const struct pages_scrape *scrape,
@@ -421,7 +335,7 @@ void pages_answer(struct pages *p, const struct pages_scrape *scrape,
     struct selection *selection;
     if (selection_new(request->parameters, request->n_parameters, &selection) < 0)
         return;
-    struct entry *e = find(p, &scrape->accepted, selection);
+    struct entry *e = entries_find(&p->entries, &scrape->accepted, selection);
     if (e)
         wait_for(p, e, scrape, request, reply);
     else
@@ -430,7 +344,7 @@ void pages_answer(struct pages *p, const struct pages_scrape *scrape,
 
 struct body *pages_make(struct pages *p, const struct accepted *accepted)
 {
-    struct page *page = &whole(p, accepted)->page;
+    struct page *page = &entries_whole(&p->entries, accepted)->page;
     source_look(&p->source);
     int rc = refresh(p, NULL);
     while (rc > 0)
@@ -448,13 +362,13 @@ struct body *pages_make(struct pages *p, const struct accepted *accepted)
 
 void pages_look(struct pages *p)
 {
-    want_snapshot(p, &p->entries[LOOK]);
+    want_snapshot(p, &p->entries.at[LOOK]);
     work_on(p);
 }
 
 void pages_refresh(struct pages *p)
 {
-    if (!is_young(p, &p->entries[LOOK], 0))
+    if (!is_young(p, &p->entries.at[LOOK], 0))
         pages_look(p);
 }
 
@@ -497,10 +411,7 @@ int pages_new(const struct pages_options *options, struct pages **out)
     p->worked_turn = UINT64_MAX;
     p->slice_ns = options->slice_ns ? options->slice_ns : SLICE_NS;
     p->timer = (struct loop_timer){.fire = tick, .context = p};
-    for (unsigned i = 0; i < WHOLE; i++) {
-        p->entries[i].page.format = (enum exposition)(i / ESCAPING_COUNT);
-        p->entries[i].page.escaping = (enum escaping)(i % ESCAPING_COUNT);
-    }
+    entries_init(&p->entries);
     int rc = source_init(&p->source);
     p->source.self.config = options->config;
     if (rc == 0)
@@ -517,7 +428,7 @@ int pages_new(const struct pages_options *options, struct pages **out)
 static void begin_anew(struct pages *p, struct entry *e)
 {
     bool wanted = e->page.state == PAGE_WANTED || e->waiters;
-    stop(e);
+    entry_stop(e);
     if (wanted)
         want_snapshot(p, e);
 }
@@ -530,7 +441,7 @@ void pages_set(struct pages *p, const struct gather_rules *rules, uint64_t max_a
     p->source.health_rules = rules->health;
     p->source.max_age_ns = max_age_ns;
     for (size_t i = 0; i <= LOOK; i++)
-        begin_anew(p, &p->entries[i]);
+        begin_anew(p, &p->entries.at[i]);
     work_next_turn(p);
 }
 
@@ -538,8 +449,8 @@ void pages_stop(struct pages *p)
 {
     loop_timer_cancel(p->source.loop, &p->timer);
     for (size_t i = 0; i < ENTRIES; i++) {
-        stop(&p->entries[i]);
-        waiters_settle(&p->entries[i].waiters, stopping);
+        entry_stop(&p->entries.at[i]);
+        waiters_settle(&p->entries.at[i].waiters, stopping);
     }
     p->source.http = NULL;
     p->source.measure = NULL;
@@ -549,8 +460,7 @@ void pages_free(struct pages *p)
 {
     if (!p)
         return;
-    for (size_t i = 0; i < ENTRIES; i++)
-        empty(&p->entries[i]);
+    entries_fini(&p->entries);
     source_fini(&p->source);
     free(p);
 }
