@@ -169,8 +169,8 @@ static inline uint64_t smx__histogram_index(const struct smx_hist *d, uint64_t t
 }
 
 /* Record one value, in ticks of the family's resolution (nanoseconds for a family in seconds).
- * The sum and its bucket's count are two operations, in this order: a SIGKILL between them loses the
- * count.
+ * The sum and its bucket's count are two operations, in this order: a SIGKILL between them loses
+ * the count.
  * Context: as smx_counter_add. */
 static inline void smx_histogram_record(smx_histogram h, uint64_t ticks)
 {
