@@ -5,7 +5,6 @@
  */
 #include "agent/agent.h"
 #include "agent/system/descriptors.h"
-#include "agent/log/fold.h"
 #include "agent/segments/dirwatch.h"
 #include "agent/system/notify.h"
 #include "agent/pages/pages.h"
@@ -46,8 +45,8 @@ struct agent {
     struct sandbox sandbox;
     struct reload reload; /* has the configuration */
     struct notify notify;
-    struct loop_timer fold_timer; /* set while the log has something that was repeated */
-    uint64_t started_ns;          /* CLOCK_MONOTONIC */
+    struct loop_timer log_timer; /* set while the log has something to tell of later */
+    uint64_t started_ns;         /* CLOCK_MONOTONIC */
     bool draining;
 };
 
@@ -137,34 +136,34 @@ static int check_directories(const struct agent *agent)
     return 0;
 }
 
-static void tell_repeated(void *context)
+static void catch_up(void *context)
 {
     struct agent *agent = context;
-    uint64_t next = log_repeated(agent->log);
+    uint64_t next = log_catch_up(agent->log);
     if (next != UINT64_MAX)
-        loop_timer_set(agent->loop, &agent->fold_timer, next);
+        loop_timer_set(agent->loop, &agent->log_timer, next);
 }
 
-static void repeated(void *context)
+static void log_waits(void *context)
 {
     struct agent *agent = context;
-    if (!agent->fold_timer.set)
-        loop_timer_set(agent->loop, &agent->fold_timer, FOLD_WINDOW_NS);
+    if (!agent->log_timer.set)
+        loop_timer_set(agent->loop, &agent->log_timer, FOLD_WINDOW_NS);
 }
 
 static void watch_log(struct agent *agent)
 {
-    agent->fold_timer = (struct loop_timer){.fire = tell_repeated, .context = agent};
-    if (agent->log->fold) {
-        agent->log->fold->counting = repeated;
-        agent->log->fold->context = agent;
+    agent->log_timer = (struct loop_timer){.fire = catch_up, .context = agent};
+    if (agent->log->memory) {
+        agent->log->memory->waiting = log_waits;
+        agent->log->memory->context = agent;
     }
 }
 
 static void unwatch_log(const struct agent *agent)
 {
-    if (agent->log->fold)
-        agent->log->fold->counting = NULL;
+    if (agent->log->memory)
+        agent->log->memory->waiting = NULL;
 }
 
 static int make_loop(struct agent *agent)

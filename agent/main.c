@@ -4,9 +4,9 @@
  * status 0 fine, 1 failure, 2 usage.
  */
 #include "agent/agent.h"
+#include "agent/log/sink.h"
 #include "agent/system/descriptors.h"
 #include "agent/web/web.h"
-#include "agent/log/fold.h"
 
 #include <malloc.h>
 #include <signal.h>
@@ -33,17 +33,18 @@ static int load(const struct options *options, struct config **out)
 
 static int run(const struct options *options)
 {
-    static struct fold fold; /* pages that are never touched cost nothing */
+    static struct log_memory memory; /* pages that are never touched cost nothing */
     struct log log = {.fd = STDERR_FILENO,
                       .level = options->log_level,
                       .format = options->log_format,
                       .journal = log_is_journal(STDERR_FILENO),
-                      .fold = &fold};
+                      .memory = &memory};
     struct config *config;
     struct agent *agent;
     if (load(options, &config) < 0)
         return EXIT_FAILED;
     mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES);
+    sink_own(STDERR_FILENO);
     descriptors_raise();
     if (agent_new(options, config, &log, &agent) < 0) {
         log_end(&log);

@@ -175,6 +175,38 @@ OPTIONS
         "$scratch/agent.err"
 }
 
+# A FIFO of 8192 bytes, which descriptor 8 keeps open.
+make_narrow_pipe() {
+    mkfifo "$1"
+    exec 8<>"$1"
+    python3 -c 'import fcntl; fcntl.fcntl(8, fcntl.F_SETPIPE_SZ, 8192)' 8>&8
+}
+
+@test "a log that nobody reads stops nothing: what it does not take is counted, and told of" {
+    local loop
+    for loop in auto epoll; do
+        make_narrow_pipe "$scratch/$loop"
+        rm -f "$scratch/agent.sock"
+        start agent bash -c 'exec "$@" 2>"$0" 8>&-' "$scratch/$loop" "$bin/smx-agent" --loop=$loop \
+            --segments.dir="$SMX_DIR" --web.listen-address="unix:$scratch/agent.sock"
+        eventually agent_get /-/ready
+        scraped_is smx_agent_log_dropped_lines_total 0
+        for i in {1..80}; do
+            echo garbage >"$SMX_DIR/$loop-$i.v1.smx"
+        done
+        eventually eval '[ "$(scraped smx_agent_log_dropped_lines_total)" -gt 0 ]'
+        timeout 0.5 cat <&8 >"$scratch/read" || true
+        [ "$(grep -c '^ts=[^ ]* level=[^ ]* msg=' "$scratch/read")" = "$(wc -l <"$scratch/read")" ]
+        stop agent
+        [ "$ended" -eq 0 ]
+        timeout 0.5 cat <&8 >"$scratch/read" || true
+        grep -q 'level=warn msg="lines of the log were dropped, since nobody took them" lines=[0-9]' \
+            "$scratch/read"
+        exec 8>&-
+        rm "$SMX_DIR"/*
+    done
+}
+
 @test "every page answers, unknown ones are 404, other methods 405" {
     start_agent
     for path in / /metrics /health /health/live /health/ready /-/healthy /-/ready; do

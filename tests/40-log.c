@@ -2,15 +2,19 @@
  *
  * 40-log.c - a line of the log is one line, whatever is in the values, and can be read back.
  */
-#include "agent/log/fold.h"
 #include "agent/http/body.h"
 #include "agent/log/log.h"
 #include "agent/log/once.h"
+#include "agent/log/sink.h"
 #include "support/tap.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <pty.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <termios.h>
 #include <unistd.h>
 
 enum { TEXT_SIZE = 32768 };
@@ -79,8 +83,13 @@ static void what_does_not_fit_is_cut_and_the_line_still_ends(void **state)
     assert_non_null(strstr(line, "\xe2\x80\xa6\",\"b\":\"1\"}\n"));
     line = written(LOG_FORMAT_JSON, LOG_TEXT(value, value, value, value, value, value, value, value,
                                              value, value, value, value, value));
-    assert_string_equal(line + strlen(line) - 2, "}\n");
-    assert_true(strlen(line) <= 8192);
+    assert_string_equal(line + strlen(line) - 6, "\xe2\x80\xa6\"}\n");
+    line = written(LOG_FORMAT_JSON,
+                   LOG_TEXT("x", "a", value, "b", value, "c", value, "d", value, "e", "1"));
+    assert_non_null(strstr(line, "\xe2\x80\xa6\",\"c\":\""));
+    assert_null(strstr(line, "\"d\""));
+    assert_non_null(strstr(line, "\xe2\x80\xa6\",\"e\":\"1\"}\n"));
+    assert_true(strlen(line) <= SINK_LINE_MAX);
 }
 
 static void events_below_the_level_are_not_written(void **state)
@@ -110,7 +119,7 @@ static void names_of_levels_and_formats_are_known(void **state)
 
 /* A log with a fold, to a file. */
 struct folded {
-    struct fold fold;
+    struct log_memory memory;
     struct log log;
     unsigned told; /* how often it asked for a timer */
     char text[TEXT_SIZE];
@@ -126,9 +135,12 @@ static struct folded *start_folded(enum log_format format)
 {
     static struct folded f;
     memset(&f, 0, sizeof f);
-    f.fold = (struct fold){.counting = ask, .context = &f};
-    f.log = (struct log){
-        .fd = memfd_create("log", MFD_CLOEXEC), .format = format, .journal = true, .fold = &f.fold};
+    f.memory.waiting = ask;
+    f.memory.context = &f;
+    f.log = (struct log){.fd = memfd_create("log", MFD_CLOEXEC),
+                         .format = format,
+                         .journal = true,
+                         .memory = &f.memory};
     return &f;
 }
 
@@ -157,8 +169,8 @@ static const char *so_far(struct folded *f)
 static void pass_windows(struct folded *f)
 {
     for (size_t i = 0; i < FOLD_TEXTS; i++)
-        if (f->fold.texts[i].until_ns > 0)
-            f->fold.texts[i].until_ns = 1;
+        if (f->memory.fold.texts[i].until_ns > 0)
+            f->memory.fold.texts[i].until_ns = 1;
 }
 
 static void what_is_repeated_is_counted_and_told_at_the_end_of_its_window(void **state)
@@ -168,22 +180,22 @@ static void what_is_repeated_is_counted_and_told_at_the_end_of_its_window(void *
     LOG_WARN(&f->log, "refused", "by", "x");
     assert_string_equal(so_far(f), "<4>level=warn msg=refused by=x\n");
     assert_int_equal(f->told, 0);
-    assert_true(log_repeated(&f->log) == UINT64_MAX);
+    assert_true(log_catch_up(&f->log) == UINT64_MAX);
     LOG_WARN(&f->log, "refused", "by", "x");
     LOG_WARN(&f->log, "refused", "by", "x");
     assert_string_equal(so_far(f), "");
     assert_int_equal(f->told, 1);
-    uint64_t next = log_repeated(&f->log);
+    uint64_t next = log_catch_up(&f->log);
     assert_true(next > 0 && next <= FOLD_WINDOW_NS);
     pass_windows(f);
-    assert_true(log_repeated(&f->log) == UINT64_MAX);
+    assert_true(log_catch_up(&f->log) == UINT64_MAX);
     assert_string_equal(so_far(f), "<4>level=warn msg=refused by=x repeated=2\n");
     /* It has been told just now: once more is counted, and so is not news. */
     LOG_WARN(&f->log, "refused", "by", "x");
     assert_string_equal(so_far(f), "");
     assert_int_equal(f->told, 2);
     pass_windows(f);
-    log_repeated(&f->log);
+    log_catch_up(&f->log);
     assert_string_equal(so_far(f), "<4>level=warn msg=refused by=x repeated=1\n");
     /* After a window without it, it is. */
     pass_windows(f);
@@ -254,8 +266,161 @@ static void a_line_of_the_greatest_length_has_room_for_its_number(void **state)
     log_end(&f->log);
     const char *line = so_far(f);
     assert_string_equal(line + strlen(line) - 14, "\"repeated\":1}\n");
-    assert_true(strlen(line) <= 8192);
+    assert_true(strlen(line) <= SINK_LINE_MAX);
     close(f->log.fd);
+}
+
+/* Lines go to a descriptor of which nothing is read, until some were dropped; it blocks, if asked to,
+ * and the test would hang. Returns how many were written. */
+static unsigned log_until_full(struct folded *f, int fd)
+{
+    char number[16];
+    unsigned n = 0;
+    close(f->log.fd);
+    f->log.fd = fd;
+    for (; f->memory.dropped < 3; n++) {
+        snprintf(number, sizeof number, "%u", n);
+        LOG_INFO(&f->log, "line", "n", number);
+    }
+    return n - 3;
+}
+
+/* What comes out of a descriptor that has been filled so: all lines that were written, each whole,
+ * and nothing more. */
+static void expect_lines(int fd, unsigned n)
+{
+    static char text[1 << 22];
+    size_t length = 0;
+    ssize_t got;
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    while ((got = read(fd, text + length, sizeof text - 1 - length)) > 0)
+        length += (size_t)got;
+    text[length] = 0;
+    char *at = text, *end;
+    for (unsigned i = 0; i < n; i++, at = end + 1) {
+        char expected[64];
+        snprintf(expected, sizeof expected, " level=info msg=line n=%u", i);
+        end = strchr(at, '\n');
+        assert_non_null(end);
+        *end = 0;
+        assert_string_equal(strchr(at, ' '), expected);
+    }
+    assert_string_equal(at, "");
+}
+
+/* And then whoever reads goes on. */
+static void tells_what_was_dropped(struct folded *f, int reader)
+{
+    char text[512];
+    LOG_INFO(&f->log, "again");
+    ssize_t n = read(reader, text, sizeof text - 1);
+    assert_true(n > 0);
+    text[n] = 0;
+    assert_non_null(strstr(text,
+                           "level=warn msg=\"lines of the log were dropped, since nobody took "
+                           "them\" lines=3\n"));
+    assert_string_equal(text + n - strlen("msg=again\n"), "msg=again\n");
+    assert_int_equal(f->memory.dropped, 3);
+    assert_int_equal(f->memory.untold, 0);
+    assert_true(log_catch_up(&f->log) == UINT64_MAX);
+}
+
+static void a_pipe_that_nobody_reads_takes_what_it_can_and_the_rest_is_dropped(void **state)
+{
+    struct folded *f = start_folded(LOG_FORMAT_LOGFMT);
+    int ends[2];
+    (void)state;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    unsigned n = log_until_full(f, ends[1]);
+    assert_true(n > 100);
+    assert_int_equal(f->told, 1);
+    assert_true(log_catch_up(&f->log) == FOLD_WINDOW_NS);
+    assert_int_equal(f->memory.untold, 3);
+    expect_lines(ends[0], n);
+    tells_what_was_dropped(f, ends[0]);
+    /* Or, where nothing is logged, later; or at the end. */
+    for (int i = 0; i < 2; i++) {
+        f->memory.untold = 7;
+        if (i == 0)
+            assert_true(log_catch_up(&f->log) == UINT64_MAX);
+        else
+            log_end(&f->log);
+        assert_int_equal(f->memory.untold, 0);
+    }
+    close(ends[0]);
+    close(ends[1]);
+}
+
+static void a_socket_that_nobody_reads_does_so_too(void **state)
+{
+    struct folded *f = start_folded(LOG_FORMAT_LOGFMT);
+    int ends[2];
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    unsigned n = log_until_full(f, ends[1]);
+    expect_lines(ends[0], n);
+    tells_what_was_dropped(f, ends[0]);
+    /* Nobody is there any more: no signal. */
+    close(ends[0]);
+    LOG_INFO(&f->log, "gone");
+    assert_int_equal(f->memory.dropped, 4);
+    close(ends[1]);
+}
+
+/* At the end of its room a terminal would wait in the midst of a line, but for one of its own. */
+static void a_terminal_that_nobody_reads_stops_nobody(void **state)
+{
+    struct folded *f = start_folded(LOG_FORMAT_LOGFMT);
+    int master, slave;
+    char text[4096];
+    (void)state;
+    assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
+    int other = dup(slave);
+    sink_own(slave);
+    assert_int_equal(fcntl(other, F_GETFL) & O_NONBLOCK, 0);
+    log_until_full(f, slave);
+    assert_int_equal(fcntl(master, F_SETFL, O_NONBLOCK), 0);
+    while (read(master, text, sizeof text) > 0)
+        ;
+    LOG_INFO(&f->log, "again");
+    assert_int_equal(f->memory.untold, 0);
+    close(other);
+    close(slave);
+    close(master);
+}
+
+static void a_terminal_that_is_held_stops_nobody(void **state)
+{
+    struct folded *f = start_folded(LOG_FORMAT_LOGFMT);
+    int master, slave;
+    (void)state;
+    assert_int_equal(openpty(&master, &slave, NULL, NULL, NULL), 0);
+    assert_int_equal(tcflow(slave, TCOOFF), 0); /* as by ^S */
+    log_until_full(f, slave);
+    assert_int_equal(tcflow(slave, TCOON), 0);
+    LOG_INFO(&f->log, "again");
+    assert_int_equal(f->memory.untold, 0);
+    close(slave);
+    close(master);
+}
+
+/* A disk that is full, for one. */
+static void what_cannot_be_written_is_counted(void **state)
+{
+    struct folded *f = start_folded(LOG_FORMAT_LOGFMT);
+    (void)state;
+    close(f->log.fd);
+    f->log.fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    assert_true(f->log.fd >= 0);
+    LOG_INFO(&f->log, "x");
+    assert_int_equal(f->memory.dropped, 1);
+    assert_int_equal(f->memory.untold, 1);
+    close(f->log.fd);
+    f->log.fd = -1;
+    f->log.memory = NULL; /* nobody counts: no harm */
+    LOG_INFO(&f->log, "x");
+    assert_true(log_catch_up(&f->log) == UINT64_MAX);
+    log_end(&f->log);
 }
 
 static void what_was_said_is_not_new(void **state)
@@ -296,6 +461,7 @@ static void a_body_is_written_again_only_when_nobody_reads_it(void **state)
 
 int main(void)
 {
+    alarm(60);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logfmt_quotes_what_is_not_plain),
         cmocka_unit_test(json_escapes),
@@ -309,6 +475,11 @@ int main(void)
         cmocka_unit_test(texts_that_take_turns_are_folded_and_the_end_tells_all),
         cmocka_unit_test(nothing_that_was_counted_is_forgotten_for_what_is_new),
         cmocka_unit_test(a_line_of_the_greatest_length_has_room_for_its_number),
+        cmocka_unit_test(a_pipe_that_nobody_reads_takes_what_it_can_and_the_rest_is_dropped),
+        cmocka_unit_test(a_socket_that_nobody_reads_does_so_too),
+        cmocka_unit_test(a_terminal_that_nobody_reads_stops_nobody),
+        cmocka_unit_test(a_terminal_that_is_held_stops_nobody),
+        cmocka_unit_test(what_cannot_be_written_is_counted),
         cmocka_unit_test(what_was_said_is_not_new),
         cmocka_unit_test(a_body_is_written_again_only_when_nobody_reads_it),
     };

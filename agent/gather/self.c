@@ -185,6 +185,10 @@ void self_expose(struct own *own, const struct self_stats *stats)
     static const struct own_family gathers = {
         "smx_agent_gathers_total", "Times that the segments were read for scrapes, which share.",
         NULL, SMX_COUNTER};
+    static const struct own_family lines = {
+        "smx_agent_log_dropped_lines_total",
+        "Lines of the log that were dropped because whoever reads it did not take them.", NULL,
+        SMX_COUNTER};
     expose_build(own, stats);
     expose_process(own, stats);
     expose_phases(own, stats);
@@ -195,6 +199,7 @@ void self_expose(struct own *own, const struct self_stats *stats)
     expose_counts(own, &segments, "state", stats->segments, stats->n_segments);
     expose_counts(own, &errors, "reason", stats->errors, stats->n_errors);
     own_single(own, &left_out, stats->segments_left_out, 0);
+    own_single(own, &lines, stats->lines_dropped, 0);
     expose_connections(own, &stats->connections);
     expose_web(own, &stats->web);
 }

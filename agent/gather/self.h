@@ -66,6 +66,7 @@ struct self_stats {
     const struct self_count *errors; /* segments that could not be read, by reason, ever */
     size_t n_errors;
     uint64_t segments_left_out; /* files that are not looked at, now */
+    uint64_t lines_dropped;     /* of the log, ever */
     struct self_connections connections;
     struct self_web web;
     struct self_process process;

@@ -8,18 +8,16 @@
 
 #include <string.h>
 
-bool fold_count(struct fold *fold, const char *text, size_t length, uint64_t now_ns)
+uint64_t fold_count(struct fold *fold, const char *text, size_t length, uint64_t now_ns)
 {
     for (size_t i = 0; i < FOLD_TEXTS; i++) {
         struct fold_text *known = &fold->texts[i];
         if (now_ns >= known->until_ns || known->length != length ||
             memcmp(known->at, text, length) != 0)
             continue;
-        if (known->repeated++ == 0 && fold->counting)
-            fold->counting(fold->context);
-        return true;
+        return ++known->repeated;
     }
-    return false;
+    return 0;
 }
 
 struct fold_text *fold_place(struct fold *fold)

@@ -13,7 +13,7 @@
 
 #define FOLD_WINDOW_NS UINT64_C(10000000000)
 
-enum { FOLD_TEXTS = 4, FOLD_SIZE = 8192 };
+enum { FOLD_TEXTS = 4, FOLD_SIZE = 4096 };
 
 struct fold_text {
     uint64_t until_ns; /* CLOCK_MONOTONIC; 0: the place is free */
@@ -23,15 +23,14 @@ struct fold_text {
     char at[FOLD_SIZE];
 };
 
-/* All-zero but for the first two remembers nothing. */
+/* All-zero remembers nothing. */
 struct fold {
-    void (*counting)(void *context); /* something was counted, and is to be told of; NULL is fine */
-    void *context;
     struct fold_text texts[FOLD_TEXTS];
 };
 
-/* Count a text that was said less than a window ago. Returns whether it was. */
-bool fold_count(struct fold *fold, const char *text, size_t length, uint64_t now_ns);
+/* Count a text that was said less than a window ago. Returns how often it has been repeated; 0: it
+ * was not said. */
+uint64_t fold_count(struct fold *fold, const char *text, size_t length, uint64_t now_ns);
 
 /* The place where the next new text is to be remembered: a free one, or the one whose window ends
  * first. What was counted there is to be told of before. */

@@ -5,9 +5,10 @@
  * shows it, is escaped.
  */
 #include "agent/log/log.h"
-#include "agent/log/fold.h"
+#include "agent/log/sink.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,12 +17,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE_SIZE = FOLD_SIZE, VALUE_MAX = 1024, END_SIZE = 64 };
+enum { LINE_SIZE = SINK_LINE_MAX, VALUE_MAX = 1024, END_SIZE = 64 };
+_Static_assert((int)FOLD_SIZE >= (int)LINE_SIZE, "a text is a part of a line");
 
 /* The last bytes are kept free for what ends a line: how often it was repeated. */
 struct line {
     char at[LINE_SIZE];
     size_t length;
+    bool full; /* something did not fit */
 };
 
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
@@ -49,7 +52,8 @@ int log_format_parse(const char *name, enum log_format *out)
 
 static void put(struct line *line, const char *text, size_t length)
 {
-    if (line->length + length > LINE_SIZE - END_SIZE)
+    line->full = line->full || line->length + length > LINE_SIZE - END_SIZE;
+    if (line->full)
         return;
     memcpy(line->at + line->length, text, length);
     line->length += length;
@@ -113,22 +117,27 @@ static bool is_plain(const char *value)
     return *value != 0 && strlen(value) <= VALUE_MAX;
 }
 
-static void put_pair(struct line *line, enum log_format format, const char *name, const char *value)
+static void put_named(struct line *line, enum log_format format, const char *name,
+                      const char *value)
 {
-    if (format == LOG_FORMAT_JSON) {
-        put_text(line, ",\"");
-        put_text(line, name);
-        put_text(line, "\":");
-        put_quoted(line, value);
-        return;
-    }
-    put_text(line, " ");
+    const bool json = format == LOG_FORMAT_JSON;
+    put_text(line, json ? ",\"" : " ");
     put_text(line, name);
-    put_text(line, "=");
-    if (is_plain(value))
+    put_text(line, json ? "\":" : "=");
+    if (!json && is_plain(value))
         put_text(line, value);
     else
         put_quoted(line, value);
+}
+
+/* All of it or nothing, so that whoever parses the line can. */
+static void put_pair(struct line *line, enum log_format format, const char *name, const char *value)
+{
+    const size_t before = line->length;
+    put_named(line, format, name, value);
+    if (line->full)
+        line->length = before;
+    line->full = false;
 }
 
 /* What differs when the same is said again: for journald the priority, which it takes off, and the
@@ -152,14 +161,45 @@ static void begin(struct line *line, const struct log *log, enum log_level level
     put_text(line, text);
 }
 
-static void finish(struct line *line, const struct log *log)
+static bool end(struct line *line, const struct log *log)
 {
     if (log->format == LOG_FORMAT_JSON)
         line->at[line->length++] = '}';
     line->at[line->length++] = '\n';
-    /* Nobody could be told that the log cannot be written. */
-    ssize_t ignored = write(log->fd, line->at, line->length);
-    (void)ignored;
+    return sink_write(log->fd, line->at, line->length);
+}
+
+static void wait_for(const struct log *log)
+{
+    if (log->memory->waiting)
+        log->memory->waiting(log->memory->context);
+}
+
+/* False: something was dropped that cannot be told of yet. */
+static bool tell_dropped(const struct log *log)
+{
+    struct log_memory *memory = log->memory;
+    if (!memory || memory->untold == 0)
+        return true;
+    char n[24];
+    struct line line = {.length = 0};
+    snprintf(n, sizeof n, "%" PRIu64, memory->untold);
+    begin(&line, log, LOG_LEVEL_WARN);
+    put_pair(&line, log->format, "level", level_names[LOG_LEVEL_WARN]);
+    put_pair(&line, log->format, "msg", "lines of the log were dropped, since nobody took them");
+    put_pair(&line, log->format, "lines", n);
+    if (end(&line, log))
+        memory->untold = 0;
+    return memory->untold == 0;
+}
+
+static void finish(struct line *line, const struct log *log)
+{
+    if ((tell_dropped(log) && end(line, log)) || !log->memory)
+        return;
+    log->memory->dropped++;
+    if (log->memory->untold++ == 0)
+        wait_for(log);
 }
 
 static uint64_t monotonic_ns(void)
@@ -187,18 +227,22 @@ static void tell_repeated(const struct log *log, struct fold_text *text, uint64_
 
 static void tell_due(const struct log *log, uint64_t now_ns)
 {
-    for (struct fold_text *text; (text = fold_due(log->fold, now_ns));)
+    for (struct fold_text *text; (text = fold_due(&log->memory->fold, now_ns));)
         tell_repeated(log, text, now_ns);
 }
 
 /* Returns whether a text is only counted, since it was written a moment ago. */
 static bool folded(const struct log *log, enum log_level level, const char *text, size_t length)
 {
+    struct fold *fold = &log->memory->fold;
     uint64_t now = monotonic_ns();
     tell_due(log, now);
-    if (fold_count(log->fold, text, length, now))
+    const uint64_t times = fold_count(fold, text, length, now);
+    if (times == 1)
+        wait_for(log);
+    if (times > 0)
         return true;
-    struct fold_text *place = fold_place(log->fold);
+    struct fold_text *place = fold_place(fold);
     if (place->repeated > 0)
         tell_repeated(log, place, now);
     fold_remember(place, (int)level, text, length, now);
@@ -217,24 +261,28 @@ void log_event(const struct log *log, enum log_level level, const char *const te
     for (const char *const *pair = text + 1; *pair; pair += 2)
         if (pair[1])
             put_pair(&line, log->format, pair[0], pair[1]);
-    if (!log->fold || !folded(log, level, line.at + head, line.length - head))
+    if (!log->memory || !folded(log, level, line.at + head, line.length - head))
         finish(&line, log);
 }
 
-uint64_t log_repeated(const struct log *log)
+uint64_t log_catch_up(const struct log *log)
 {
-    if (!log->fold)
+    if (!log->memory)
         return UINT64_MAX;
     uint64_t now = monotonic_ns();
     tell_due(log, now);
-    uint64_t next = fold_next_ns(log->fold);
-    return next == UINT64_MAX ? next : next - now;
+    const bool told = tell_dropped(log);
+    uint64_t next = fold_next_ns(&log->memory->fold);
+    next = next == UINT64_MAX ? next : next - now;
+    return told || next < FOLD_WINDOW_NS ? next : FOLD_WINDOW_NS;
 }
 
 void log_end(const struct log *log)
 {
-    if (log->fold)
-        tell_due(log, UINT64_MAX);
+    if (!log->memory)
+        return;
+    tell_due(log, UINT64_MAX);
+    tell_dropped(log);
 }
 
 bool log_is_journal(int fd)

@@ -78,6 +78,7 @@ static void measure(struct source *s)
     s->self.segments = segments_by_state(s->segments, &s->self.n_segments);
     s->self.errors = segments_errors(s->segments, &s->self.n_errors);
     s->self.segments_left_out = segments_left_out(s->segments);
+    s->self.lines_dropped = s->log->memory ? s->log->memory->dropped : 0;
     if (s->http)
         s->self.connections = http_connections(s->http);
     if (s->measure)

@@ -224,7 +224,7 @@ bool sandbox_reads(const struct sandbox *sandbox, const char *directory)
 static const int plain_calls[] = {
     /* descriptors that are open */
     SCMP_SYS(read), SCMP_SYS(pread64), SCMP_SYS(write), SCMP_SYS(writev), SCMP_SYS(close),
-    SCMP_SYS(lseek), SCMP_SYS(getdents64), SCMP_SYS(fstat),
+    SCMP_SYS(lseek), SCMP_SYS(getdents64), SCMP_SYS(fstat), SCMP_SYS(poll), SCMP_SYS(ppoll),
     /* looking at files */
     SCMP_SYS(newfstatat), SCMP_SYS(statx), SCMP_SYS(stat), SCMP_SYS(lstat), SCMP_SYS(readlink),
     SCMP_SYS(readlinkat), SCMP_SYS(inotify_add_watch), SCMP_SYS(inotify_rm_watch),
