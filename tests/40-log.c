@@ -270,8 +270,8 @@ static void a_line_of_the_greatest_length_has_room_for_its_number(void **state)
     close(f->log.fd);
 }
 
-/* Lines go to a descriptor of which nothing is read, until some were dropped; it blocks, if asked to,
- * and the test would hang. Returns how many were written. */
+/* Lines go to a descriptor of which nothing is read, until some were dropped; it blocks, if asked
+ * to, and the test would hang. Returns how many were written. */
 static unsigned log_until_full(struct folded *f, int fd)
 {
     char number[16];

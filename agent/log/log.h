@@ -36,8 +36,8 @@ int log_level_parse(const char *name, enum log_level *out);
 int log_format_parse(const char *name, enum log_format *out);
 
 /* Write an event: text[0] is the message, then come pairs of a name and a value, then NULL. A pair
- * with a NULL value is left out, as is one that does not fit the line; a long value is cut off by an
- * ellipsis, bytes that are not UTF-8 become U+FFFD. One write(2), which does not wait. What is
+ * with a NULL value is left out, as is one that does not fit the line; a long value is cut off by
+ * an ellipsis, bytes that are not UTF-8 become U+FFFD. One write(2), which does not wait. What is
  * repeated within a window of the log's fold is not written, but counted. */
 void log_event(const struct log *log, enum log_level level, const char *const text[]);
 

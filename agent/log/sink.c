@@ -26,8 +26,8 @@ void sink_own(int fd)
     close(own);
 }
 
-/* For what is not our own. Of a pipe that is enough, unless others write to it: one of them may take
- * the room that we have seen. Files have room always, and a disk may take its time. */
+/* For what is not our own. Of a pipe that is enough, unless others write to it: one of them may
+ * take the room that we have seen. Files have room always, and a disk may take its time. */
 static bool has_room(int fd)
 {
     struct pollfd out = {.fd = fd, .events = POLLOUT};
