@@ -18,9 +18,8 @@ struct remembered {
     smx_counter counter;
     struct histograms histograms;
     const struct server_config *config;
-    int method;
     int status;
-    char initial; /* of the method: HEAD has the number of GET */
+    char method[8]; /* none longer is remembered */
 };
 
 /* mod_smx's record of a client's connection. One thread at a time works on it. */

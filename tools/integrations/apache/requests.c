@@ -7,6 +7,7 @@
 #include "config.h"
 #include "hooks.h"
 
+#include <apr_strings.h>
 #include <http_core.h>
 #include <http_protocol.h>
 #include <string.h>
@@ -22,14 +23,10 @@ struct request {
 };
 
 /* Methods that httpd does not know are one: clients invent them. */
-static int method_number(const struct request *r)
-{
-    return r->first->method ? ap_method_number_of(r->first->method) : M_INVALID;
-}
-
 static const char *method_of(const struct request *r)
 {
-    return method_number(r) != M_INVALID ? r->first->method : "other";
+    const char *method = r->first->method;
+    return method && ap_method_number_of(method) != M_INVALID ? method : "other";
 }
 
 static const char *status_of(struct request *r)
@@ -88,23 +85,24 @@ static struct histograms find_histograms(struct request *r)
     return metrics_histograms(r->config->metrics, values);
 }
 
+static bool is_like(const struct remembered *last, const struct request *r, const char *method)
+{
+    return last->config == r->config && last->status == r->last->status && !r->last->handler &&
+           strcmp(last->method, method) == 0;
+}
+
 /* What a request updates: what the last one did, if it is like that one. */
 static void find(struct request *r, struct remembered *last)
 {
-    struct remembered now = {
-        .config = r->config,
-        .method = method_number(r),
-        .status = r->last->status,
-        .initial = r->first->method ? r->first->method[0] : '\0',
-    };
-    if (!r->last->handler && last->config == now.config && last->method == now.method &&
-        last->status == now.status && last->initial == now.initial)
+    const char *method = r->first->method ? r->first->method : "";
+    if (is_like(last, r, method))
         return;
-    now.counter = find_counter(r);
-    now.histograms = find_histograms(r);
-    if (r->last->handler) /* not to be remembered */
-        now.config = NULL;
-    *last = now;
+    last->counter = find_counter(r);
+    last->histograms = find_histograms(r);
+    bool again = !r->last->handler && strlen(method) < sizeof last->method;
+    last->config = again ? r->config : NULL;
+    last->status = r->last->status;
+    apr_cpystrn(last->method, method, sizeof last->method);
 }
 
 static void measure(const struct request *r, const struct histograms *to, uint64_t received)
