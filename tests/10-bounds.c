@@ -261,6 +261,36 @@ static void three_tenths_of_a_second_is_at_most_point_three(void **state)
     assert_int_equal(smx_histogram_sum(h), 1000000000);
 }
 
+static const struct smx_hist *index_of(smx_segment *segment, const char *name,
+                                       struct smx_metric metric)
+{
+    metric.name = name;
+    smx_histogram h = smx_histogram_new(segment, &metric, NULL);
+    assert_non_null(h.base);
+    return h.hist;
+}
+
+static void families_with_the_same_buckets_share_one_index(void **state)
+{
+    static const double bounds[] = {1, 2, 4}, others[] = {1, 2, 5};
+    smx_segment *segment = open_in(*state, "shared", 0);
+    const struct smx_metric seconds = {.unit = "seconds"}, bytes = {.unit = "bytes"},
+                            coarse = {.unit = "bytes", .schema = SMX_SCHEMA_0},
+                            list = {.unit = "bytes", .bounds = bounds, .n_bounds = 3},
+                            other = {.unit = "bytes", .bounds = others, .n_bounds = 3};
+    const struct smx_hist *index[] = {
+        index_of(segment, "a_seconds", seconds), index_of(segment, "a_bytes", bytes),
+        index_of(segment, "b_bytes", coarse),    index_of(segment, "c_bytes", list),
+        index_of(segment, "d_bytes", other),
+    };
+    for (size_t i = 0; i < 5; i++)
+        for (size_t k = 0; k < i; k++)
+            assert_ptr_not_equal(index[i], index[k]);
+    assert_ptr_equal(index_of(segment, "x_seconds", seconds), index[0]);
+    assert_ptr_equal(index_of(segment, "y_bytes", coarse), index[2]);
+    assert_ptr_equal(index_of(segment, "z_bytes", list), index[3]);
+}
+
 int main(void)
 {
     char directory[SCRATCH_SIZE];
@@ -277,6 +307,8 @@ int main(void)
          NULL, NULL, directory},
         {"0.3 seconds in nanoseconds count as at most 0.3",
          three_tenths_of_a_second_is_at_most_point_three, NULL, NULL, directory},
+        {"families with the same buckets share one index, others do not",
+         families_with_the_same_buckets_share_one_index, NULL, NULL, directory},
     };
     int status = RUN_TESTS(tests);
     scratch_remove(directory);

@@ -100,6 +100,31 @@ void smx__known_fill(const struct smx_hist *plan, const struct smx__draft *draft
     smx__hist_fill(plan, entries, threshold);
 }
 
+static bool has_buckets(const struct smx_hist *hist, const struct smx_hist *plan,
+                        const struct smx__draft *draft)
+{
+    const uint64_t *threshold = smx__thresholds(hist);
+    bool same = memcmp(hist, plan, sizeof *plan) == 0;
+    for (uint32_t i = 0; same && i < plan->n_buckets; i++)
+        same = threshold[i] == smx__draft_threshold(draft, i);
+    return same;
+}
+
+/* The descriptor of another family that has the same buckets; NULL if there is none. Histograms that
+ * one request records into then share one index in the caches. */
+static const struct smx_hist *find_like(const struct smx_segment *segment,
+                                        const struct smx_hist *plan, const struct smx__draft *draft)
+{
+    for (unsigned i = 0; i < SMX__KNOWN_CHAINS; i++) {
+        /* Acquire: as in smx__known_find. */
+        const struct smx__known *known = __atomic_load_n(&segment->known[i], __ATOMIC_ACQUIRE);
+        for (; known; known = known->next)
+            if (known->hist && has_buckets(known->hist, plan, draft))
+                return known->hist;
+    }
+    return NULL;
+}
+
 /* Where the rows of a series' cell end. */
 static void measure(const struct smx_segment *segment, struct smx__known *known)
 {
@@ -135,16 +160,18 @@ const struct smx__known *smx__known_add(struct smx_segment *segment, uint64_t at
                                         const struct smx__draft *draft)
 {
     struct smx_hist plan;
+    const struct smx_hist *like = NULL;
     uint64_t size = 0;
     if (draft->family.type == SMX_HISTOGRAM) {
         smx__known_plan(segment, draft, &plan);
-        size = smx__hist_size(&plan);
+        like = find_like(segment, &plan, draft);
+        size = like ? 0 : smx__hist_size(&plan);
     }
     struct smx__known *known = smx__process_memory(sizeof *known + size);
     if (!known)
         return NULL;
     *known = (struct smx__known){
-        .family = *family, .at = at, .seed = segment->seed ^ family->record.hash};
+        .family = *family, .at = at, .seed = segment->seed ^ family->record.hash, .hist = like};
     if (size) {
         struct smx_hist *hist = (struct smx_hist *)(void *)(known + 1);
         smx__known_fill(&plan, draft, hist);
