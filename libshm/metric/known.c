@@ -110,8 +110,8 @@ static bool has_buckets(const struct smx_hist *hist, const struct smx_hist *plan
     return same;
 }
 
-/* The descriptor of another family that has the same buckets; NULL if there is none. Histograms that
- * one request records into then share one index in the caches. */
+/* The descriptor of another family that has the same buckets; NULL if there is none. Histograms
+ * that one request records into then share one index in the caches. */
 static const struct smx_hist *find_like(const struct smx_segment *segment,
                                         const struct smx_hist *plan, const struct smx__draft *draft)
 {
