@@ -31,7 +31,7 @@ def expressions_of(board):
         for target in panel["targets"]:
             yield panel["title"], target["expr"]
     for annotation in board["annotations"]["list"]:
-        yield "annotation " + annotation["name"], annotation["expr"]
+        yield "annotation " + annotation["name"], annotation["target"]["expr"]
 
 
 def repeated(values):
