@@ -1,0 +1,108 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+#
+# 00-run.bats - tests/run, in a tree of its own with nothing to build: it takes a signal at once, at a
+# build and at a test, and leaves nothing of what it began.
+
+setup() {
+    tree=$BATS_TEST_TMPDIR/tree
+    mkdir -p "$tree"/{tests/support,tools,bin}
+    cp "$BATS_TEST_DIRNAME/run" "$tree/tests"
+    cp "$BATS_TEST_DIRNAME/support/exec" "$tree/tests/support"
+    program tools/install-packages <<<:
+    program bin/cmake <<<:
+    export PATH=$tree/bin:$PATH TMPDIR=$tree/tmp
+    mkdir "$TMPDIR"
+}
+
+# What the rest of the standard input says, as a program of the tree.
+program() {
+    { echo '#!/bin/bash' && cat; } >"$tree/$1"
+    chmod +x "$tree/$1"
+}
+
+# A script that stays in its only test until a signal ends it, with a deaf child; and, where it may,
+# with something mounted.
+write_test() {
+    # bats would take the word for a test of this script.
+    sed 's/^TEST/@test/' >"$tree/tests/60-stays.bats" <<'END_OF_TEST'
+setup() {
+    mkdir "$TREE/mounted"
+    [[ $(id -u) -ne 0 ]] || mount -t tmpfs none "$TREE/mounted"
+}
+
+teardown() {
+    [[ $(id -u) -ne 0 ]] || umount "$TREE/mounted"
+    rmdir "$TREE/mounted"
+}
+
+TEST "stays" {
+    (trap "" TERM; exec sleep 1000) 3>&- &
+    echo $! >"$TREE/begun"
+    sleep 1000
+}
+END_OF_TEST
+}
+
+# Signals are taken that the shell of a test ignores for what is in the background.
+start_run() {
+    TREE=$tree setpriv --pdeathsig TERM env --default-signal=INT \
+        "$tree/tests/run" "$@" >"$tree/said" 2>&1 3>&- &
+    run=$!
+    within_a_minute test -s "$tree/begun"
+}
+
+# end_run SIGNAL STATUS: by a signal, and this is its exit status.
+end_run() {
+    local status=0
+    kill -"$1" "$run"
+    within_a_minute has_ended "$run"
+    wait "$run" || status=$?
+    cat "$tree/said"
+    [[ $status -eq $2 ]]
+    within_a_minute has_ended "$(<"$tree/begun")"
+    [[ -z $(compgen -G "$TMPDIR/tmp.*") ]]
+}
+
+# A zombie has, too.
+has_ended() {
+    [[ ! -e /proc/$1 || $(ps -o state= -p "$1") == Z ]]
+}
+
+within_a_minute() {
+    local deadline=$((SECONDS + 60))
+    until "$@"; do
+        [[ $SECONDS -lt $deadline ]] || { kill -KILL "$run" && return 1; }
+        sleep 0.05
+    done
+}
+
+@test "SIGTERM ends a test, which cleans up, and what is deaf" {
+    write_test
+    start_run stays
+    end_run TERM 143
+    [[ ! -e $tree/mounted ]]
+}
+
+@test "SIGINT does, too, with the status of its own" {
+    write_test
+    start_run --asan stays
+    end_run INT 130
+    [[ ! -e $tree/mounted ]]
+}
+
+@test "a signal ends a build" {
+    write_test
+    program bin/cmake <<<'echo $$ >"$TREE/begun"; sleep 1000 & wait'
+    start_run stays
+    end_run TERM 143
+}
+
+@test "what cannot be built is a failure, with what was said" {
+    program bin/cmake <<<'echo no rule to make it; exit 1'
+    touch "$tree/tests/10-program.c"
+    run "$tree/tests/run" program
+    echo "$output"
+    [[ $status -eq 1 && $output == *"no rule to make it"*"failed: release: the build"* ]]
+    [[ ${lines[-1]} == '0 passed, 1 failed' ]]
+}
