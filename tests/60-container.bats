@@ -165,9 +165,12 @@ page_has() {
     start_application "$user"
     eventually page_has '^orders_total\{app="shop"\} 41$'
     page_has '^smx_process_.*app="shop"'
-    for path in $(jq -r '.containers[1] | .livenessProbe, .readinessProbe | .httpGet.path' pod); do
+    # Of both containers: an application that is live, and ready.
+    jq -r '.containers[] | .livenessProbe, .readinessProbe | .httpGet.path // empty' pod >paths
+    [[ $(wc -l <paths) -eq 3 ]]
+    while read -r path; do
         get "$path"
-    done
+    done <paths
 }
 
 @test "on a node, as daemonset.yaml says, the agent serves applications of other users" {
