@@ -550,7 +550,7 @@ activate() {
     not file_says "$scratch/agent.err" "$open"
     write_web "$(tls_lines server)"
     start_web_at --web.listen-address=0.0.0.0:0 --web.config.file="$scratch/web.yml"
-    file_says "$scratch/agent.err" "$open"
+    file_says "$scratch/agent.err" "${open}0.0.0.0:[0-9]* do=\"give users or client_ca_file"
     write_web "basic_auth_users: {alice: $(hash secret)}"
     start_web_at --web.listen-address=0.0.0.0:0 --web.config.file="$scratch/web.yml"
     file_says "$scratch/agent.err" "$clear"
@@ -563,6 +563,24 @@ activate() {
         "  client_auth_type: RequireAndVerifyClientCert"
     start_web_at --web.listen-address=0.0.0.0:0 --web.config.file="$scratch/web.yml"
     not file_says "$scratch/agent.err" "$open"
+}
+
+@test "an address that the network reaches is told of when users are taken from the file" {
+    local open='level=warn msg="whoever reaches this address can read all metrics" address='
+    write_web "basic_auth_users: {alice: $(hash secret)}"
+    start_web --web.listen-address=0.0.0.0:0
+    not file_says "$scratch/agent.err" "$open"
+    write_web ""
+    kill -HUP "${pids[agent]}"
+    eventually file_says "$scratch/agent.err" "${open}0.0.0.0:"
+    kill -HUP "${pids[agent]}"
+    eventually reread 2
+    [ "$(grep -c "$open" "$scratch/agent.err")" -eq 1 ]
+}
+
+# reread N: so often since the start.
+reread() {
+    [ "$(grep -c 'web configuration in force' "$scratch/agent.err")" -eq $((1 + $1)) ]
 }
 
 @test "on the loopback a request must ask for a name of it" {

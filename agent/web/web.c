@@ -80,6 +80,31 @@ static void log_use(const struct web *web)
                  "renew it: clients refuse it");
 }
 
+static bool is_guarded(const struct materials *m)
+{
+    return m->users || (m->tls && m->file->tls.client == TLS_CLIENT_VERIFIED);
+}
+
+static void warn_of_open_doors(const struct web *web)
+{
+    const struct materials *m = &web->materials;
+    for (size_t i = 0; i < web->sockets.n; i++) {
+        const struct listen_socket *socket = &web->sockets.at[i];
+        if (socket->scope != LISTEN_NETWORK)
+            continue;
+        if (!is_guarded(m))
+            LOG_WARN(web->options.log, "whoever reaches this address can read all metrics",
+                     "address", socket->name, "do",
+                     m->tls ? "give users or client_ca_file in the web configuration file, or "
+                              "listen at 127.0.0.1"
+                            : "give TLS and users by --web.config.file, or listen at 127.0.0.1");
+        else if (!m->tls)
+            LOG_WARN(web->options.log, "passwords come to this address as they are typed",
+                     "address", socket->name, "do",
+                     "give tls_server_config in the web configuration file");
+    }
+}
+
 /* What is used of the old one is replaced before it goes. */
 static void use(struct web *web, const struct materials *materials)
 {
@@ -139,9 +164,12 @@ static int load_again(struct web *web, bool is_told, bool is_asked, char why[WEB
         return refuse(web, -EINVAL, why);
     }
     is_told = is_told || !web->is_good;
+    bool opens = is_guarded(&web->materials) && !is_guarded(&materials);
     use(web, &materials);
     if (is_told)
         log_use(web);
+    if (opens)
+        warn_of_open_doors(web);
     return 0;
 }
 
@@ -319,25 +347,6 @@ static int take_activated(struct web *web)
         taken += !probe;
     }
     return n < 0 ? n : rc < 0 ? rc : taken;
-}
-
-static void warn_of_open_doors(const struct web *web)
-{
-    const struct materials *m = &web->materials;
-    bool verifies = m->tls && m->file->tls.client == TLS_CLIENT_VERIFIED;
-    for (size_t i = 0; i < web->sockets.n; i++) {
-        const struct listen_socket *socket = &web->sockets.at[i];
-        if (socket->scope != LISTEN_NETWORK)
-            continue;
-        if (!m->users && !verifies)
-            LOG_WARN(web->options.log, "whoever reaches this address can read all metrics",
-                     "address", socket->name, "do",
-                     "give TLS and users by --web.config.file, or listen at 127.0.0.1");
-        else if (!m->tls)
-            LOG_WARN(web->options.log, "passwords come to this address as they are typed",
-                     "address", socket->name, "do",
-                     "give tls_server_config in the web configuration file");
-    }
 }
 
 int web_listen(struct web *web)
