@@ -178,6 +178,11 @@ static int make_loop(struct agent *agent)
     return rc;
 }
 
+static struct descriptors share(const struct agent *agent)
+{
+    return descriptors_share(agent->reload.config->settings.connections);
+}
+
 /* Forks the prober: early. */
 static int make_workers(struct agent *agent)
 {
@@ -187,7 +192,7 @@ static int make_workers(struct agent *agent)
     struct workers_options options = {
         .detail = settings->workers,
         .probe = probe && agent->options->no_sandbox ? probe | PROBE_FREELY : probe,
-        .kept = descriptors_share().processes,
+        .kept = share(agent).processes,
         .loop = agent->loop,
         .log = agent->log};
     return workers_new(&options, &agent->workers);
@@ -199,7 +204,7 @@ static int make_parts(struct agent *agent)
     struct segments_options options = {.directories = config->settings.directories,
                                        .n_directories = config->settings.n_directories,
                                        .owner_bytes = config->settings.max_bytes,
-                                       .most = descriptors_share().segments,
+                                       .most = share(agent).segments,
                                        .log = agent->log,
                                        .closing = forget_reader,
                                        .context = agent};
@@ -346,6 +351,20 @@ static void measure_web(void *web, struct self_web *out)
     web_measure(web, out);
 }
 
+/* Of the default nobody needs to know that it is less where descriptors are scarce. */
+static size_t count_connections(const struct agent *agent)
+{
+    char text[24];
+    const uint64_t wanted = agent->reload.config->settings.connections;
+    const size_t n = share(agent).connections;
+    snprintf(text, sizeof text, "%zu", n);
+    if (n < wanted && wanted != SETTINGS_DEFAULT_CONNECTIONS)
+        LOG_WARN(agent->log, "fewer connections than were asked for: there are not the descriptors",
+                 "connections", text, "do",
+                 "raise the limit of open files (LimitNOFILE=, ulimit -n), or ask for fewer");
+    return n;
+}
+
 int agent_listen(struct agent *agent)
 {
     sigset_t set;
@@ -360,7 +379,8 @@ int agent_listen(struct agent *agent)
     struct web_options options = {.loop = agent->loop,
                                   .log = agent->log,
                                   .options = agent->options,
-                                  .connections = descriptors_share().connections,
+                                  .rate = agent->reload.config->settings.rate,
+                                  .connections = count_connections(agent),
                                   .is_probe = routes_is_probe,
                                   .answer = routes_answer,
                                   .answer_probe = routes_answer_probe,
@@ -368,6 +388,7 @@ int agent_listen(struct agent *agent)
     int rc = web_new(&options, &agent->web);
     if (rc < 0)
         return rc;
+    agent->reload.web = agent->web;
     rc = loop_signals(agent->loop, &set, signal_caught, agent);
     if (rc < 0) {
         LOG_ERROR(agent->log, "cannot start", "reason", strerror(-rc));

@@ -47,9 +47,10 @@ static int check_directory(const struct reload *r, const struct config *config, 
     return 0;
 }
 
-/* The prober is a process of its own, which cannot be started from within the sandbox. */
-static int check_workers(const struct reload *r, const struct config *config,
-                         char why[CONFIG_WHY_SIZE])
+/* The prober is a process of its own, which cannot be started from within the sandbox; descriptors
+ * are divided at the start. */
+static int check_fixed(const struct reload *r, const struct config *config,
+                       char why[CONFIG_WHY_SIZE])
 {
     static const char restart[] = "cannot be changed without a restart of the agent";
     const struct settings *now = &r->config->settings, *then = &config->settings;
@@ -58,6 +59,8 @@ static int check_workers(const struct reload *r, const struct config *config,
         return config_blame(config, "workers.memory", restart, why);
     if (then->workers_io != now->workers_io)
         return config_blame(config, "workers.io", restart, why);
+    if (then->connections != now->connections)
+        return config_blame(config, "limits.connections", restart, why);
     if (probes && then->workers != now->workers &&
         (then->workers == WORKERS_OFF || now->workers == WORKERS_OFF))
         return config_blame(config, "workers.detail", restart, why);
@@ -66,7 +69,7 @@ static int check_workers(const struct reload *r, const struct config *config,
 
 static int check(const struct reload *r, const struct config *config, char why[CONFIG_WHY_SIZE])
 {
-    int rc = check_workers(r, config, why);
+    int rc = check_fixed(r, config, why);
     for (size_t i = 0; i < config->settings.n_directories && rc == 0; i++)
         rc = check_directory(r, config, i, why);
     return rc;
@@ -98,6 +101,8 @@ static int replace(struct reload *r, struct config *config)
     pages_set(r->pages, &rules, s->max_age_ns);
     segments_set(r->segments, places, s->max_bytes);
     workers_set(r->workers, s->workers);
+    if (r->web)
+        web_limit(r->web, s->rate);
     config_free(r->config);
     r->config = config;
     return 0;

@@ -13,6 +13,7 @@
 #include "agent/system/sandbox.h"
 #include "agent/segments/dirwatch.h"
 #include "agent/segments/segments.h"
+#include "agent/web/web.h"
 #include "agent/workers/workers.h"
 
 /* What is made by a configuration. */
@@ -23,6 +24,7 @@ struct reload {
     struct dirwatch *dirwatch; /* or NULL */
     struct workers *workers;
     struct pages *pages;
+    struct web *web; /* NULL: nothing is served */
     const struct sandbox *sandbox;
     struct self_config result; /* of the last reload */
 };

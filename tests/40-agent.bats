@@ -87,6 +87,7 @@ status() {
 --web.allowed-hosts=a:1 web.allowed-hosts
 --web.rate-limit=-1 web.rate-limit
 --web.rate-limit=fast web.rate-limit
+--web.max-connections=0 web.max-connections
 --web.systemd-socket=maybe web.systemd-socket
 surplus surplus
 OPTIONS

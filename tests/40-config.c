@@ -80,6 +80,8 @@ static void an_empty_file_changes_nothing(void **state)
         assert_int_equal(s->n_directories + s->n_bounds + s->n_rules, 0);
         assert_int_equal(s->max_bytes, 0);
         assert_int_equal(s->max_age_ns, SETTINGS_DEFAULT_MAX_AGE_NS);
+        assert_int_equal(s->connections, 512);
+        assert_int_equal(s->rate, 50);
         assert_false(s->created_samples);
         assert_int_equal(s->workers, WORKERS_EACH);
         config_free(config);
@@ -93,6 +95,9 @@ static const char whole[] = "segments:\n"
                             "  max_age: 2s\n"
                             "openmetrics:\n"
                             "  created_samples: yes\n"
+                            "limits:\n"
+                            "  connections: 100\n"
+                            "  requests_per_second: 0\n"
                             "workers:\n"
                             "  detail: sums\n"
                             "  memory: on\n"
@@ -135,6 +140,8 @@ static void what_a_file_says_is_in_force(void **state)
     assert_int_equal(s->max_bytes, 2 << 20);
     assert_int_equal(s->max_age_ns, UINT64_C(2000000000));
     assert_true(s->created_samples);
+    assert_int_equal(s->connections, 100);
+    assert_int_equal(s->rate, 0);
     assert_int_equal(s->workers, WORKERS_SUMS);
     assert_true(s->workers_memory && !s->workers_io);
     assert_int_equal(s->n_rules, 3);
@@ -187,9 +194,13 @@ static void the_rules_of_health_are_those_of_the_file(void **state)
 static void an_option_overrules_the_file_as_a_whole(void **state)
 {
     (void)state;
-    static const char *const arguments[] = {"--segments.dir=/c", "--openmetrics.created-samples=no",
-                                            "--metrics.deny=z",  "--histogram.bounds=3",
-                                            "--labels.add=x=y",  NULL};
+    static const char *const arguments[] = {"--segments.dir=/c",
+                                            "--openmetrics.created-samples=no",
+                                            "--metrics.deny=z",
+                                            "--histogram.bounds=3",
+                                            "--labels.add=x=y",
+                                            "--web.rate-limit=7",
+                                            NULL};
     struct config *config = load(whole, arguments);
     const struct settings *s = &config->settings;
     assert_int_equal(s->n_directories, 1);
@@ -203,6 +214,8 @@ static void an_option_overrules_the_file_as_a_whole(void **state)
     assert_memory_equal(s->labels[0].name.at, "x=y", 4);
     assert_int_equal(s->n_bounds, 1);
     assert_true(s->bounds[0].bounds[0] == 3);
+    assert_int_equal(s->rate, 7);
+    assert_int_equal(s->connections, 100);
     config_free(config);
 }
 
@@ -259,6 +272,7 @@ static void every_option_has_a_variable(void **state)
         [OPTION_PROBES] = "WEB_PROBE_ADDRESS=:3",
         [OPTION_HOSTS] = "WEB_ALLOWED_HOSTS=a,b",
         [OPTION_RATE] = "WEB_RATE_LIMIT=3",
+        [OPTION_CONNECTIONS] = "WEB_MAX_CONNECTIONS=30",
         [OPTION_DIRECTORY] = "SEGMENTS_DIR=/x",
         [OPTION_MAX_AGE] = "SCRAPE_MAX_AGE=1s",
         [OPTION_METRICS_ALLOW] = "METRICS_ALLOW=x",
@@ -334,6 +348,12 @@ static void what_is_wrong_is_told_with_its_place(void **state)
          ":1: scrape.max_age: expected a duration up to 1m, as 100ms or 2s, or 0, got \"61s\""},
         {"openmetrics: {created_samples: maybe}",
          ":1: openmetrics.created_samples: expected true or false, got \"maybe\""},
+        {"limits: {rate: 7}",
+         ":1: limits.rate: unknown key; there are connections and requests_per_second"},
+        {"limits: {connections: 7}",
+         ":1: limits.connections: expected a whole number from 8 to 4096, got \"7\""},
+        {"limits: {requests_per_second: 1.5}",
+         ":1: limits.requests_per_second: expected a whole number, got \"1.5\""},
         {"workers: {io: 7}", ":1: workers.io: expected true or false, got \"7\""},
         {"workers: {detail: some}", ":1: workers.detail: expected each, sums or off, got \"some\""},
         {"metrics:\n  allow: [a, 'b(']\n",

@@ -527,14 +527,22 @@ static void descriptors_are_divided(void **state)
 {
     (void)state;
     static const struct {
-        uint64_t limit;
+        uint64_t limit, most;
         size_t connections, segments;
     } cases[] = {
-        {0, 8, 8},        {80, 8, 8},         {128, 12, 36},           {256, 44, 132},
-        {1024, 236, 708}, {20000, 512, 1024}, {UINT64_MAX, 512, 1024},
+        {0, 512, 8, 8},
+        {80, 512, 8, 8},
+        {128, 512, 12, 36},
+        {256, 512, 44, 132},
+        {1024, 512, 236, 708},
+        {20000, 512, 512, 1024},
+        {1024, 100, 100, 844},
+        {1024, 8, 8, 936},
+        {UINT64_MAX, 512, 512, 1024},
+        {20000, 4096, 4096, 1024},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct descriptors share = descriptors_divide(cases[i].limit);
+        struct descriptors share = descriptors_divide(cases[i].limit, cases[i].most);
         assert_int_equal(share.connections, cases[i].connections);
         assert_int_equal(share.segments, cases[i].segments);
     }

@@ -659,6 +659,35 @@ far() {
     [ "$(agent_get /metrics | awk '$1 == "smx_agent_http_rate_limited_total" { print $2 }')" -ge 36 ]
 }
 
+@test "how often an address may ask can change by a reload" {
+    echo 'limits: {requests_per_second: 1}' >"$scratch/agent.yaml"
+    start_far --config.file="$scratch/agent.yaml" --web.enable-lifecycle
+    [[ $(far 40) == *" 429" ]]
+    echo 'limits: {requests_per_second: 0}' >"$scratch/agent.yaml"
+    curl -sf -X POST --unix-socket "$scratch/agent.sock" http://agent/-/reload
+    [ "$(far 1000)" = "1000 200" ]
+    echo 'limits: {requests_per_second: 1}' >"$scratch/agent.yaml"
+    curl -sf -X POST --unix-socket "$scratch/agent.sock" http://agent/-/reload
+    [[ $(far 40) == *" 429" ]]
+}
+
+@test "how many connections there may be is said by the file or an option, and at the start only" {
+    printf 'limits:\n  connections: 40\n' >"$scratch/agent.yaml"
+    start_agent --config.file="$scratch/agent.yaml" --web.enable-lifecycle
+    [ "$(scraped smx_agent_http_max_connections)" = 40 ]
+    printf 'limits:\n  connections: 41\n' >"$scratch/agent.yaml"
+    run curl -s -X POST --unix-socket "$scratch/agent.sock" http://agent/-/reload
+    [ "$output" = "$scratch/agent.yaml:2: limits.connections: cannot be changed without a restart of the agent" ]
+    stop agent
+    start_agent --config.file="$scratch/agent.yaml" --web.max-connections=42
+    [ "$(scraped smx_agent_http_max_connections)" = 42 ]
+    not file_says "$scratch/agent.err" 'fewer connections'
+    stop agent
+    # Where there are not the descriptors it is told.
+    (ulimit -n 1024 && start_agent --web.max-connections=300 && stop agent)
+    file_says "$scratch/agent.err" 'level=warn msg="fewer connections than were asked for.*connections=236'
+}
+
 @test "forty scrapers of one address are never bothered" {
     start_far
     [ "$(far 120)" = "120 200" ]

@@ -43,6 +43,10 @@ struct config_openmetrics {
     char *created_samples;
 };
 
+struct config_limits {
+    char *connections, *requests_per_second;
+};
+
 struct config_workers {
     char *detail, *memory, *io;
 };
@@ -87,6 +91,7 @@ struct config_file {
     struct config_segments *segments;
     struct config_scrape *scrape;
     struct config_openmetrics *openmetrics;
+    struct config_limits *limits;
     struct config_workers *workers;
     struct config_health *health;
     struct config_rules *metrics, *series;
@@ -95,13 +100,15 @@ struct config_file {
 };
 
 extern const cyaml_schema_field_t config_segments_keys[], config_scrape_keys[],
-    config_openmetrics_keys[], config_workers_keys[], config_health_keys[], config_rules_keys[];
+    config_openmetrics_keys[], config_limits_keys[], config_workers_keys[], config_health_keys[],
+    config_rules_keys[];
 extern const cyaml_schema_value_t config_histogram_entry;
 
 /* While a file is loaded. */
 struct loading;
 
 int config_segments_use(struct loading *loading, const struct config_file *file);
+int config_limits_use(struct loading *loading, const struct config_file *file);
 int config_workers_use(struct loading *loading, const struct config_file *file);
 int config_health_use(struct loading *loading, const struct config_file *file);
 int config_expose_use(struct loading *loading, const struct config_file *file);

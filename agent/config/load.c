@@ -20,6 +20,7 @@ static const cyaml_schema_field_t keys[] = {
     CONFIG_MAPPING("segments", struct config_file, segments, config_segments_keys),
     CONFIG_MAPPING("scrape", struct config_file, scrape, config_scrape_keys),
     CONFIG_MAPPING("openmetrics", struct config_file, openmetrics, config_openmetrics_keys),
+    CONFIG_MAPPING("limits", struct config_file, limits, config_limits_keys),
     CONFIG_MAPPING("workers", struct config_file, workers, config_workers_keys),
     CONFIG_MAPPING("health", struct config_file, health, config_health_keys),
     CONFIG_MAPPING("metrics", struct config_file, metrics, config_rules_keys),
@@ -31,8 +32,8 @@ static const cyaml_schema_field_t keys[] = {
 };
 
 static int (*const uses[])(struct loading *, const struct config_file *) = {
-    config_segments_use, config_workers_use, config_expose_use,
-    config_health_use,   config_labels_use,  config_histograms_use,
+    config_segments_use, config_limits_use, config_workers_use,    config_expose_use,
+    config_health_use,   config_labels_use, config_histograms_use,
 };
 
 static const cyaml_schema_value_t root = {

@@ -232,7 +232,13 @@ static int add_host(struct options *o, const char *value, char why[VALUE_WHY_SIZ
 
 static int set_rate(struct options *o, const char *value, char why[VALUE_WHY_SIZE])
 {
-    return value_number(value, 0, 1000000, &o->rate, why);
+    return value_number(value, 0, 1000000, &o->settings.rate, why);
+}
+
+static int set_connections(struct options *o, const char *value, char why[VALUE_WHY_SIZE])
+{
+    return value_number(value, SETTINGS_CONNECTIONS_LEAST, SETTINGS_CONNECTIONS_MOST,
+                        &o->settings.connections, why);
 }
 
 const struct option_kind option_kinds[OPTION_COUNT] = {
@@ -244,6 +250,7 @@ const struct option_kind option_kinds[OPTION_COUNT] = {
     [OPTION_PROBES] = {"web.probe-address", FORM_COMMAS, add_probes},
     [OPTION_HOSTS] = {"web.allowed-hosts", FORM_COMMAS, add_host},
     [OPTION_RATE] = {"web.rate-limit", FORM_ONE, set_rate},
+    [OPTION_CONNECTIONS] = {"web.max-connections", FORM_ONE, set_connections},
     [OPTION_DIRECTORY] = {"segments.dir", FORM_COMMAS, add_directory},
     [OPTION_MAX_AGE] = {"scrape.max-age", FORM_ONE, set_max_age},
     [OPTION_METRICS_ALLOW] = {"metrics.allow", FORM_LINES, allow_metrics},
@@ -268,8 +275,9 @@ const struct option_kind option_kinds[OPTION_COUNT] = {
 void options_init(struct options *out)
 {
     *out = (struct options){.log_level = LOG_LEVEL_INFO,
-                            .rate = OPTIONS_DEFAULT_RATE,
-                            .settings.max_age_ns = SETTINGS_DEFAULT_MAX_AGE_NS};
+                            .settings = {.max_age_ns = SETTINGS_DEFAULT_MAX_AGE_NS,
+                                         .rate = SETTINGS_DEFAULT_RATE,
+                                         .connections = SETTINGS_DEFAULT_CONNECTIONS}};
 }
 
 int options_set(struct options *options, enum option_id id, const char *value,

@@ -19,9 +19,6 @@
 
 enum { OPTIONS_LISTEN_MAX = 16, OPTIONS_PROBES_MAX = 8, OPTIONS_HOSTS_MAX = 32 };
 
-/* Requests a second of one address: what forty scrapers behind it may ask once a second. */
-enum { OPTIONS_DEFAULT_RATE = 50 };
-
 #define OPTIONS_DEFAULT_LISTEN "127.0.0.1:9745"
 
 /* What the command line asks the program to do. */
@@ -43,6 +40,7 @@ enum option_id {
     OPTION_PROBES,
     OPTION_HOSTS,
     OPTION_RATE,
+    OPTION_CONNECTIONS,
     OPTION_DIRECTORY,
     OPTION_MAX_AGE,
     OPTION_METRICS_ALLOW,
@@ -79,7 +77,6 @@ struct options {
     size_t n_probes;
     const char *hosts[OPTIONS_HOSTS_MAX]; /* that we go by, beside those of the loopback */
     size_t n_hosts;
-    uint64_t rate; /* of requests of one address, a second; 0: no limit */
     enum log_level log_level;
     enum log_format log_format;
     enum loop_kind loop;

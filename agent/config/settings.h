@@ -20,11 +20,22 @@ enum { SETTINGS_DIRECTORIES_MAX = 32, SETTINGS_BOUNDS_MAX = 64, SETTINGS_RULES_M
 
 #define SETTINGS_DEFAULT_MAX_AGE_NS UINT64_C(100000000)
 
+/* Requests a second of one address: what forty scrapers behind it may ask once a second. */
+enum { SETTINGS_DEFAULT_RATE = 50 };
+
+enum {
+    SETTINGS_CONNECTIONS_LEAST = 8,
+    SETTINGS_DEFAULT_CONNECTIONS = 512,
+    SETTINGS_CONNECTIONS_MOST = 4096, /* their table is searched from end to end */
+};
+
 struct settings {
     const char *directories[SETTINGS_DIRECTORIES_MAX]; /* none: the default ones */
     size_t n_directories;
-    uint64_t max_bytes;  /* read of one user's segments; 0: the default */
-    uint64_t max_age_ns; /* of what concurrent scrapes share */
+    uint64_t max_bytes;   /* read of one user's segments; 0: the default */
+    uint64_t max_age_ns;  /* of what concurrent scrapes share */
+    uint64_t rate;        /* of requests of one address, a second; 0: no limit */
+    uint64_t connections; /* at a time */
     struct edges_wish bounds[SETTINGS_BOUNDS_MAX];
     size_t n_bounds;
     struct filter_rule rules[SETTINGS_RULES_MAX]; /* of what is exposed */

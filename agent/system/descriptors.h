@@ -18,11 +18,11 @@ struct descriptors {
 /* Raise the soft limit to the hard one. */
 void descriptors_raise(void);
 
-/* Divide what a limit allows. Of the customary 1024 connections get 236 and segments 708; the
- * processes none. */
-struct descriptors descriptors_divide(uint64_t limit);
+/* Divide what a limit allows, with no more connections than that. Of the customary 1024 connections
+ * get 236 and segments 708; the processes none. */
+struct descriptors descriptors_divide(uint64_t limit, uint64_t connections);
 
 /* The same of the limit in force. */
-struct descriptors descriptors_share(void);
+struct descriptors descriptors_share(uint64_t connections);
 
 #endif

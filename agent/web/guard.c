@@ -31,7 +31,7 @@ struct check {
 struct guard {
     struct guard_options options;
     struct users *users;
-    struct limiter_rate of_all;
+    struct limiter_rate of_all, of_address;
     struct limiter_bucket all;
     struct limiter *requests, *failures;
     struct check *checks[CHECKS_MAX];
@@ -73,6 +73,12 @@ void guard_use(struct guard *guard, struct users *users, const struct limiter_ra
     guard->of_all = *of_all;
 }
 
+void guard_limit(struct guard *guard, uint64_t rate)
+{
+    guard->of_address =
+        (struct limiter_rate){.burst = 4 * rate, .interval_ns = rate ? 1000000000 / rate : 0};
+}
+
 static void refuse_until(struct guard *guard, struct http_reply *reply, uint64_t wait_ns,
                          const char *why)
 {
@@ -97,8 +103,7 @@ static uint64_t take_token(struct guard *guard, const struct http_request *reque
     uint64_t now = loop_now_ns();
     uint64_t wait = limiter_take_of(&guard->all, &guard->of_all, now);
     if (wait == 0 && !request->peer.local)
-        wait =
-            limiter_take(guard->requests, &guard->options.of_address, request->peer.address, now);
+        wait = limiter_take(guard->requests, &guard->of_address, request->peer.address, now);
     return wait;
 }
 

@@ -20,10 +20,9 @@ struct guard;
 
 struct guard_options {
     const struct log *log;
-    struct passwords *passwords;    /* NULL: there will never be users */
-    const char *const *hosts;       /* names that we go by, beside those of the loopback */
-    size_t n_hosts;                 /* 0: only those who come by the loopback are asked for one */
-    struct limiter_rate of_address; /* of requests from one address that is not this machine's */
+    struct passwords *passwords; /* NULL: there will never be users */
+    const char *const *hosts;    /* names that we go by, beside those of the loopback */
+    size_t n_hosts;              /* 0: only those who come by the loopback are asked for one */
     bool (*is_open)(const char *path); /* for everybody */
     void (*answer)(void *context, const struct http_request *request, struct http_reply *reply);
     void *context;
@@ -41,6 +40,10 @@ void guard_free(struct guard *guard);
 /* From now on these users, of whom it borrows the table, NULL for none; and this rate of all
  * requests together. */
 void guard_use(struct guard *guard, struct users *users, const struct limiter_rate *of_all);
+
+/* From now on so many requests a second from one address that is not this machine's, and four times
+ * as many at once; 0: any number, as it is at first. */
+void guard_limit(struct guard *guard, uint64_t rate);
 
 /* Answer a request, let it be answered, or defer that: http_options.answer with a struct guard as
  * its context. */

@@ -242,24 +242,28 @@ static int read_file(struct web *web)
     return rc;
 }
 
+void web_limit(struct web *web, uint64_t rate)
+{
+    guard_limit(web->guard, rate);
+}
+
 static int make_guard(struct web *web)
 {
     const struct options *options = web->options.options;
     const struct limiter_rate none = {.interval_ns = 0};
-    struct guard_options guard = {
-        .log = web->options.log,
-        .passwords = web->passwords,
-        .hosts = options->hosts,
-        .n_hosts = options->n_hosts,
-        .of_address = {.burst = 4 * options->rate,
-                       .interval_ns = options->rate ? 1000000000 / options->rate : 0},
-        .is_open = web->options.is_probe,
-        .answer = web->options.answer,
-        .context = web->options.context};
+    struct guard_options guard = {.log = web->options.log,
+                                  .passwords = web->passwords,
+                                  .hosts = options->hosts,
+                                  .n_hosts = options->n_hosts,
+                                  .is_open = web->options.is_probe,
+                                  .answer = web->options.answer,
+                                  .context = web->options.context};
     int rc = guard_new(&guard, &web->guard);
-    if (rc == 0)
-        guard_use(web->guard, web->materials.users, web->path ? &web->materials.file->rate : &none);
-    return rc;
+    if (rc < 0)
+        return rc;
+    guard_use(web->guard, web->materials.users, web->path ? &web->materials.file->rate : &none);
+    web_limit(web, web->options.rate);
+    return 0;
 }
 
 static int make_server(struct web *web)

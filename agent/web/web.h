@@ -23,6 +23,7 @@ struct web_options {
     struct loop *loop;
     const struct log *log;
     const struct options *options;
+    uint64_t rate;      /* as web_limit() */
     size_t connections; /* at a time */
     bool (*is_probe)(const char *path);
     void (*answer)(void *context, const struct http_request *request, struct http_reply *reply);
@@ -48,6 +49,9 @@ size_t web_files(const struct web *web, const char *out[WEB_FILES_MAX]);
 /* Read the file again, if there is one. Returns: 0, or a negative errno and what is wrong; what was
  * in force still is then, and the log says so. */
 int web_reload(struct web *web, char why[WEB_WHY_SIZE]);
+
+/* From now on answer one address so many requests a second; 0: any number. */
+void web_limit(struct web *web, uint64_t rate);
 
 /* The server for all, and its sockets; the sockets for probes. */
 struct http *web_http(const struct web *web);
