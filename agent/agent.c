@@ -244,7 +244,7 @@ int agent_new(const struct options *options, struct config *config, const struct
         return -ENOMEM;
     }
     agent->options = options;
-    reload_init(&agent->reload, options, config);
+    reload_init(&agent->reload, options, log, config);
     agent->log = log;
     agent->started_ns = loop_now_ns();
     agent->notify.fd = -1;
@@ -302,20 +302,12 @@ static void tell_ready(struct agent *agent, const char *refused)
     notify_ready(&agent->notify, status);
 }
 
-/* The web configuration first, and if it is wrong nothing else: it tells that itself. What has come
- * or gone in the directories is looked at, too. */
+/* What has come or gone in the directories is looked at, too. */
 static int reload(void *context, char why[CONFIG_WHY_SIZE])
 {
     struct agent *agent = context;
     notify_reloading(&agent->notify);
-    int rc = web_reload(agent->web, why), refused = rc == 0 ? reload_run(&agent->reload, why) : 0;
-    if (refused < 0)
-        LOG_ERROR(agent->log, "the configuration is refused, the one before stays in force",
-                  "reason", why, "do", "correct it, and reload again");
-    else if (rc == 0 && agent->options->config_file)
-        LOG_INFO(agent->log, "the configuration is read again", "file",
-                 agent->options->config_file);
-    rc = rc < 0 ? rc : refused;
+    int rc = reload_run(&agent->reload, why);
     look_again(agent);
     tell_ready(agent, rc < 0 ? why : NULL);
     return rc;

@@ -136,16 +136,35 @@ static void note(struct reload *r, bool successful)
         r->result.succeeded_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+static int run_and_log(struct reload *r, char why[CONFIG_WHY_SIZE])
+{
+    int rc = run(r, why);
+    if (rc < 0)
+        LOG_ERROR(r->log, "the configuration is refused, the one before stays in force", "reason",
+                  why, "do", "correct it, and reload again");
+    else
+        LOG_INFO(r->log, "the configuration is read again", "file", r->options->config_file);
+    return rc;
+}
+
+/* What the web configuration says waits for the other file; it can be put in force in any case. */
 int reload_run(struct reload *r, char why[CONFIG_WHY_SIZE])
 {
-    int rc = r->options->config_file ? run(r, why) : 0;
+    int rc = r->web ? web_read(r->web, why) : 0;
+    if (rc == 0 && r->options->config_file)
+        rc = run_and_log(r, why);
+    if (r->web && rc == 0)
+        web_use(r->web);
+    else if (r->web)
+        web_forget(r->web);
     note(r, rc == 0);
     return rc;
 }
 
-void reload_init(struct reload *out, const struct options *options, struct config *config)
+void reload_init(struct reload *out, const struct options *options, const struct log *log,
+                 struct config *config)
 {
-    *out = (struct reload){.options = options, .config = config};
+    *out = (struct reload){.options = options, .log = log, .config = config};
     note(out, true);
 }
 

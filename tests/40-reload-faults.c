@@ -63,7 +63,7 @@ static void make_parts(void)
     char why[CONFIG_WHY_SIZE];
     struct config *config;
     assert_int_equal(config_load(&options, &config, why), 0);
-    reload_init(&reload, &options, config);
+    reload_init(&reload, &options, &quiet, config);
     reload.sandbox = &sandbox;
     const struct settings *s = &config->settings;
     assert_int_equal(loop_new(LOOP_EPOLL, &loop), 0);

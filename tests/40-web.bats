@@ -299,9 +299,17 @@ shows() {
     run curl -s -w '%{http_code}' -X POST -u alice:secret "$url/-/reload"
     [[ $output == *"web.yml:1: basic_auth_users: expected a mapping"*400 ]]
     scrapes 'orders_total{app="shop",cluster="eu1"} 41'
+    scrapes 'smx_agent_config_last_reload_successful 0'
     write_web "basic_auth_users:" "  alice: $(hash secret)"
     [ "$(status -X POST -u alice:secret "$url/-/reload")" = 200 ]
     eventually scrapes 'orders_total{app="shop",cluster="eu2"} 41'
+    scrapes 'smx_agent_config_last_reload_successful 1'
+    # Nor is what is wrong with the other a reason to use this one.
+    echo 'labels: [eu3]' >"$scratch/agent.yaml"
+    run curl -s -w '%{http_code}' -X POST -u alice:secret "$url/-/reload"
+    [[ $output == *"agent.yaml:1: labels: expected a mapping"*400 ]]
+    scrapes 'smx_agent_config_last_reload_successful 0'
+    scrapes 'smx_agent_web_config_last_reload_successful 1'
     [ "$(status -X POST -u alice:secret -H 'Host: evil.com' "$url/-/reload")" = 421 ]
 }
 

@@ -34,9 +34,9 @@ struct web {
     struct guard *guard;
     struct passwords *passwords; /* NULL: there is no file */
 
-    char *path; /* of the file, absolute, or NULL */
-    struct materials materials;
-    uint64_t looked_ns, loaded_ns; /* CLOCK_MONOTONIC, CLOCK_REALTIME */
+    char *path;                       /* of the file, absolute, or NULL */
+    struct materials materials, read; /* in force; aside, while a reload is decided */
+    uint64_t looked_ns, loaded_ns;    /* CLOCK_MONOTONIC, CLOCK_REALTIME */
     bool is_good;
     bool waits;             /* what the file says now: it may not be all of it */
     char why[WEB_WHY_SIZE]; /* it is not, as was logged */
@@ -145,43 +145,58 @@ static bool may_be_half(const struct web *web, const struct materials *now)
     return opens && now->is_fresh;
 }
 
-static int load_again(struct web *web, bool is_told, bool is_asked, char why[WEB_WHY_SIZE])
+static int load(struct web *web, struct materials *out, char why[WEB_WHY_SIZE])
 {
-    struct materials materials;
-    int rc = materials_load(web->path, web->materials.users, &materials, why);
-    if (rc < 0)
-        return refuse(web, rc, why);
-    web->waits = !is_asked && may_be_half(web, &materials);
-    if (web->waits) {
-        materials_free(&materials);
+    int rc = materials_load(web->path, web->materials.users, out, why);
+    return rc < 0 ? refuse(web, rc, why) : 0;
+}
+
+/* Forgets what it refuses. */
+static int check_tls(struct web *web, struct materials *materials, char why[WEB_WHY_SIZE])
+{
+    if (!materials->tls == !web->materials.tls)
         return 0;
-    }
-    if (!materials.tls != !web->materials.tls) {
-        materials_free(&materials);
-        snprintf(why, WEB_WHY_SIZE,
-                 "%s: tls_server_config: TLS can be switched %s by a restart only", web->path,
-                 web->materials.tls ? "off" : "on");
-        return refuse(web, -EINVAL, why);
-    }
+    materials_free(materials);
+    snprintf(why, WEB_WHY_SIZE, "%s: tls_server_config: TLS can be switched %s by a restart only",
+             web->path, web->materials.tls ? "off" : "on");
+    return refuse(web, -EINVAL, why);
+}
+
+static void use_again(struct web *web, const struct materials *materials, bool is_told)
+{
+    bool opens = is_guarded(&web->materials) && !is_guarded(materials);
     is_told = is_told || !web->is_good;
-    bool opens = is_guarded(&web->materials) && !is_guarded(&materials);
-    use(web, &materials);
+    web->waits = false;
+    use(web, materials);
     if (is_told)
         log_use(web);
     if (opens)
         warn_of_open_doors(web);
-    return 0;
 }
 
-int web_reload(struct web *web, char why[WEB_WHY_SIZE])
+int web_read(struct web *web, char why[WEB_WHY_SIZE])
 {
     web->looked_ns = loop_now_ns();
-    return web->path ? load_again(web, true, true, why) : 0;
+    int rc = web->path ? load(web, &web->read, why) : 0;
+    return web->path && rc == 0 ? check_tls(web, &web->read, why) : rc;
+}
+
+void web_use(struct web *web)
+{
+    if (web->read.file)
+        use_again(web, &web->read, true);
+    web->read = (struct materials){.file = NULL};
+}
+
+void web_forget(struct web *web)
+{
+    materials_free(&web->read);
 }
 
 /* A file that was not good is tried again in any case: it may have named others. */
 static void refresh(struct web *web)
 {
+    struct materials materials;
     char why[WEB_WHY_SIZE];
     uint64_t now = loop_now_ns();
     if (!web->path || now - web->looked_ns < LOOK_NS)
@@ -189,8 +204,13 @@ static void refresh(struct web *web)
     web->looked_ns = now;
     bool fresh = web->materials.is_fresh, waits = web->waits;
     bool changed = materials_look_again(&web->materials);
-    if (changed || waits || !web->is_good)
-        load_again(web, waits || (changed && !fresh), false, why);
+    if ((!changed && !waits && web->is_good) || load(web, &materials, why) < 0)
+        return;
+    web->waits = may_be_half(web, &materials);
+    if (web->waits)
+        materials_free(&materials);
+    else if (check_tls(web, &materials, why) == 0)
+        use_again(web, &materials, waits || (changed && !fresh));
 }
 
 static void arriving(void *context)
@@ -435,6 +455,7 @@ void web_free(struct web *web)
     sockets_close(&web->sockets);
     sockets_close(&web->probe_sockets);
     materials_free(&web->materials);
+    materials_free(&web->read);
     free(web->path);
     free(web);
 }

@@ -46,9 +46,13 @@ int web_listen(struct web *web);
 /* List the files that may be reread. Returns: how many. */
 size_t web_files(const struct web *web, const char *out[WEB_FILES_MAX]);
 
-/* Read the file again, if there is one. Returns: 0, or a negative errno and what is wrong; what was
- * in force still is then, and the log says so. */
-int web_reload(struct web *web, char why[WEB_WHY_SIZE]);
+/* Read the file again, if there is one, and keep aside what it says. Returns: 0, or a negative
+ * errno and what is wrong, which the log says, too. */
+int web_read(struct web *web, char why[WEB_WHY_SIZE]);
+
+/* Put in force what was read, or forget it. */
+void web_use(struct web *web);
+void web_forget(struct web *web);
 
 /* From now on answer one address so many requests a second; 0: any number. */
 void web_limit(struct web *web, uint64_t rate);
