@@ -172,6 +172,21 @@ class Wsgi(Requests):
             self.answer(application, method=f"M{i}", valid=False, PATH_INFO=f"/{600 + i}")
         self.assertEqual(self.counted(), {("other", "other", ""): 20})
 
+    def test_requests_are_told_apart_by_each_of_their_labels(self):
+        def application(environ, start_response):
+            start_response(environ["smx.status"] + " Said", [])
+            return []
+
+        measured = smx.wsgi.Middleware(application, self.namespace)
+        kinds = [(method, status, route) for method in ("GET", "POST")
+                 for status in ("200", "404") for route in ("/a", "/b")]
+        for kind in kinds + kinds[::-1] + kinds[::3]:
+            for _ in range(2):
+                measured(dict(zip(("REQUEST_METHOD", "smx.status", "smx.route"), kind)),
+                         lambda status, headers: None)
+        self.assertEqual(self.counted(),
+                         {kind: 6 if i % 3 == 0 else 4 for i, kind in enumerate(kinds)})
+
     def test_no_request_fails_for_the_text_of_its_route(self):
         def application(environ, start_response):
             start_response("200 OK", [])

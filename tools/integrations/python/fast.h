@@ -77,7 +77,9 @@ struct requests {
     PyObject_HEAD smx_fgauge in_flight;
     PyTypeObject *kind; /* WsgiRequest or AsgiRequest */
     PyObject *known;    /* (method, status, route): (Counter, Histogram) */
-    bool usual;         /* "smx.route" is where a route is, if it is there */
+    PyObject *last_key; /* the last of these that was wanted, or NULL */
+    PyObject *last_series;
+    bool usual; /* "smx.route" is where a route is, if it is there */
     PyObject *words[N_WORDS];
 };
 

@@ -36,15 +36,33 @@ static PyObject *route_at_hand(const struct request *r)
     return requests->words[WORD_NOTHING];
 }
 
-/* The series of a request's like; NULL, and perhaps an exception, if there was none yet. */
+/* Whether the last request was of this kind; -1 with an exception. */
+static int is_like_last(const struct request *r, PyObject *route)
+{
+    PyObject *const parts[] = {r->method, r->status, route};
+    int like = r->requests->last_key != NULL;
+    for (Py_ssize_t i = 0; i < 3 && like > 0; i++)
+        like = PyObject_RichCompareBool(PyTuple_GetItem(r->requests->last_key, i), parts[i], Py_EQ);
+    return like;
+}
+
+/* The series of a request's like; NULL, and perhaps an exception, if there was none yet. Where
+ * nothing is in the caches, to compare with one key costs less than to make and to find one. */
 static PyObject *find_known(const struct request *r)
 {
+    struct requests *requests = r->requests;
     PyObject *route = r->status ? route_at_hand(r) : NULL;
-    PyObject *key = route ? PyTuple_Pack(3, r->method, r->status, route) : NULL;
-    PyObject *found = key ? PyDict_GetItemWithError(r->requests->known, key) : NULL;
-    Py_XINCREF(found);
+    int like = route ? is_like_last(r, route) : -1;
+    if (like != 0)
+        return like > 0 ? Py_NewRef(requests->last_series) : NULL;
+    PyObject *key = PyTuple_Pack(3, r->method, r->status, route);
+    PyObject *found = key ? PyDict_GetItemWithError(requests->known, key) : NULL;
+    if (found) {
+        fast_set(&requests->last_key, Py_NewRef(key));
+        fast_set(&requests->last_series, Py_NewRef(found));
+    }
     Py_XDECREF(key);
-    return found;
+    return Py_XNewRef(found);
 }
 
 static PyObject *find(const struct request *r)
@@ -189,6 +207,8 @@ static int requests_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(requests->kind);
     Py_VISIT(requests->known);
+    Py_VISIT(requests->last_key);
+    Py_VISIT(requests->last_series);
     return 0;
 }
 
@@ -197,6 +217,8 @@ static int requests_clear(PyObject *self)
     struct requests *requests = (struct requests *)self;
     Py_CLEAR(requests->kind);
     Py_CLEAR(requests->known);
+    Py_CLEAR(requests->last_key);
+    Py_CLEAR(requests->last_series);
     return 0;
 }
 
