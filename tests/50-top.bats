@@ -99,6 +99,48 @@ start_screen() {
     [[ "$output" == *"12 lost"* ]]
 }
 
+# An application that does what it is told, and says "ok"; descriptor 8 keeps it alive.
+start_puppet() {
+    mkfifo "$dir/in" "$dir/out"
+    SMX_DIR=$dir "$build/tests/puppet" "$1" <"$dir/in" >"$dir/out" 3>&- &
+    live=$!
+    exec 8>"$dir/in"
+    exec 6<"$dir/out"
+}
+
+tell() {
+    local answer
+    echo "$1" >&8
+    read -r -t 20 answer <&6
+    [ "$answer" = ok ]
+}
+
+@test "an application's checks come first, and of these the ones that are wrong" {
+    start_puppet shop
+    tell 'counter orders_total 1'
+    run -0 "$top" --once --interval 0.02 --directory "$dir" shop
+    [[ "${lines[2]}" == *rate/s* ]]
+    tell 'check well 0 1 1'
+    tell 'check slow 60000 1 2 cold'
+    tell 'check minor 0 0 3 gone'
+    tell 'check quiet 0 1'
+    tell 'check odd 0 1 3 "odd"'
+    run -0 "$top" --once --interval 0.02 --directory "$dir" shop
+    diff <(sed -E '1,2d; s/[0-9]+\.[0-9] s ago/N ago/; s/series, .*/series, N/; s/ +/ /g; s/ $//; /^$/Q' <<<"$output") - <<'END'
+shop: 1 live processes, 1 series, N
+ state reported check
+ silent - critical quiet
+ failed N ago critical odd "\"odd\""
+ failed N ago minor "gone"
+ degraded N ago critical slow "cold"
+ ok N ago critical well
+END
+    [[ "${lines[-1]}" == *orders_total ]]
+    stop_live
+    run -0 "$top" --once --interval 0.02 --directory "$dir" shop
+    [[ "$output" == *"shop: 0 live processes"* && "$output" != *minor* ]]
+}
+
 @test "all segments of a directory are shown when none is named" {
     "$build/tests/segment-sample" "$dir" plain
     "$build/tests/segment-sample" "$dir" overflow

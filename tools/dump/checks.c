@@ -4,7 +4,7 @@
  * says so.
  */
 #include "checks.h"
-#include "age.h"
+#include "common/age.h"
 #include "common/plain.h"
 #include "common/table.h"
 #include "dump.h"

@@ -3,7 +3,7 @@
  * document.c - a segment as one JSON document. smx-dump(1) describes every member; a member that is
  * there stays, with its type, as long as "schema" is the same.
  */
-#include "age.h"
+#include "common/age.h"
 #include "checks.h"
 #include "json.h"
 #include "common/number.h"

@@ -2,7 +2,7 @@
  *
  * text.c - a segment as text for people: aligned, exact, and harmless to a terminal.
  */
-#include "age.h"
+#include "common/age.h"
 #include "checks.h"
 #include "dump.h"
 #include "common/number.h"

@@ -21,7 +21,8 @@ enum { EXIT_FINE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 static const char usage[] =
     "Usage: smx-top [OPTIONS] [PATH|APPLICATION[@INSTANCE]]...\n"
-    "Show what segments count right now: rates, means and quantiles of the last interval.\n"
+    "Show what segments count right now: rates, means and quantiles of the last interval;\n"
+    "and what their applications' health checks say.\n"
     "An argument with a slash is a file, any other the name of an application.\n"
     "Without an argument all segments there are.\n"
     "\n"

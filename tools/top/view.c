@@ -4,6 +4,7 @@
  * snapshots, computed from differences; the columns under "total" are since the segment began.
  */
 #include "view.h"
+#include "checks.h"
 #include "common/number.h"
 #include "common/plain.h"
 #include "common/series.h"
@@ -243,8 +244,11 @@ int view_write(FILE *out, const struct watch *watch)
         return 0;
     }
     write_heading(out, watch);
+    int result = checks_write(out, watch->now);
+    if (result < 0)
+        return result;
     struct lines lines;
-    int result = collect(watch, &lines);
+    result = collect(watch, &lines);
     if (result == 0)
         result = write_lines(out, &lines);
     free(lines.at);

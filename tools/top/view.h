@@ -9,7 +9,7 @@
 
 #include <stdio.h>
 
-/* Write a segment: a heading, then its series, those with the highest rate first.
+/* Write a segment: a heading, its checks, then its series, those with the highest rate first.
  * Returns: 0 or -ENOMEM. */
 int view_write(FILE *out, const struct watch *watch);
 

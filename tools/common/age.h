@@ -2,8 +2,8 @@
  *
  * age.h - how long ago something was.
  */
-#ifndef SMX_DUMP_AGE_H
-#define SMX_DUMP_AGE_H
+#ifndef SMX_TOOLS_AGE_H
+#define SMX_TOOLS_AGE_H
 
 #include <stdint.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
  *
  * age.c - how long ago something was, for people and for programs.
  */
-#include "age.h"
+#include "common/age.h"
 
 #include <inttypes.h>
 
