@@ -6,7 +6,6 @@
 #include "agent/http/connections.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,33 +54,6 @@ void connections_free(struct connections *connections)
     free(connections);
 }
 
-/* An IPv6 network gives each of its hosts 2^64 addresses: only the network counts. Connections in
- * the file system have no address, which counts as one, too. */
-static uint64_t address_of(const struct sockaddr *address)
-{
-    uint64_t key = 0;
-    uint32_t ipv4 = 0;
-    if (address->sa_family == AF_INET) {
-        ipv4 = ((const struct sockaddr_in *)address)->sin_addr.s_addr;
-    } else if (address->sa_family == AF_INET6) {
-        const struct in6_addr *ipv6 = &((const struct sockaddr_in6 *)address)->sin6_addr;
-        memcpy(&key, ipv6, sizeof key);
-        if (IN6_IS_ADDR_V4MAPPED(ipv6))
-            memcpy(&ipv4, &ipv6->s6_addr[12], sizeof ipv4);
-    }
-    return ipv4 ? UINT64_MAX - ipv4 : key;
-}
-
-static bool is_local(const struct sockaddr *address)
-{
-    if (address->sa_family == AF_INET)
-        return ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24 == 127;
-    if (address->sa_family != AF_INET6)
-        return true;
-    const struct in6_addr *ipv6 = &((const struct sockaddr_in6 *)address)->sin6_addr;
-    return IN6_IS_ADDR_LOOPBACK(ipv6) || (IN6_IS_ADDR_V4MAPPED(ipv6) && ipv6->s6_addr[12] == 127);
-}
-
 /* What is not sent yet is thrown away with the connection, or the kernel would keep it for a peer
  * that does not read. */
 static void drop(struct connections *connections, struct connection *connection,
@@ -108,7 +80,7 @@ static struct connection *oldest(struct connections *connections, bool answering
     struct connection *found = NULL;
     for (size_t i = 0; i < connections->n_places; i++) {
         struct connection *c = &connections->places[i];
-        if (is_here(c) && c->answering == answering && (!address || c->address == *address) &&
+        if (is_here(c) && c->answering == answering && (!address || c->peer.address == *address) &&
             (!found || c->since_ns < found->since_ns))
             found = c;
     }
@@ -130,15 +102,14 @@ static void make_room(struct connections *connections, uint64_t address)
 {
     size_t most = connections->limits.connections, same = 0;
     for (size_t i = 0; i < connections->n_places; i++)
-        same += is_here(&connections->places[i]) && connections->places[i].address == address;
+        same += is_here(&connections->places[i]) && connections->places[i].peer.address == address;
     if (same >= most - most / 4)
         drop_oldest(connections, &address, CONNECTIONS_ADDRESS);
     else if (connections->n >= most)
         drop_oldest(connections, NULL, CONNECTIONS_FULL);
 }
 
-struct connection *connections_add(struct connections *connections, int fd,
-                                   const struct sockaddr *address, enum listen_scope scope,
+struct connection *connections_add(struct connections *connections, int fd, const struct peer *peer,
                                    uint64_t now_ns)
 {
     size_t i = 0;
@@ -146,14 +117,10 @@ struct connection *connections_add(struct connections *connections, int fd,
         i++;
     if (i == connections->n_places)
         return NULL;
-    make_room(connections, address_of(address));
+    make_room(connections, peer->address);
     connections->n++;
     connections->accepted++;
-    connections->places[i] = (struct connection){.fd = fd,
-                                                 .since_ns = now_ns,
-                                                 .address = address_of(address),
-                                                 .local = is_local(address),
-                                                 .scope = scope};
+    connections->places[i] = (struct connection){.fd = fd, .since_ns = now_ns, .peer = *peer};
     return &connections->places[i];
 }
 

@@ -12,13 +12,12 @@
 
 #include "agent/gather/self.h"
 #include "agent/http/body.h"
-#include "agent/http/listen.h"
+#include "agent/http/peer.h"
 #include "agent/http/tls.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 /* So many may be in the table beside the others while they are dropped. */
 enum { CONNECTIONS_SLACK = 16 };
@@ -43,11 +42,9 @@ struct connections_limits {
 struct connection {
     int fd; /* -1: a free place */
     bool answering, dropped;
-    uint64_t since_ns;       /* when it began to answer, or to wait for a request */
-    uint64_t address;        /* equal for connections from one address */
-    bool local;              /* the peer is on this machine */
-    enum listen_scope scope; /* of the socket that it came by */
-    struct body *body;       /* while it is answering; NULL as long as that is made */
+    uint64_t since_ns; /* when it began to answer, or to wait for a request */
+    struct peer peer;
+    struct body *body; /* while it is answering; NULL as long as that is made */
     struct tls_handshake handshake;
 };
 
@@ -59,8 +56,7 @@ void connections_free(struct connections *connections);
 
 /* Enter an accepted connection, dropping another if there are too many. The descriptor stays the
  * caller's. Returns NULL if too many that were dropped are still here. */
-struct connection *connections_add(struct connections *connections, int fd,
-                                   const struct sockaddr *address, enum listen_scope scope,
+struct connection *connections_add(struct connections *connections, int fd, const struct peer *peer,
                                    uint64_t now_ns);
 
 /* Its descriptor is about to be closed. */

@@ -198,7 +198,7 @@ static struct http_request describe(struct MHD_Connection *connection, const cha
     return (struct http_request){
         .method = method,
         .path = url,
-        .peer = {.scope = place->scope, .address = place->address, .local = place->local},
+        .peer = place->peer,
         .host = header_of(connection, MHD_HTTP_HEADER_HOST),
         .authorization = header_of(connection, MHD_HTTP_HEADER_AUTHORIZATION),
         .origin = header_of(connection, MHD_HTTP_HEADER_ORIGIN),

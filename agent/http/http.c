@@ -94,7 +94,8 @@ static void enter(void *context, int fd, enum listen_scope scope, const struct s
     struct http *http = context;
     if (http->options.arriving)
         http->options.arriving(http->options.context);
-    http->entering = connections_add(http->connections, fd, address, scope, loop_now_ns());
+    const struct peer peer = peer_of(address, scope);
+    http->entering = connections_add(http->connections, fd, &peer, loop_now_ns());
     if (!http->entering) {
         close(fd);
         return;

@@ -25,17 +25,10 @@ struct http_parameter {
     const char *name, *value;
 };
 
-/* Who asks. */
-struct http_peer {
-    enum listen_scope scope; /* of the socket that he came by */
-    uint64_t address;        /* equal for requests from one address */
-    bool local;              /* he is on this machine */
-};
-
 struct http_request {
     const char *method;
     const char *path; /* percent-decoded, without the query */
-    struct http_peer peer;
+    struct peer peer;
     const char *host; /* the header, or NULL, as those below */
     const char *authorization;
     const char *origin; /* of a page in a browser */
