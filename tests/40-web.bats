@@ -639,7 +639,7 @@ start_far() {
         ip address add 10.9.9.2/32 dev lo && exec "$@"' - "$bin/smx-agent" \
         --segments.dir="$SMX_DIR" --web.listen-address=10.9.9.1:9745 \
         --web.listen-address=127.0.0.1:9745 --web.listen-address="unix:$scratch/agent.sock" "$@"
-    eventually agent_get /-/healthy
+    eventually file_says "$scratch/agent.err" sandboxed
 }
 
 # far N [ARGUMENT...]: the statuses of N requests there, counted.
@@ -665,6 +665,22 @@ far() {
         agent_get /metrics >/dev/null
     done
     [ "$(agent_get /metrics | awk '$1 == "smx_agent_http_rate_limited_total" { print $2 }')" -ge 36 ]
+}
+
+@test "an address that shakes hands too often is not let in" {
+    make_ca
+    make_certificate server
+    write_web "$(tls_lines server)"
+    start_far --web.rate-limit=1 --web.config.file="$scratch/web.yml"
+    # Four are answered, as many are told why not, and the others not even shaken hands with; some
+    # more where this took longer than a second.
+    local statuses
+    statuses=$(url=https://10.9.9.1:9745/metrics far 40 -k -H 'Connection: close')
+    [[ $statuses == *" 000 "*" 200 "*" 429" ]]
+    [ "$(url=https://10.9.9.1:9745/metrics far 1 -k --interface 10.9.9.2)" = "1 200" ]
+    [ "$(url=https://127.0.0.1:9745/metrics far 40 -k)" = "40 200" ]
+    curl -sk --unix-socket "$scratch/agent.sock" https://agent/metrics >"$scratch/page"
+    [ "$(awk '$1 == "smx_agent_http_rate_limited_total" { print $2 }' "$scratch/page")" -ge 8 ]
 }
 
 @test "how often an address may ask can change by a reload" {

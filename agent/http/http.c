@@ -92,9 +92,11 @@ static void enter(void *context, int fd, enum listen_scope scope, const struct s
                   socklen_t length)
 {
     struct http *http = context;
-    if (http->options.arriving)
-        http->options.arriving(http->options.context);
     const struct peer peer = peer_of(address, scope);
+    if (http->options.admit && !http->options.admit(http->options.context, &peer)) {
+        close(fd);
+        return;
+    }
     http->entering = connections_add(http->connections, fd, &peer, loop_now_ns());
     if (!http->entering) {
         close(fd);

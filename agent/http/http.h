@@ -58,9 +58,10 @@ struct http_options {
     struct loop *loop;
     const struct log *log;
     struct connections_limits limits;
-    struct tls *tls;                 /* NULL: plain, for ever */
-    const struct headers *headers;   /* those that somebody chose; NULL: nobody did */
-    void (*arriving)(void *context); /* somebody is about to connect; NULL: nobody wants to know */
+    struct tls *tls;               /* NULL: plain, for ever */
+    const struct headers *headers; /* those that somebody chose; NULL: nobody did */
+    /* Somebody is about to connect. Returns: whether he may; NULL: everybody may. */
+    bool (*admit)(void *context, const struct peer *peer);
     void (*answer)(void *context, const struct http_request *request, struct http_reply *reply);
     void *context;
 };

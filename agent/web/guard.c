@@ -33,7 +33,7 @@ struct guard {
     struct users *users;
     struct limiter_rate of_all, of_address;
     struct limiter_bucket all;
-    struct limiter *requests, *failures;
+    struct limiter *handshakes, *requests, *failures;
     struct check *checks[CHECKS_MAX];
     size_t n_checks;
     uint64_t said_ns; /* when the log last told of wrong credentials; 0: never */
@@ -46,7 +46,8 @@ int guard_new(const struct guard_options *options, struct guard **out)
     if (!guard)
         return -ENOMEM;
     guard->options = *options;
-    if (limiter_new(&guard->requests) < 0 || limiter_new(&guard->failures) < 0) {
+    if (limiter_new(&guard->handshakes) < 0 || limiter_new(&guard->requests) < 0 ||
+        limiter_new(&guard->failures) < 0) {
         guard_free(guard);
         return -ENOMEM;
     }
@@ -62,6 +63,7 @@ void guard_free(struct guard *guard)
         secrets_forget(guard->checks[i], sizeof *guard->checks[i]);
         free(guard->checks[i]);
     }
+    limiter_free(guard->handshakes);
     limiter_free(guard->requests);
     limiter_free(guard->failures);
     free(guard);
@@ -105,6 +107,18 @@ static uint64_t take_token(struct guard *guard, const struct http_request *reque
     if (wait == 0 && !request->peer.local)
         wait = limiter_take(guard->requests, &guard->of_address, request->peer.address, now);
     return wait;
+}
+
+/* A handshake takes the loop a millisecond, and nobody has asked for anything by then. Twice as
+ * often, or who asks too often on a connection each would not hear 429. */
+bool guard_admits(struct guard *guard, const struct peer *peer)
+{
+    const struct limiter_rate rate = {.burst = 2 * guard->of_address.burst,
+                                      .interval_ns = guard->of_address.interval_ns / 2};
+    bool may =
+        peer->local || limiter_take(guard->handshakes, &rate, peer->address, loop_now_ns()) == 0;
+    guard->counts.limited += !may;
+    return may;
 }
 
 static void challenge(struct guard *guard, struct http_reply *reply)

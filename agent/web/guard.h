@@ -45,6 +45,9 @@ void guard_use(struct guard *guard, struct users *users, const struct limiter_ra
  * as many at once; 0: any number, as it is at first. */
 void guard_limit(struct guard *guard, uint64_t rate);
 
+/* Whether somebody may shake hands, twice as often as he may ask. */
+bool guard_admits(struct guard *guard, const struct peer *peer);
+
 /* Answer a request, let it be answered, or defer that: http_options.answer with a struct guard as
  * its context. */
 void guard_answer(void *guard, const struct http_request *request, struct http_reply *reply);

@@ -213,9 +213,11 @@ static void refresh(struct web *web)
         use_again(web, &materials, waits || (changed && !fresh));
 }
 
-static void arriving(void *context)
+static bool admit(void *context, const struct peer *peer)
 {
-    refresh(context);
+    struct web *web = context;
+    refresh(web);
+    return !web->materials.tls || guard_admits(web->guard, peer);
 }
 
 static void answer(void *context, const struct http_request *request, struct http_reply *reply)
@@ -296,7 +298,7 @@ static int make_server(struct web *web)
                                            .answer_bytes = ANSWER_BYTES},
                                 .tls = web->materials.tls,
                                 .headers = web->path ? &web->materials.file->headers : NULL,
-                                .arriving = arriving,
+                                .admit = admit,
                                 .answer = answer,
                                 .context = web};
     int rc = http_new(&http, &web->http);
