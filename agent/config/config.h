@@ -12,7 +12,8 @@
  *   2. file.h declares the three, and has the section in struct config_file.
  *   3. load.c has a row for it in each of its two tables: the keys at the top, and what is done.
  *   4. What others need of it becomes a member of struct config, below.
- *   5. smx-agent.yaml(5) and its example say what the keys mean; 40-config-refused.c has bad values.
+ *   5. smx-agent.yaml(5) and its example say what the keys mean, 40-config-refused.c has bad
+ *      values.
  * libcyaml refuses unknown keys, wrong kinds and missing ones by the table alone; the error has
  * file, line and key in any case.
  */
