@@ -26,6 +26,47 @@ teardown() {
     [[ $output == *'alerts.yml'*'rules found'* && $output != *duplicate* ]]
 }
 
+# The containers of the manifests as the discovery of pods has them, for file_sd_configs.
+discovered_pods() {
+    /usr/bin/python3 - "$agent" "$root"/packaging/kubernetes/*.yaml <<'END'
+import json, os, sys, yaml
+found = []
+for path in sys.argv[2:]:
+    pod = yaml.safe_load(open(path))["spec"]["template"]["spec"]
+    for container in pod.get("initContainers", []) + pod["containers"]:
+        for port in container.get("ports", [{}]):
+            labels = {"namespace": "default", "pod_name": os.path.basename(path),
+                      "pod_container_name": container["name"],
+                      "pod_container_port_name": port.get("name", "")}
+            found.append({"targets": [sys.argv[1]], "labels": {
+                "__meta_kubernetes_" + name: value for name, value in labels.items()}})
+print(json.dumps(found))
+END
+}
+
+# The pods that are scraped, one a line.
+scraped_pods() {
+    curl -sf "http://$prometheus/api/v1/targets" | jq -r '.data.activeTargets[].labels.pod' | sort
+}
+
+scraped_pods_are() {
+    [[ $(scraped_pods | paste -sd ' ') == "$1" ]]
+}
+
+@test "in Kubernetes the agents of the manifests are scraped, and nothing else of their pods" {
+    local relabeling
+    start_tcp_agent
+    discovered_pods >"$scratch/pods.json"
+    [[ $(jq length "$scratch/pods.json") -eq 4 ]]
+    # The Prometheus here is built without Kubernetes: the rest of the job, with a file.
+    relabeling=$(/usr/bin/python3 -c 'import json, sys, yaml
+print(json.dumps(yaml.safe_load(open(sys.argv[1]))["scrape_configs"][0]["relabel_configs"]))' \
+        "$files/scrape-kubernetes.yml")
+    scrape_settings="file_sd_configs: [{files: ['$scratch/pods.json']}], relabel_configs: $relabeling"
+    start_prometheus
+    eventually scraped_pods_are 'daemonset.yaml sidecar.yaml'
+}
+
 @test "each alert fires when it should, and not otherwise" {
     run -0 promtool test rules "$files/tests.yml" "$files/example-application-tests.yml"
 }
