@@ -190,6 +190,29 @@ app() {
     eventually probe_is /health/demo/live 503
 }
 
+@test "an application's health has the labels that its series get, and is not told where they are not" {
+    start_puppet shop shop
+    start_puppet secret secret
+    start_agent --labels.add=region=eu --labels.deny='app=secret' --labels.allow='status=5..'
+    for app in shop secret; do
+        tell $app 'check database 0 1 3 down'
+        tell $app beat
+    done
+    app secret '.status == "failed"' # to people all is told
+    agent_get /metrics >"$scratch/page"
+    agent_get '/metrics?app=shop&app=secret' >"$scratch/part"
+    for page in page part; do
+        grep -qxF 'smx_app_ready{app="shop",region="eu"} 0' "$scratch/$page"
+        grep -qxF 'smx_app_live{app="shop",region="eu"} 1' "$scratch/$page"
+        grep '^smx_check_status{app="shop",check="database",' "$scratch/$page" |
+            grep -qF ',status="failed",region="eu"} 1'
+        grep -q '^smx_check_last_report_timestamp_seconds{app="shop",check="database",region="eu"}' \
+            "$scratch/$page"
+        grep -qxF 'smx_segment_processes{app="shop"} 1' "$scratch/$page"
+        [ "$(grep -c 'app="secret"' "$scratch/$page")" = 0 ]
+    done
+}
+
 @test "while a probe asks all the time, every answer is one that was true" {
     start_puppet shop shop
     start_agent

@@ -255,7 +255,7 @@ static int expose_own(struct gather *g, const struct run *run, const struct self
     own_reset(&g->own);
     self_expose(&g->own, self);
     conflicts_expose(&g->own, g->merged.conflicts, g->merged.n_conflicts);
-    usage_expose(&g->own, g->infos, g->n_infos);
+    usage_expose(&g->own, g->infos, g->n_infos, g->rules.filter);
     if (g->health)
         health_expose(&g->own, g->health, &g->rules, NULL);
     return own_finish(&g->own);

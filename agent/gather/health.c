@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * health.c - smx_app_ready, smx_app_live, smx_check_*, smx_rule_*: the health of applications as
- * families; and smx_process_last_heartbeat_timestamp_seconds, of who has ever sent one.
+ * families; and smx_process_last_heartbeat_timestamp_seconds, of who has ever sent one. They are
+ * about applications, so they get the labels that the user gives to those; and of an application
+ * whose series he does not expose none is told. No other label is asked about: who exposes series
+ * of some status only does not mean that of his checks.
  */
 #include "agent/gather/label.h"
 #include "agent/gather/own.h"
@@ -29,54 +32,93 @@ static struct own_labels labels_of(const struct health_app *app)
     return labels;
 }
 
+/* What is told of, and how. */
+struct teller {
+    struct own *own;
+    const struct render_rules *rules;
+    const struct selection *selection; /* or NULL */
+};
+
+static bool tells_of(const struct teller *t, const struct health_app *app)
+{
+    const struct own_labels labels = labels_of(app);
+    return (!t->selection || selection_has_app(t->selection, labels.at[0].value)) &&
+           filter_has_labels(t->rules->filter, labels.at, labels.n);
+}
+
+static void add_sample(const struct teller *t, const struct own_labels *of, uint64_t ticks,
+                       unsigned digits)
+{
+    struct own_labels labels = *of;
+    labels.n = label_add_missing(labels.at, labels.n, t->rules->labels, t->rules->n_labels);
+    own_sample(t->own, &labels, ticks, digits);
+}
+
 static const char *yes_or_no(bool is)
 {
     return is ? "true" : "false";
 }
 
 /* One of several states is 1, the others are 0. */
-static void add_states(struct own *own, const struct own_labels *of, const char *const names[],
-                       size_t n, size_t state)
+static void add_states(const struct teller *t, const struct own_labels *of,
+                       const char *const names[], size_t n, size_t state)
 {
     for (size_t i = 0; i < n; i++) {
         struct own_labels labels = *of;
         add_label(&labels, LABEL_STR("status"), names[i]);
-        own_sample(own, &labels, i == state, 0);
+        add_sample(t, &labels, i == state, 0);
     }
 }
 
-static void add_check(struct own *own, const struct health_app *app,
-                      const struct health_check *check)
+static void add_ready(const struct teller *t, const struct health_app *app)
+{
+    const struct own_labels labels = labels_of(app);
+    add_sample(t, &labels, app->ready, 0);
+}
+
+static void add_live(const struct teller *t, const struct health_app *app)
+{
+    const struct own_labels labels = labels_of(app);
+    add_sample(t, &labels, app->live, 0);
+}
+
+static void add_checks(const struct teller *t, const struct health_app *app)
 {
     static const char *const names[] = {"silent", "ok", "degraded", "failed"};
-    struct own_labels labels = labels_of(app);
-    add_label(&labels, LABEL_STR("check"), check->info->name.at);
-    add_label(&labels, LABEL_STR("critical"), yes_or_no(check->info->critical));
-    add_states(own, &labels, names, sizeof names / sizeof names[0], check->result.state);
+    for (size_t i = 0; i < app->n_checks; i++) {
+        const struct health_check *check = &app->checks[i];
+        struct own_labels labels = labels_of(app);
+        add_label(&labels, LABEL_STR("check"), check->info->name.at);
+        add_label(&labels, LABEL_STR("critical"), yes_or_no(check->info->critical));
+        add_states(t, &labels, names, sizeof names / sizeof names[0], check->result.state);
+    }
 }
 
-static void add_report(struct own *own, const struct health_app *app,
-                       const struct health_check *check)
+static void add_reports(const struct teller *t, const struct health_app *app)
 {
-    struct own_labels labels = labels_of(app);
-    if (check->result.newest_ns == 0)
-        return;
-    add_label(&labels, LABEL_STR("check"), check->info->name.at);
-    own_sample(own, &labels, check->result.newest_ns, 9);
+    for (size_t i = 0; i < app->n_checks; i++) {
+        const struct health_check *check = &app->checks[i];
+        struct own_labels labels = labels_of(app);
+        if (check->result.newest_ns == 0)
+            continue;
+        add_label(&labels, LABEL_STR("check"), check->info->name.at);
+        add_sample(t, &labels, check->result.newest_ns, 9);
+    }
 }
 
-static void add_finding(struct own *own, const struct health_app *app,
-                        const struct health_finding *finding)
+static void add_findings(const struct teller *t, const struct health_app *app)
 {
     static const char *const names[] = {"ok", "degraded", "failed"};
-    struct own_labels labels = labels_of(app);
-    add_label(&labels, LABEL_STR("rule"), finding->rule->name);
-    add_label(&labels, LABEL_STR("critical"), yes_or_no(finding->rule->critical));
-    add_states(own, &labels, names, sizeof names / sizeof names[0], finding->status);
+    for (size_t i = 0; i < app->n_findings; i++) {
+        const struct health_finding *finding = &app->findings[i];
+        struct own_labels labels = labels_of(app);
+        add_label(&labels, LABEL_STR("rule"), finding->rule->name);
+        add_label(&labels, LABEL_STR("critical"), yes_or_no(finding->rule->critical));
+        add_states(t, &labels, names, sizeof names / sizeof names[0], finding->status);
+    }
 }
 
-static void add_beats(struct own *own, const struct health_app *app,
-                      const struct render_rules *rules)
+static void add_beats(const struct teller *t, const struct health_app *app)
 {
     size_t n;
     const struct smx_process_info *processes = smx_reader_processes(app->source.reader, &n);
@@ -88,60 +130,23 @@ static void add_beats(struct own *own, const struct health_app *app,
         snprintf(worker, sizeof worker, "%u", (unsigned)processes[i].worker);
         add_label(&labels, LABEL_STR("role"), processes[i].role);
         add_label(&labels, LABEL_STR("worker"), worker);
-        labels.n = label_add_missing(labels.at, labels.n, rules->labels, rules->n_labels);
-        own_sample(own, &labels, processes[i].heartbeat_ns, 9);
+        add_sample(t, &labels, processes[i].heartbeat_ns, 9);
     }
-}
-
-static void expose_apps(struct own *own, const struct health *h, const struct selection *s)
-{
-    static const struct own_family ready = {
-        "smx_app_ready",
-        "Whether processes of the application live and nothing critical has failed.", NULL,
-        SMX_GAUGE};
-    static const struct own_family live = {
-        "smx_app_live", "Whether a process of the application lives and not all of them hang.",
-        NULL, SMX_GAUGE};
-    for (unsigned which = 0; which < 2; which++) {
-        own_begin(own, which ? &live : &ready);
-        for (size_t i = 0; i < h->n; i++) {
-            const struct own_labels labels = labels_of(&h->apps[i]);
-            if (!s || selection_has_app(s, labels.at[0].value))
-                own_sample(own, &labels, which ? h->apps[i].live : h->apps[i].ready, 0);
-        }
-    }
-}
-
-/* Families of what an application may have many of: the family, and what adds its samples. */
-static void add_checks(struct own *own, const struct health_app *app,
-                       const struct render_rules *rules)
-{
-    (void)rules;
-    for (size_t i = 0; i < app->n_checks; i++)
-        add_check(own, app, &app->checks[i]);
-}
-
-static void add_reports(struct own *own, const struct health_app *app,
-                        const struct render_rules *rules)
-{
-    (void)rules;
-    for (size_t i = 0; i < app->n_checks; i++)
-        add_report(own, app, &app->checks[i]);
-}
-
-static void add_findings(struct own *own, const struct health_app *app,
-                         const struct render_rules *rules)
-{
-    (void)rules;
-    for (size_t i = 0; i < app->n_findings; i++)
-        add_finding(own, app, &app->findings[i]);
 }
 
 static const struct {
     struct own_family family;
-    void (*add)(struct own *own, const struct health_app *app, const struct render_rules *rules);
+    void (*add)(const struct teller *t, const struct health_app *app);
     bool of_readers;
 } families[] = {
+    {{"smx_app_ready", "Whether processes of the application live and nothing critical has failed.",
+      NULL, SMX_GAUGE},
+     add_ready,
+     false},
+    {{"smx_app_live", "Whether a process of the application lives and not all of them hang.", NULL,
+      SMX_GAUGE},
+     add_live,
+     false},
     {{"smx_check_status", "The application's own checks: 1 for the status that each is in.", NULL,
       SMX_GAUGE},
      add_checks,
@@ -165,14 +170,13 @@ static const struct {
 void health_expose(struct own *own, const struct health *h, const struct render_rules *rules,
                    const struct selection *s)
 {
-    expose_apps(own, h, s);
+    const struct teller t = {.own = own, .rules = rules, .selection = s};
     for (size_t f = 0; f < sizeof families / sizeof families[0]; f++) {
         own_begin(own, &families[f].family);
         for (size_t i = 0; i < h->n; i++) {
             const struct health_app *app = &h->apps[i];
-            if ((app->source.reader || !families[f].of_readers) &&
-                (!s || selection_has_app(s, str(app->source.app))))
-                families[f].add(own, app, rules);
+            if ((app->source.reader || !families[f].of_readers) && tells_of(&t, app))
+                families[f].add(&t, app);
         }
     }
 }

@@ -53,11 +53,13 @@ void own_single(struct own *own, const struct own_family *family, uint64_t ticks
 int own_finish(struct own *own);
 
 /* The families themselves; of health those of the applications that are selected, NULL: all. What
- * is of processes gets the labels of the rules, as their other numbers do. */
+ * is about an application gets the labels of the rules; and what bears the name of one is told
+ * where the filter exposes that. */
 struct health;
 struct selection;
 void self_expose(struct own *own, const struct self_stats *stats);
-void usage_expose(struct own *own, const struct smx_segment_info *const segments[], size_t n);
+void usage_expose(struct own *own, const struct smx_segment_info *const segments[], size_t n,
+                  const struct filter *filter);
 void health_expose(struct own *own, const struct health *health, const struct render_rules *rules,
                    const struct selection *selection);
 void conflicts_expose(struct own *own, const struct gather_conflict conflicts[], size_t n);

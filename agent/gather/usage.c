@@ -15,7 +15,14 @@ static struct own_labels labels_of(const struct smx_segment_info *s)
     return labels;
 }
 
-static void expose_lost(struct own *own, const struct smx_segment_info *const segments[], size_t n)
+static bool is_shown(const struct smx_segment_info *s, const struct filter *filter)
+{
+    const struct own_labels labels = labels_of(s);
+    return filter_has_labels(filter, labels.at, labels.n);
+}
+
+static void expose_lost(struct own *own, const struct smx_segment_info *const segments[], size_t n,
+                        const struct filter *filter)
 {
     static const struct own_family family = {
         "smx_segment_lost_total",
@@ -23,7 +30,8 @@ static void expose_lost(struct own *own, const struct smx_segment_info *const se
         SMX_COUNTER};
     own_begin(own, &family);
     for (size_t i = 0; i < n; i++) {
-        for (unsigned reason = 0; reason < SMX_LOST_COUNT; reason++) {
+        for (unsigned reason = 0; is_shown(segments[i], filter) && reason < SMX_LOST_COUNT;
+             reason++) {
             struct own_labels labels = labels_of(segments[i]);
             const char *name = smx_lost_name(reason);
             labels.at[labels.n++] = (struct smx_label){LABEL_STR("reason"), {name, strlen(name)}};
@@ -40,7 +48,8 @@ static void values_of(const struct smx_segment_info *s, uint64_t out[VALUES])
     memcpy(out, values, sizeof values);
 }
 
-void usage_expose(struct own *own, const struct smx_segment_info *const segments[], size_t n)
+void usage_expose(struct own *own, const struct smx_segment_info *const segments[], size_t n,
+                  const struct filter *filter)
 {
     static const struct own_family families[VALUES] = {
         {"smx_segment_max_bytes", "The segment's budget.", "bytes", SMX_GAUGE},
@@ -58,10 +67,12 @@ void usage_expose(struct own *own, const struct smx_segment_info *const segments
         own_begin(own, &families[value]);
         for (size_t i = 0; i < n; i++) {
             uint64_t values[VALUES];
+            if (!is_shown(segments[i], filter))
+                continue;
             values_of(segments[i], values);
             struct own_labels labels = labels_of(segments[i]);
             own_sample(own, &labels, values[value], value == VALUES - 1 ? 9 : 0);
         }
     }
-    expose_lost(own, segments, n);
+    expose_lost(own, segments, n, filter);
 }

@@ -57,7 +57,7 @@ static int add_usage(struct view *v, const struct gather *gather, const struct s
     for (size_t i = 0; i < n; i++)
         if (selection_has_app(s, all[i]->app))
             infos[wanted++] = all[i];
-    usage_expose(&v->own, infos, wanted);
+    usage_expose(&v->own, infos, wanted, rules->filter);
     if (gather_has_health(gather))
         health_expose(&v->own, gather_has_health(gather), rules, s);
     free(infos);
