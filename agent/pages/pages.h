@@ -29,7 +29,7 @@ struct pages_options {
     struct segments *segments;
     struct workers *workers; /* NULL: nothing is said of processes */
     uint64_t max_age_ns;     /* of a snapshot that is shared; 0: a turn of the loop */
-    uint64_t slice_ns;       /* of work in a turn, one piece at least; 0: 4 ms */
+    uint64_t slice_ns;       /* of CPU time in a turn, one piece at least; 0: 4 ms */
     struct gather_rules rules;
     const struct self_config *config; /* told of in each snapshot; NULL: not */
     void (*looking)(void *context);   /* before the segments are looked at */
