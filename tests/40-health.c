@@ -275,44 +275,41 @@ static void who_has_ever_sent_a_heartbeat_hangs_when_it_is_too_old(void **state)
 }
 
 /* One series out of bounds is one too many. */
-static void a_rule_on_a_metric_asks_every_series_that_matches(void **state)
+static const struct metric_case {
+    const char *metric;
+    const char *label, *value;
+    double min, max;
+    bool may_be_absent;
+    enum health_status expected;
+    const char *why;
+} metric_cases[] = {
+    {"jobs_total", NULL, NULL, 0, INFINITY, false, HEALTH_OK, ""},
+    {"jobs_total", NULL, NULL, 42, 42, false, HEALTH_OK, ""},
+    {"jobs_total", NULL, NULL, 43, INFINITY, false, HEALTH_FAILED, "jobs_total is 42, below 43"},
+    {"busy_seconds_total", NULL, NULL, 1.5, 1.5, false, HEALTH_OK, ""},
+    {"queue", NULL, NULL, -INFINITY, 1000, false, HEALTH_FAILED,
+     "queue of \"mail\" is 1200, above 1000"},
+    {"queue", "name", "web", -INFINITY, 1000, false, HEALTH_OK, ""},
+    {"queue", "name", "mail", -INFINITY, 1200, false, HEALTH_OK, ""},
+    {"queue", "name", "none", -INFINITY, 1, false, HEALTH_FAILED,
+     "queue: no series matches, or none has a value"},
+    {"queue", "name", "none", -INFINITY, 1, true, HEALTH_OK, ""},
+    {"queue", "nothing", "web", -INFINITY, 1, true, HEALTH_OK, ""},
+    {"each", NULL, NULL, 7, 7, false, HEALTH_OK, ""},
+    {"each", NULL, NULL, 8, INFINITY, false, HEALTH_FAILED, "each is 7, below 8"},
+    {"load", NULL, NULL, 0, 0.5, false, HEALTH_FAILED, "load is 0.75, above 0.5"},
+    {"nan", NULL, NULL, -INFINITY, INFINITY, false, HEALTH_FAILED, "nan is not a number"},
+    {"unset", NULL, NULL, 0, 1, false, HEALTH_FAILED,
+     "unset: no series matches, or none has a value"},
+    {"missing", NULL, NULL, 0, 1, false, HEALTH_FAILED, "missing: no such metric"},
+    {"missing", NULL, NULL, 0, 1, true, HEALTH_OK, ""},
+    {"waits", NULL, NULL, 0, 1, true, HEALTH_FAILED,
+     "waits has no single value: the rule cannot be met"},
+    {"build_info", NULL, NULL, 1, 1, false, HEALTH_OK, ""},
+};
+
+static void fill_metrics(smx_segment *s)
 {
-    static const struct {
-        const char *metric;
-        const char *label, *value;
-        double min, max;
-        bool may_be_absent;
-        enum health_status expected;
-        const char *why;
-    } table[] = {
-        {"jobs_total", NULL, NULL, 0, INFINITY, false, HEALTH_OK, ""},
-        {"jobs_total", NULL, NULL, 42, 42, false, HEALTH_OK, ""},
-        {"jobs_total", NULL, NULL, 43, INFINITY, false, HEALTH_FAILED,
-         "jobs_total is 42, below 43"},
-        {"busy_seconds_total", NULL, NULL, 1.5, 1.5, false, HEALTH_OK, ""},
-        {"queue", NULL, NULL, -INFINITY, 1000, false, HEALTH_FAILED,
-         "queue of \"mail\" is 1200, above 1000"},
-        {"queue", "name", "web", -INFINITY, 1000, false, HEALTH_OK, ""},
-        {"queue", "name", "mail", -INFINITY, 1200, false, HEALTH_OK, ""},
-        {"queue", "name", "none", -INFINITY, 1, false, HEALTH_FAILED,
-         "queue: no series matches, or none has a value"},
-        {"queue", "name", "none", -INFINITY, 1, true, HEALTH_OK, ""},
-        {"queue", "nothing", "web", -INFINITY, 1, true, HEALTH_OK, ""},
-        {"each", NULL, NULL, 7, 7, false, HEALTH_OK, ""},
-        {"each", NULL, NULL, 8, INFINITY, false, HEALTH_FAILED, "each is 7, below 8"},
-        {"load", NULL, NULL, 0, 0.5, false, HEALTH_FAILED, "load is 0.75, above 0.5"},
-        {"nan", NULL, NULL, -INFINITY, INFINITY, false, HEALTH_FAILED, "nan is not a number"},
-        {"unset", NULL, NULL, 0, 1, false, HEALTH_FAILED,
-         "unset: no series matches, or none has a value"},
-        {"missing", NULL, NULL, 0, 1, false, HEALTH_FAILED, "missing: no such metric"},
-        {"missing", NULL, NULL, 0, 1, true, HEALTH_OK, ""},
-        {"waits", NULL, NULL, 0, 1, true, HEALTH_FAILED,
-         "waits has no single value: the rule cannot be met"},
-        {"build_info", NULL, NULL, 1, 1, false, HEALTH_OK, ""},
-    };
-    (void)state;
-    struct app *app = open_app("metrics", NULL);
-    smx_segment *s = app->segment;
     smx_counter_add(smx_counter_new(s, &(struct smx_metric){.name = "jobs_total"}, NULL), 42);
     smx_counter_add(
         smx_counter_new(s, &(struct smx_metric){.name = "busy_seconds_total", .unit = "seconds"},
@@ -330,18 +327,31 @@ static void a_rule_on_a_metric_asks_every_series_that_matches(void **state)
     (void)smx_histogram_new(s, &(struct smx_metric){.name = "waits"}, NULL);
     (void)smx_info(s, &(struct smx_metric){.name = "build", .labels = {"v"}}, SMX_VALUES("1"),
                    NULL);
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        struct health_rule rule = {.kind = HEALTH_METRIC,
-                                   .name = "m",
-                                   .critical = true,
-                                   .metric = table[i].metric,
-                                   .labels = {{table[i].label, table[i].value}},
-                                   .n_labels = table[i].label != NULL,
-                                   .min = table[i].min,
-                                   .max = table[i].max,
-                                   .may_be_absent = table[i].may_be_absent};
+}
+
+static struct health_rule rule_of(const struct metric_case *c)
+{
+    return (struct health_rule){.kind = HEALTH_METRIC,
+                                .name = "m",
+                                .critical = true,
+                                .metric = c->metric,
+                                .labels = {{c->label, c->value}},
+                                .n_labels = c->label != NULL,
+                                .min = c->min,
+                                .max = c->max,
+                                .may_be_absent = c->may_be_absent};
+}
+
+static void a_rule_on_a_metric_asks_every_series_that_matches(void **state)
+{
+    (void)state;
+    struct app *app = open_app("metrics", NULL);
+    fill_metrics(app->segment);
+    for (size_t i = 0; i < sizeof metric_cases / sizeof *metric_cases; i++) {
+        const struct metric_case *c = &metric_cases[i];
+        const struct health_rule rule = rule_of(c);
         const struct health_finding *found = &judge(app, &rule, 1, 0)->findings[0];
-        if (found->status != table[i].expected || strcmp(found->why, table[i].why) != 0)
+        if (found->status != c->expected || strcmp(found->why, c->why) != 0)
             fail_msg("case %zu: %s, \"%s\"", i, health_status_name(found->status), found->why);
         expect(&health.apps[0], found->status, found->status == HEALTH_OK, true);
     }
