@@ -257,7 +257,7 @@ static void who_has_ever_sent_a_heartbeat_hangs_when_it_is_too_old(void **state)
     expect(judge(app, &critical, 1, 0), HEALTH_OK, true, true);
     expect(judge(app, &critical, 1, later), HEALTH_FAILED, false, false);
     assert_string_equal(health.apps[0].findings[0].why,
-                        "1 of 1 processes without a heartbeat for 30 s");
+                        "1 of 1 processes without a heartbeat for 30 s, number 0 for the longest");
     assert_int_equal(health.apps[0].n_hung, 1);
     /* Back in time it is as unknown. */
     expect(judge(app, &critical, 1, -later), HEALTH_FAILED, false, false);

@@ -147,19 +147,25 @@ static void judge_heartbeats(const struct health_app *app, const struct health_r
                              struct health_finding *out)
 {
     size_t n, beating = 0, hung = 0;
+    const struct smx_process_info *longest = NULL;
     const struct smx_process_info *processes = smx_reader_processes(app->source.reader, &n);
     for (size_t i = 0; i < n; i++) {
         if (!processes[i].live || !processes[i].heartbeat_ns || !has_role(rule, processes[i].role))
             continue;
         beating++;
-        hung += is_old(processes[i].heartbeat_ns, app->at_ns, rule->max_age_ns);
+        if (!is_old(processes[i].heartbeat_ns, app->at_ns, rule->max_age_ns))
+            continue;
+        hung++;
+        if (!longest || processes[i].heartbeat_ns < longest->heartbeat_ns)
+            longest = &processes[i];
     }
     out->status = !hung ? HEALTH_OK : hung < beating ? HEALTH_DEGRADED : HEALTH_FAILED;
-    if (hung)
-        snprintf(out->why, sizeof out->why,
-                 "%zu of %zu%s%.32s processes without a heartbeat for %g s", hung, beating,
-                 rule->role ? " " : "", rule->role ? rule->role : "",
-                 (double)rule->max_age_ns / 1e9);
+    if (longest)
+        snprintf(
+            out->why, sizeof out->why,
+            "%zu of %zu%s%.32s processes without a heartbeat for %g s, number %u for the longest",
+            hung, beating, rule->role ? " " : "", rule->role ? rule->role : "",
+            (double)rule->max_age_ns / 1e9, (unsigned)longest->worker);
 }
 
 /* Where nothing lives, or nothing is known, only that is to be said: workers are missing. */

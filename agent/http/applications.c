@@ -82,15 +82,28 @@ static void push_reason(json_t *list, bool *failed, const char *format, const ch
     json_push(list, json_from_text(text), failed);
 }
 
+static void push_check(json_t *list, bool *failed, const struct health_check *check, uint64_t at_ns)
+{
+    const struct smx_check_result *result = &check->result;
+    const char *why = result->message ? result->message->text.at : "";
+    char silence[96];
+    if (result->state == SMX_CHECK_SILENT && result->newest_ns && at_ns > result->newest_ns)
+        snprintf(silence, sizeof silence, "last reported %.1f s ago, a report holds %g s",
+                 (double)(at_ns - result->newest_ns) / 1e9, (double)check->info->interval_ns / 1e9);
+    else
+        snprintf(silence, sizeof silence, "no process that lives has reported");
+    push_reason(list, failed, "check %.64s is %s%s%s", check->info->name.at,
+                smx_check_state_name(result->state),
+                result->state == SMX_CHECK_SILENT ? silence : why);
+}
+
 /* What is wrong, the critical first, in sentences; empty if nothing is. */
 static void push_wrong(json_t *list, const struct health_app *app, bool critical, bool *failed)
 {
     for (size_t i = 0; app->n_live && i < app->n_checks; i++) {
         const struct health_check *check = &app->checks[i];
-        const struct smx_check_message *message = check->result.message;
         if (check->status != HEALTH_OK && check->info->critical == critical)
-            push_reason(list, failed, "check %.64s is %s%s%s", check->info->name.at,
-                        smx_check_state_name(check->result.state), message ? message->text.at : "");
+            push_check(list, failed, check, app->at_ns);
     }
     for (size_t i = 0; i < app->n_findings; i++) {
         const struct health_finding *finding = &app->findings[i];
