@@ -558,7 +558,7 @@ activate() {
     not file_says "$scratch/agent.err" "$open"
     write_web "$(tls_lines server)"
     start_web_at --web.listen-address=0.0.0.0:0 --web.config.file="$scratch/web.yml"
-    file_says "$scratch/agent.err" "${open}0.0.0.0:[0-9]* do=\"give users or client_ca_file"
+    file_says "$scratch/agent.err" "${open}0.0.0.0:[0-9]* do=\"give basic_auth_users or "
     write_web "basic_auth_users: {alice: $(hash secret)}"
     start_web_at --web.listen-address=0.0.0.0:0 --web.config.file="$scratch/web.yml"
     file_says "$scratch/agent.err" "$clear"
