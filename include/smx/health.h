@@ -20,8 +20,8 @@
  *       smx_check_report(database, SMX_CHECK_FAILED, "connection refused by 10.0.0.7:5432");
  *
  * smx-agent tells of them at /health, by /health/<app>/ready to an orchestrator, and as metrics;
- * smx-dump shows them; smx_reader_check() of <smx/reader.h> reads them. That a process hangs is no
- * matter for a check: it says by smx_heartbeat() that it does not.
+ * smx-dump and smx-top show them; smx_reader_check() of <smx/reader.h> reads them. That a process
+ * hangs is no matter for a check: it says by smx_heartbeat() that it does not.
  */
 #ifndef SMX_HEALTH_H
 #define SMX_HEALTH_H
