@@ -72,7 +72,7 @@ has_ended() {
 within_a_minute() {
     local deadline=$((SECONDS + 60))
     until "$@"; do
-        [[ $SECONDS -lt $deadline ]] || { kill -KILL "$run" && return 1; }
+        [[ $SECONDS -lt $deadline ]] || { kill -KILL "$run" || true && return 1; }
         sleep 0.05
     done
 }
