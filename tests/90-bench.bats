@@ -137,6 +137,9 @@ eventually() {
     [[ $status -eq 0 && ${#lines[@]} -eq 6 ]]
     [[ $("$bench" --list --full | wc -l) -gt $("$bench" --list | wc -l) ]]
     [[ $("$bench" --list | wc -l) -gt $("$bench" --list --quick | wc -l) ]]
+    # --help names them all, in their order.
+    [[ $("$bench" --list | cut -d / -f 1 | uniq | xargs) == \
+        $("$bench" --help | sed -n 's/^Groups: \(.*\); default.*/\1/p') ]]
 }
 
 @test "the table and the Markdown name the machine, and have a row for each case" {

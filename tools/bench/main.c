@@ -19,7 +19,7 @@ enum { EXIT_FINE = 0, EXIT_WRONG = 1, EXIT_USAGE = 2 };
 static const char usage[] =
     "Usage: smx-bench [OPTIONS] [GROUP...]\n"
     "Measure what an update, a scrape, a process costs, beside what others do.\n"
-    "Groups: peers update striped work lifecycle gather scrape memory; default: all.\n"
+    "Groups: peers update striped work lifecycle gather scrape workers memory; default: all.\n"
     "\n"
     "  -f, --filter=TEXT  only cases whose group/name contains TEXT, or matches\n"
     "                     it as a shell pattern (may be repeated)\n"
