@@ -548,6 +548,7 @@ activate() {
         start agent "$bin/smx-agent" --segments.dir="$SMX_DIR" "$@"
         eventually file_says "$scratch/agent.err" 'sandboxed'
         stop agent
+        cat "$scratch/agent.err" # shown if the test fails
     }
     local open='level=warn msg="whoever reaches this address can read all metrics" address='
     local clear='level=warn msg="passwords come to this address as they are typed" address='

@@ -35,7 +35,7 @@ const char *options_help(void)
            "all)\n"
            "  --web.rate-limit=N         answer one address N requests a second, 0: any number\n"
            "                             (default 50)\n"
-           "  --web.max-connections=N    have N connections at a time (default 512)\n"
+           "  --web.max-connections=N    have N connections at a time, 8 to 4096 (default 512)\n"
            "  --segments.dir=DIR         where the segments are; repeatable\n"
            "                             (default: $SMX_DIR if set, else /run/smx and\n"
            "                             /dev/shm/smx-<uid>)\n"
