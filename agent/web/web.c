@@ -79,7 +79,9 @@ static void changed(void *context, const struct materials *before)
         http_use_headers(web->probes, &now->file->headers);
     if (web->guard)
         guard_use(web->guard, now->users, &now->file->rate);
-    if (is_guarded(before) && !is_guarded(now))
+    bool opens = is_guarded(before) && !is_guarded(now);
+    bool bares = !before->users && now->users && !now->tls;
+    if (opens || bares)
         warn_of_open_doors(web);
 }
 
