@@ -30,6 +30,7 @@ start() {
     shift
     # Now, and not when the command comes to run: somebody may wait for what it says.
     : >"$scratch/$name.out"
+    : >"$scratch/$name.err"
     # Else bats waits for whoever holds its descriptor 3.
     setpriv --pdeathsig TERM "$@" >"$scratch/$name.out" 2>"$scratch/$name.err" </dev/null 3>&- &
     pids[$name]=$!
