@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # 90-fuzz-afl.bats - AFL++ on every harness, from the same corpus as libFuzzer.
-# It builds them itself, in build/afl. A script of its own, for a script has five minutes.
+# It builds them itself, in build/afl. A script of its own, which runs beside the other.
 
 setup() {
     fuzz=$BATS_TEST_DIRNAME/fuzz
