@@ -200,7 +200,8 @@ make_narrow_pipe() {
         [ "$(grep -c '^ts=[^ ]* level=[^ ]* msg=' "$scratch/read")" = "$(wc -l <"$scratch/read")" ]
         stop agent
         [ "$ended" -eq 0 ]
-        timeout 0.5 cat <&8 >"$scratch/read" || true
+        # It is told as soon as anything is logged: that may have been while we read.
+        timeout 0.5 cat <&8 >>"$scratch/read" || true
         grep -q 'level=warn msg="lines of the log were dropped, since nobody took them" lines=[0-9]' \
             "$scratch/read"
         exec 8>&-
