@@ -238,29 +238,44 @@ static int begin_names(struct smx_reader *reader, struct coming *c)
     return smx__build_new(&c->build, &reader->file, &c->header);
 }
 
-/* Take the names that were read, or read them again. A record that is published meanwhile may lie
- * beyond what the header had as allocated, or in a block that was read before it was written, and
- * then looks unsound: what has errors is read again, with a new header, as long as there is
- * movement in that or in what was found. Bounded, for whoever damages a file may keep it moving. */
+/* Whether names that have errors are to be read again, which is then counted: a record that was
+ * being made as the header was read may lie in a block that was read before it was complete, and then
+ * looks unsound. So as long as there is movement in the header or in what was found. Bounded, for
+ * whoever damages a file may keep it moving. */
+static bool try_again(struct coming *c, const struct smx__header *next)
+{
+    const uint64_t errors = errors_of(c->registry), n_series = c->registry->n_series;
+    /* Once in any case: a record is seen before `published` moves. */
+    bool moved = c->tries == 0 || errors != c->errors || n_series != c->n_series ||
+                 next->allocated != c->header.allocated || smx__header_moved(next, &c->header);
+    c->errors = errors;
+    c->n_series = n_series;
+    return errors && moved && c->tries++ < REREADS;
+}
+
+/* What was not there yet when the header was read is there by a later one, and comes with the next
+ * names; what is not there by that one either is nowhere. */
+static void judge_later(struct smx__registry *registry, const struct smx__header *next)
+{
+    if (registry->later_at >= next->allocated)
+        registry->unsound[SMX_UNSOUND_CHAIN] += registry->n_later;
+    registry->n_later = 0;
+}
+
+/* Take the names that were read, or read them again. */
 static int take_names(struct smx_reader *reader, struct coming *c, struct smx_diag *diag)
 {
     struct smx__header next;
     smx__build_free(c->build, &c->registry);
     c->build = NULL;
-    const uint64_t errors = errors_of(c->registry), n_series = c->registry->n_series;
-    if (errors && c->tries < REREADS) {
+    if (errors_of(c->registry) + c->registry->n_later > 0) {
         int result = read_header(reader, &next, &c->st, diag);
-        /* Once in any case: a record is seen before `published` moves. */
-        bool moved = c->tries == 0 || errors != c->errors || n_series != c->n_series ||
-                     next.allocated != c->header.allocated || smx__header_moved(&next, &c->header);
         if (result != 0) {
             drop_coming(reader);
             return result;
         }
-        if (moved) {
-            c->tries++;
-            c->errors = errors;
-            c->n_series = n_series;
+        judge_later(c->registry, &next);
+        if (try_again(c, &next)) {
             c->header = next;
             smx__registry_free(c->registry);
             result = begin_names(reader, c);

@@ -234,6 +234,8 @@ struct smx__registry {
     struct smx_check_info *checks;
     struct smx__watched *watched; /* of each */
     size_t n_checks;
+    uint64_t n_later;  /* refs to records behind all that was allocated when it was begun */
+    uint64_t later_at; /* the last of these */
     uint64_t unsound[SMX_UNSOUND_COUNT];
     struct smx_unsound_info named[SMX_UNSOUND_NAMED_MAX];
     size_t n_named;

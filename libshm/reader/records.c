@@ -45,6 +45,19 @@ static bool in_place(const struct smx__cache *cache, uint64_t at)
            cache->limit - at >= sizeof(struct smx__record);
 }
 
+/* Whether a chain goes on with a record that was made after the header was read. What follows it
+ * there was published even later: the chain ends for us. Whether such a record can be is seen by the
+ * next header. */
+static bool is_later(struct smx__build *b, uint64_t at)
+{
+    struct smx__registry *r = b->registry;
+    if (at % 8 || at < b->cache.limit)
+        return false;
+    r->n_later++;
+    r->later_at = at > r->later_at ? at : r->later_at;
+    return true;
+}
+
 /* Set the bits of what is left of a chain. */
 static int walk_chain(struct smx__build *b)
 {
@@ -52,6 +65,8 @@ static int walk_chain(struct smx__build *b)
     while (b->chain && smx__build_spend(b, SMX__LOOK_BYTES)) {
         const uint64_t at = b->chain;
         b->chain = 0;
+        if (is_later(b, at))
+            return 0;
         if (!in_place(&b->cache, at) || *word_of(&b->records, at) & bit_of(at)) {
             b->records.unsound[SMX_UNSOUND_CHAIN]++;
             return 0;
