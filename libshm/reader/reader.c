@@ -239,9 +239,9 @@ static int begin_names(struct smx_reader *reader, struct coming *c)
 }
 
 /* Whether names that have errors are to be read again, which is then counted: a record that was
- * being made as the header was read may lie in a block that was read before it was complete, and then
- * looks unsound. So as long as there is movement in the header or in what was found. Bounded, for
- * whoever damages a file may keep it moving. */
+ * being made as the header was read may lie in a block that was read before it was complete, and
+ * then looks unsound. So as long as there is movement in the header or in what was found. Bounded,
+ * for whoever damages a file may keep it moving. */
 static bool try_again(struct coming *c, const struct smx__header *next)
 {
     const uint64_t errors = errors_of(c->registry), n_series = c->registry->n_series;

@@ -46,8 +46,8 @@ static bool in_place(const struct smx__cache *cache, uint64_t at)
 }
 
 /* Whether a chain goes on with a record that was made after the header was read. What follows it
- * there was published even later: the chain ends for us. Whether such a record can be is seen by the
- * next header. */
+ * there was published even later: the chain ends for us. Whether such a record can be is seen by
+ * the next header. */
 static bool is_later(struct smx__build *b, uint64_t at)
 {
     struct smx__registry *r = b->registry;
