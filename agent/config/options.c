@@ -10,15 +10,22 @@
 #include <errno.h>
 #include <string.h>
 
-static int add_listen(struct options *o, const char *value, char why[VALUE_WHY_SIZE])
+/* To a list that has n of at most `most`. */
+static int add_address(const char *list[], size_t *n, int most, const char *value,
+                       char why[VALUE_WHY_SIZE])
 {
     char rule[LISTEN_WHY_SIZE];
-    if (o->n_listen == OPTIONS_LISTEN_MAX)
-        return value_refuse(why, "one of at most %d addresses", OPTIONS_LISTEN_MAX);
+    if (*n == (size_t)most)
+        return value_refuse(why, "one of at most %d addresses", most);
     if (listen_check(value, rule) < 0)
         return value_refuse(why, "an address to listen at: %s", rule);
-    o->listen[o->n_listen++] = value;
+    list[(*n)++] = value;
     return 0;
+}
+
+static int add_listen(struct options *o, const char *value, char why[VALUE_WHY_SIZE])
+{
+    return add_address(o->listen, &o->n_listen, OPTIONS_LISTEN_MAX, value, why);
 }
 
 static int set_lifecycle(struct options *o, const char *value, char why[VALUE_WHY_SIZE])
@@ -211,13 +218,7 @@ static int set_systemd_socket(struct options *o, const char *value, char why[VAL
 
 static int add_probes(struct options *o, const char *value, char why[VALUE_WHY_SIZE])
 {
-    char rule[LISTEN_WHY_SIZE];
-    if (o->n_probes == OPTIONS_PROBES_MAX)
-        return value_refuse(why, "one of at most %d addresses", OPTIONS_PROBES_MAX);
-    if (listen_check(value, rule) < 0)
-        return value_refuse(why, "an address to listen at: %s", rule);
-    o->probes[o->n_probes++] = value;
-    return 0;
+    return add_address(o->probes, &o->n_probes, OPTIONS_PROBES_MAX, value, why);
 }
 
 static int add_host(struct options *o, const char *value, char why[VALUE_WHY_SIZE])

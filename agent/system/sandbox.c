@@ -119,16 +119,24 @@ static bool to_parent(char *path)
     return true;
 }
 
+/* Returns false if the path is too long to be one. */
+static bool parent_of(const char *path, char out[PATH_MAX])
+{
+    if (strlen(path) >= PATH_MAX)
+        return false;
+    strcpy(out, path);
+    to_parent(out);
+    return true;
+}
+
 /* A rule holds for an inode, and a directory of segments may be made, or made anew, while we run:
  * so its parent is what is allowed, or the nearest that exists. But not the root, if the directory
  * is there: what lies at the top is a place to mount at, and stays. */
 static void allow_segments(const struct rules *rules, const char *directory)
 {
     char path[PATH_MAX];
-    if (strlen(directory) >= sizeof path)
+    if (!parent_of(directory, path))
         return;
-    strcpy(path, directory);
-    to_parent(path);
     if (strcmp(path, "/") == 0 && allow_path(rules, directory, READ_BELOW) == 0)
         return;
     while (allow_path(rules, path, READ_BELOW) < 0 && to_parent(path))
@@ -139,10 +147,8 @@ static void allow_segments(const struct rules *rules, const char *directory)
 static void allow_directory(const struct rules *rules, const char *file)
 {
     char path[PATH_MAX];
-    if (strlen(file) >= sizeof path)
+    if (!parent_of(file, path))
         return;
-    strcpy(path, file);
-    to_parent(path);
     allow_path(rules, strcmp(path, "/") == 0 ? file : path, READ_BELOW);
 }
 
@@ -158,10 +164,8 @@ static void allow_file(const struct rules *rules, const char *file)
 static void allow_removal(const struct rules *rules, const char *socket)
 {
     char path[PATH_MAX];
-    if (strlen(socket) >= sizeof path)
+    if (!parent_of(socket, path))
         return;
-    strcpy(path, socket);
-    to_parent(path);
     allow_path(rules, path, REMOVE_FILE);
 }
 
