@@ -44,6 +44,7 @@ static void test_start_time(void **state)
     for (int i = 0; i < 20; i++)
         assert_int_equal(staff_value(staff_row(staff_scrape(), PROCESS_EACH, NULL), PROCESS_START),
                          start);
+    assert_int_equal(start % (UINT64_C(1000000000) / (uint64_t)sysconf(_SC_CLK_TCK)), 0);
 }
 
 static void check_sums(const struct processes *p)
@@ -258,7 +259,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_numbers, "a process's numbers are those that it knows of itself"),
-        TEST(test_start_time, "a start time is the same in every scrape"),
+        TEST(test_start_time, "a start time is the same in every scrape, in ticks"),
         TEST(test_sums, "sums by role and application are those of the processes"),
         TEST(test_ended, "what a process has used stays counted when it ends"),
         TEST(test_older, "of who is older than the agent sums count what it uses from now on"),

@@ -113,28 +113,37 @@ void proc_close(struct proc *proc)
     *proc = PROC_NONE;
 }
 
-uint64_t proc_number(const char *text, const char *key)
+/* The number that follows the next such key; the text is then what is behind it. */
+static uint64_t next_number(const char **text, const char *key)
 {
-    const char *at = strstr(text, key);
+    const char *at = strstr(*text, key);
     if (!at)
         return UINT64_MAX;
     at += strlen(key);
     at += strspn(at, " \t");
+    *text = at;
     return *at >= '0' && *at <= '9' ? strtoull(at, NULL, 10) : UINT64_MAX;
 }
 
-/* In the command's name, which comes first, the kernel escapes newlines. Memory is not that of
- * stat, which leaves out what the CPUs have not yet told each other, some hundred KiB. */
+uint64_t proc_number(const char *text, const char *key)
+{
+    return next_number(&text, key);
+}
+
+/* In the command's name, which comes first, the kernel escapes newlines; the keys are in its order.
+ * Memory is not that of stat, which leaves out what the CPUs have not yet told each other, some
+ * hundred KiB. */
 static int read_status(int fd, struct proc_numbers *out)
 {
     char text[PROC_TEXT_MAX];
+    const char *at = text;
     int n = proc_text(fd, text);
     if (n <= 0)
         return n < 0 ? n : -ESRCH;
-    out->resident_kib = proc_number(text, "\nVmRSS:");
-    out->threads = proc_number(text, "\nThreads:");
-    out->voluntary_switches = proc_number(text, "\nvoluntary_ctxt_switches:");
-    out->involuntary_switches = proc_number(text, "\nnonvoluntary_ctxt_switches:");
+    out->resident_kib = next_number(&at, "\nVmRSS:");
+    out->threads = next_number(&at, "\nThreads:");
+    out->voluntary_switches = next_number(&at, "\nvoluntary_ctxt_switches:");
+    out->involuntary_switches = next_number(&at, "\nnonvoluntary_ctxt_switches:");
     return 0;
 }
 

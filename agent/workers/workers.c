@@ -31,7 +31,7 @@ enum { BATCH = 16 };
 enum { PROBES_MISSED = 3 };
 
 /* The time of boot is the difference of two clocks: that of two readings is no news, that somebody
- * has set the clock is. */
+ * has set the clock is. It is told in whole ticks, as the start after it is. */
 #define BOOT_STEP_NS INT64_C(500000000)
 
 struct workers {
@@ -61,7 +61,7 @@ static void find_boot(struct workers *w)
     int64_t boot = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_BOOTTIME);
     int64_t step = boot - w->boot_ns;
     if (step > BOOT_STEP_NS || step < -BOOT_STEP_NS)
-        w->boot_ns = boot;
+        w->boot_ns = boot - boot % (int64_t)w->tick_ns;
 }
 
 /* The prober. */
