@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 static const int errors[] = {ENOMEM, EMFILE, EIO, EINTR, EACCES};
-enum { ERRORS = sizeof errors / sizeof errors[0], PATH_SIZE = SCRATCH_SIZE + 16 };
+enum { ERRORS = sizeof errors / sizeof errors[0], PATH_SIZE = SCRATCH_SIZE + 16, ENDLESS = 10000 };
 
 static char first[SCRATCH_SIZE], second[SCRATCH_SIZE], path[PATH_SIZE];
 static struct log quiet;
@@ -126,6 +126,9 @@ static uint32_t reload_under(uint32_t from, uint32_t to, int error)
     faults_arm(from, to, error);
     int rc = reload_run(&reload, why);
     uint32_t calls = faults_end();
+    if (calls >= ENDLESS)
+        fail_msg("call %u, %s: %s was repeated %u times", from, faults->name, strerror(error),
+                 calls);
     if ((rc == 0) != reload.result.successful || (rc < 0 && !why[0]))
         fail_msg("call %u, %s: %d, %d, \"%s\"", from, faults->name, rc, reload.result.successful,
                  why);

@@ -12,6 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* A read is not taken up again more often: a file system in user space may say EINTR for ever. */
+enum { MAX_SIGNALS = 100 };
+
 static int refuse(char why[TEXT_WHY_SIZE], int code, const char *text)
 {
     snprintf(why, TEXT_WHY_SIZE, "%s", text);
@@ -34,9 +37,9 @@ static int refuse_kind(int fd, char why[TEXT_WHY_SIZE])
 static int read_all(int fd, char *to, size_t *length)
 {
     *length = 0;
-    while (*length <= TEXT_MAX) {
+    for (int signals = 0; *length <= TEXT_MAX;) {
         ssize_t n = read(fd, to + *length, TEXT_MAX + 1 - *length);
-        if (n < 0 && errno == EINTR)
+        if (n < 0 && errno == EINTR && ++signals < MAX_SIGNALS)
             continue;
         if (n <= 0)
             return n < 0 ? -errno : 0;
