@@ -57,7 +57,7 @@ counted() {
 
 @test "metrics do what they say, with the extension" {
     has_extension True
-    python_tests test_metrics test_scopes test_middleware
+    python_tests test_metrics test_scopes test_middleware test_gunicorn
     python_tests test_health
     python_tests test_workers
 }
@@ -65,7 +65,7 @@ counted() {
 @test "metrics do what they say, without the extension" {
     export SMX_NO_EXTENSION=1
     has_extension False
-    python_tests test_metrics test_scopes test_middleware
+    python_tests test_metrics test_scopes test_middleware test_gunicorn
     python_tests test_health
     python_tests test_workers
 }
@@ -134,6 +134,46 @@ install_package() {
     eventually answer_is 'sum(app_seconds_count)' "$(dumped app_seconds web)"
     answer_is 'sum(resets(http_requests_total[1h]))' 0
     answer_is 'sum(resets(app_seconds_count[1h]))' 0
+}
+
+# start_hooked WORKER_CLASS: gunicorn with smx's hooks, its application bare.
+start_hooked() {
+    printf 'import smx\nsmx.open("web")\nfrom smx.gunicorn import post_request, pre_request\n' \
+        >"$scratch/gunicorn.conf.py"
+    start_gunicorn --config "$scratch/gunicorn.conf.py" --worker-class "$1" --workers 4 \
+        --max-requests 100 --access-logfile "$scratch/access" application:bare
+}
+
+@test "gunicorn's own hooks count what its access log has, and lose nothing of what is recycled" {
+    local class n=$((400 * ${SMX_TEST_SCALE:-1}))
+    for class in sync gthread; do
+        start_hooked $class
+        clients $n
+        [ "$answered" -eq $n ]
+        eventually dumped_is http_in_flight_requests 0 web
+        [ "$(counted http_requests_total /)" -eq "$(grep -c 'GET / ' "$scratch/access")" ]
+        [ "$(counted http_requests_total /)" -eq $n ]
+        [ "$(counted http_request_duration_seconds /)" -eq $n ]
+        curl -s --unix-socket "$scratch/app.sock" http://app/boom
+        eventually dumped_is http_request_exceptions_total 1 web
+        [ "$("$bin/smx-dump" --json --family=http_requests_total web |
+            jq '.families[].series[] | select(.labels.status == "500") | .value')" -eq 1 ]
+        stop server
+        rm "$scratch/access"
+    done
+}
+
+@test "by the hooks all answers but the last of those that are killed are counted" {
+    start_hooked sync
+    local kills=$((20 * ${SMX_TEST_SCALE:-1}))
+    clients $((50 * kills)) --kill="${pids[server]}" --kills=$kills
+    [ "$killed" -eq $kills ]
+    eventually dumped_is http_in_flight_requests 0 web
+    local total
+    total=$(counted http_requests_total /)
+    echo "$total"
+    [ "$total" -ge $((answered - killed)) ]
+    [ "$total" -le $((answered + killed)) ]
 }
 
 @test "a gauge of a killed worker is gone, and one of the living is not" {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A web application for gunicorn and uvicorn, measured by smx: `wsgi`, `asgi`.
+"""A web application for gunicorn and uvicorn: `wsgi`, `asgi` in smx's middlewares, `bare` in none.
 
 / answers, /stream does in parts, /boom fails, /hang never answers in full.
 """
@@ -25,7 +25,7 @@ def _answer(path):
 
 
 @BUSY.track_inprogress()
-def _wsgi(environ, start_response):
+def bare(environ, start_response):
     path = environ["PATH_INFO"]
     _answer(path)
     environ["smx.route"] = path
@@ -51,5 +51,5 @@ async def _asgi(scope, receive, send):
         await asyncio.sleep(0)
 
 
-wsgi = smx.wsgi.Middleware(_wsgi)
+wsgi = smx.wsgi.Middleware(bare)
 asgi = smx.asgi.Middleware(_asgi)

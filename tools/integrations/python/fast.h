@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * fast.h - what the files of smx._fast share. fast.c has the module and its cells; requests.c what
- * the middlewares do for each request, whichever way it comes; wsgi.c and asgi.c the two ways.
+ * the middlewares do for each request, whichever way it comes; wsgi.c and asgi.c the two ways, and
+ * gunicorn.c the hooks that stand for one.
  */
 #ifndef SMX_PYTHON_FAST_H
 #define SMX_PYTHON_FAST_H
@@ -67,7 +68,9 @@ enum word {
     WORD_TYPE, /* keys of a message */
     WORD_STATUS,
     WORD_MORE_BODY,
-    WORD_CLOSE, /* a method of a body */
+    WORD_CLOSE,     /* a method of a body */
+    WORD_STATUS_OF, /* a method of gunicorn.Hooks */
+    WORD_BEGAN,     /* an attribute of gunicorn's request */
     WORD_NOTHING,
     N_WORDS
 };
@@ -102,6 +105,10 @@ struct request *request_begin(struct requests *requests, PyObject *method, PyObj
 int request_count(struct request *r); /* its status is known, and nothing of the answer has left */
 int request_end(struct request *r);   /* all of the answer is the server's, or nobody wants it */
 int request_fail(struct request *r, PyObject *error); /* an exception has left the application */
+
+/* gunicorn.c: methods of RequestsCell. */
+PyObject *gunicorn_before(PyObject *self, PyObject *const *args, Py_ssize_t n);
+PyObject *gunicorn_after(PyObject *self, PyObject *const *args, Py_ssize_t n);
 
 /* requests.c: with an exception raised, or none, which is left so: it has left the application; all
  * ends by it. */

@@ -19,6 +19,8 @@ static const char *const words[N_WORDS] = {
     [WORD_STATUS] = "status",
     [WORD_MORE_BODY] = "more_body",
     [WORD_CLOSE] = "close",
+    [WORD_STATUS_OF] = "_status_of",
+    [WORD_BEGAN] = "_smx_began",
     [WORD_NOTHING] = "",
 };
 
@@ -236,6 +238,11 @@ int requests_add(PyObject *module)
 {
     static const PyMethodDef methods[] = {
         METHOD("_bind", requests_bind, METH_VARARGS, NULL),
+        METHOD("pre_request", gunicorn_before, METH_FASTCALL,
+               "pre_request($self, worker, req, /)\n--\n\ngunicorn's hook: a request begins."),
+        METHOD("post_request", gunicorn_after, METH_FASTCALL,
+               "post_request($self, worker, req, environ, resp, /)\n--\n\n"
+               "gunicorn's hook: it was answered, or is ended by the exception that is under way."),
         {NULL, NULL, 0, NULL},
     };
     PyType_Slot slots[] = {

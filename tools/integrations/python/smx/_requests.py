@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""What the middlewares do for each request: by the extension (requests.c, wsgi.c, asgi.c) where it
-was built, which does the same, and calls what is written once: _http.Requests._find, _timer, _fail.
+"""What the middlewares, and gunicorn's hooks, do for each request: by the extension (requests.c,
+wsgi.c, asgi.c, gunicorn.c) where it was built, which does the same, and calls what is written once:
+_http.Requests._find, _timer, _fail.
 
 Each end of a request may be told more than once; the first time counts.
 """
 from __future__ import annotations
 
+import sys
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Awaitable, Callable, Iterable, Iterator, Optional
 
@@ -35,10 +37,26 @@ class RequestsCell:
         """A request that begins now."""
         return self._kind(self, method, source, server)
 
+    def pre_request(self, worker: Any, req: Any, /) -> None:
+        """gunicorn's hook: a request begins."""
+        req._smx_began = Request(self, req.method, None, None)
+
+    def post_request(self, worker: Any, req: Any, environ: dict[str, Any], resp: Any, /) -> None:
+        """gunicorn's hook: it was answered, or is ended by the exception that is under way."""
+        request = req._smx_began
+        request._source = environ
+        if resp is not None and isinstance(resp.status, str) and not sys.exc_info()[1]:
+            request._status = resp.status[:3]
+        else:
+            request._status = self._status_of(req, environ, resp)
+        request.count()
+        request.end()
+
     if TYPE_CHECKING:
         def _find(self, method: str, status: str, source: Any) -> tuple[Counter, Histogram]: ...
         def _timer(self, method: str, source: Any) -> Histogram: ...
         def _fail(self, method: str, source: Any, error: BaseException) -> None: ...
+        def _status_of(self, req: Any, environ: dict[str, Any], resp: Any) -> str: ...
 
 
 class Request:

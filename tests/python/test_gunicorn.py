@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""gunicorn's hooks, called as its workers call them."""
+import errno
+import gc
+import sys
+import unittest
+from types import SimpleNamespace
+
+from gunicorn.config import validate_callable
+
+from test_middleware import Requests  # which opens the segment
+
+import smx.gunicorn
+
+
+class Gunicorn(Requests):
+    def setUp(self):
+        super().setUp()
+        self.hooks = smx.gunicorn.Hooks(self.namespace)
+
+    def serve(self, status, method="GET", error=None, sent=False, **environ):
+        """One request, as a worker does it: the answer, or an error, which is raised."""
+        req = SimpleNamespace(method=method)
+        resp = SimpleNamespace(status=status, headers_sent=sent)
+        self.hooks.pre_request(None, req)
+        self.assertEqual(self.in_flight(), 1)
+        try:
+            if error and sent and not isinstance(error, OSError):
+                try:
+                    raise error
+                except Exception:
+                    raise StopIteration
+            if error:
+                raise error
+        finally:
+            self.hooks.post_request(None, req, environ, resp)
+            self.assertEqual(self.in_flight(), 0)
+
+    def test_gunicorn_takes_them(self):
+        for hooks in self.hooks, smx.gunicorn:
+            validate_callable(2)(hooks.pre_request)
+            validate_callable(4)(hooks.post_request)
+
+    def test_an_answer_is_counted_and_timed(self):
+        self.serve("200 OK", **{"smx.route": "/a"})
+        self.serve("200 OK", **{"smx.route": "/a"})
+        self.serve("404 Not Found", "HEAD")
+        self.serve("999 Beyond", "BREW")
+        self.assertEqual(self.counted(), {("GET", "200", "/a"): 2, ("HEAD", "404", ""): 1,
+                                          ("other", "other", ""): 1})
+        self.assertEqual((self.timed(), self.timed(route="/a"), self.failed()), (4, 2, {}))
+
+    def test_an_exception_is_counted_with_what_the_client_was_told(self):
+        self.assertRaises(KeyError, self.serve, None, error=KeyError())
+        self.assertRaises(ValueError, self.serve, "200 OK", error=ValueError())
+        self.assertRaises(StopIteration, self.serve, "200 OK", error=LookupError(), sent=True)
+        self.assertEqual(self.counted(), {("GET", "500", ""): 2, ("GET", "200", ""): 1})
+        self.assertEqual(self.failed(), {("GET", "", "KeyError"): 1, ("GET", "", "ValueError"): 1,
+                                         ("GET", "", "LookupError"): 1})
+
+    def test_a_client_that_has_gone_is_no_exception(self):
+        gone = OSError(errno.EPIPE, "")
+        self.assertRaises(OSError, self.serve, "200 OK", error=gone, sent=True)
+        self.assertRaises(OSError, self.serve, None, error=OSError(errno.ENOENT, ""))
+        self.assertEqual(self.counted(), {("GET", "200", ""): 1, ("GET", "500", ""): 1})
+        self.assertEqual(self.failed(), {("GET", "", "FileNotFoundError"): 1})
+
+    def test_what_was_not_answered_is_counted(self):
+        self.serve(None)
+        req = SimpleNamespace(method="GET")
+        self.hooks.pre_request(None, req)
+        self.hooks.post_request(None, req, {}, None)
+        self.assertEqual(self.counted(), {("GET", "other", ""): 2})
+
+    def test_the_route_may_be_told_by_a_function(self):
+        self.hooks = smx.gunicorn.Hooks(self.namespace, route=lambda environ: environ["PATH"])
+        self.serve("200 OK", PATH="/b")
+        with self.assertLogs("smx", "WARNING"):
+            self.serve("200 OK")  # which it fails for
+        self.assertEqual(self.counted(), {("GET", "200", "/b"): 1, ("GET", "200", ""): 1})
+
+    def test_one_hook_alone_is_an_error(self):
+        with self.assertRaisesRegex(AttributeError, "_smx_began"):
+            self.hooks.post_request(None, SimpleNamespace(method="GET"), {}, None)
+        self.assertRaises(TypeError, self.hooks.pre_request, None)
+        self.assertRaises(TypeError, self.hooks.post_request, None)
+        self.assertEqual(self.in_flight(), 0)
+
+    def test_requests_leave_nothing_behind(self):
+        def serve(n):
+            for i in range(n):
+                req = SimpleNamespace(method="GET")
+                self.hooks.pre_request(None, req)
+                try:
+                    if i % 2:
+                        raise KeyError
+                except KeyError:
+                    self.hooks.post_request(None, req, {}, None)
+                else:
+                    self.hooks.post_request(
+                        None, req, {}, SimpleNamespace(status=f"{200 + i % 4} OK"))
+            gc.collect()
+            return sys.getallocatedblocks()
+
+        serve(4000)
+        before = serve(4000)
+        self.assertLess(serve(8000) - before, 100)
+
+
+if __name__ == "__main__":
+    unittest.main()
