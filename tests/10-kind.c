@@ -2,7 +2,8 @@
  *
  * 10-kind.c - which kind of segment is made: per-CPU where its rows pay, striped where only a few
  * of many CPUs are ours, and what an option forces. An affinity mask and, where a cgroup can be
- * made, a quota are put upon a child. This machine has few CPUs: many are asked of the rule alone.
+ * made, a quota are put upon a child. This machine has few CPUs: others are put in their place in a
+ * mount namespace, by a file of the kernel's form over that which tells them.
  */
 #include "support/scratch.h"
 #include "support/tap.h"
@@ -16,6 +17,7 @@
 #include <limits.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -83,17 +85,25 @@ static int without_limit(void *argument)
     return check_limit(smx__cpu_allowed(), "free");
 }
 
+/* Leave the process the first `n` of its CPUs. */
+static int mask_to(unsigned n)
+{
+    cpu_set_t set;
+    CHECK(sched_getaffinity(0, sizeof set, &set) == 0);
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (n > 0 && CPU_ISSET(cpu, &set))
+            n--;
+        else
+            CPU_CLR(cpu, &set);
+    }
+    CHECK(n == 0 && sched_setaffinity(0, sizeof set, &set) == 0);
+    return 0;
+}
+
 static int under_a_mask(void *argument)
 {
     (void)argument;
-    cpu_set_t set;
-    CHECK(sched_getaffinity(0, sizeof set, &set) == 0);
-    size_t cpu = 0;
-    while (!CPU_ISSET(cpu, &set))
-        cpu++;
-    CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
-    CHECK(sched_setaffinity(0, sizeof set, &set) == 0);
+    CHECK(mask_to(1) == 0);
     return check_limit(1, "mask");
 }
 
@@ -141,25 +151,117 @@ static bool make_group(void)
 static int under_a_quota(void *argument)
 {
     (void)argument;
-    char pid[16];
-    snprintf(pid, sizeof pid, "%d", (int)getpid());
-    CHECK(put("cgroup.procs", pid));
+    CHECK(put("cgroup.procs", "0"));
     return check_limit(1, "quota");
 }
 
-static void a_quota_is_a_limit_rounded_up(void **state)
+/* Run it where there is a group with a quota. */
+static void run_with_group(int (*body)(void *argument))
 {
-    (void)state;
     if (!make_group()) {
         print_message("# not tried: no cgroup with a CPU quota can be made here\n");
         return;
     }
-    int status = worker_run(under_a_quota, NULL);
+    int status = worker_run(body, NULL);
     /* The kernel lets the last process go a moment after it was waited for. */
     uint64_t deadline = worker_now_ns() + UINT64_C(5000000000);
     while (rmdir(group) != 0 && errno == EBUSY && worker_now_ns() < deadline)
         sched_yield();
     assert_int_equal(status, 0);
+}
+
+static void a_quota_is_a_limit_rounded_up(void **state)
+{
+    (void)state;
+    run_with_group(under_a_quota);
+}
+
+static bool may_mount(void)
+{
+    return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
+/* From here on the kernel tells this process that these CPUs are online. */
+static int show_cpus(const char *online)
+{
+    char path[64];
+    snprintf(path, sizeof path, "%s/online", directory);
+    FILE *file = fopen(path, "w");
+    CHECK(file && fputs(online, file) >= 0 && fclose(file) == 0);
+    CHECK(mount(path, "/sys/devices/system/cpu/online", NULL, MS_BIND, NULL) == 0);
+    return 0;
+}
+
+/* A new segment of that name has so many rows; 0: it is striped. */
+static int check_rows(const char *instance, unsigned rows)
+{
+    smx_segment *segment = open_as(instance, SMX_KIND_AUTO, 0);
+    CHECK(segment);
+    CHECK(segment->header->kind == (rows ? SMX__KIND_PERCPU : SMX__KIND_STRIPED));
+    CHECK(segment->header->rows == rows);
+    return 0;
+}
+
+enum { NOT_TRIED = 77 };
+
+static int among_nine(unsigned ours, const char *instance, unsigned rows)
+{
+    if (!may_mount())
+        return NOT_TRIED;
+    CHECK(mask_to(ours) == 0 && show_cpus("0-3,5-8\n") == 0);
+    return check_rows(instance, rows);
+}
+
+static int two_of_nine(void *argument)
+{
+    (void)argument;
+    return among_nine(2, "two_of_nine", 9);
+}
+
+static int one_of_nine(void *argument)
+{
+    (void)argument;
+    return among_nine(1, "one_of_nine", 0);
+}
+
+static int a_quota_among_nine(void *argument)
+{
+    (void)argument;
+    CHECK(put("cgroup.procs", "0"));
+    int status = among_nine(2, "quota_among_nine", 0);
+    return status == NOT_TRIED ? 0 : status;
+}
+
+static int all_of_many(void *argument)
+{
+    (void)argument;
+    if (!may_mount())
+        return NOT_TRIED;
+    CHECK(show_cpus("0-191\n") == 0);
+    return check_rows("many_cpus", 0);
+}
+
+static void of_nine_cpus_two_pay_and_one_does_not(void **state)
+{
+    (void)state;
+    int status = smx__cpu_allowed() < 2 ? NOT_TRIED : worker_run(two_of_nine, NULL);
+    if (status == NOT_TRIED) {
+        print_message("# not tried: one CPU, or no right to mount a file\n");
+        return;
+    }
+    assert_int_equal(status, 0);
+    assert_int_equal(worker_run(one_of_nine, NULL), 0);
+    run_with_group(a_quota_among_nine);
+}
+
+static void many_cpus_are_striped_though_all_are_ours(void **state)
+{
+    (void)state;
+    int status = worker_run(all_of_many, NULL);
+    if (status == NOT_TRIED)
+        print_message("# not tried: no right to mount a file\n");
+    else
+        assert_int_equal(status, 0);
 }
 
 int main(void)
@@ -172,6 +274,8 @@ int main(void)
         cmocka_unit_test(without_a_limit_the_machine_decides),
         cmocka_unit_test(an_affinity_mask_is_a_limit),
         cmocka_unit_test(a_quota_is_a_limit_rounded_up),
+        cmocka_unit_test(of_nine_cpus_two_pay_and_one_does_not),
+        cmocka_unit_test(many_cpus_are_striped_though_all_are_ours),
     };
     int status = RUN_TESTS(tests);
     scratch_remove(directory);
