@@ -176,9 +176,84 @@ static void a_quota_is_a_limit_rounded_up(void **state)
     run_with_group(under_a_quota);
 }
 
+enum { NOT_TRIED = 77 };
+
 static bool may_mount(void)
 {
     return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
+/* In a group without a quota, below the one that has it. */
+static int below_the_quota(void *argument)
+{
+    (void)argument;
+    char path[160];
+    snprintf(path, sizeof path, "%s/below", group);
+    CHECK(mkdir(path, 0700) == 0 && put("below/cgroup.procs", "0"));
+    unsigned allowed = smx__cpu_allowed();
+    CHECK(put("cgroup.procs", "0") && rmdir(path) == 0);
+    CHECK(allowed == 1);
+    return 0;
+}
+
+static void a_quota_holds_for_the_groups_below(void **state)
+{
+    (void)state;
+    run_with_group(below_the_quota);
+}
+
+/* As in a container that sees its own group alone, at the root, and /proc tell of it as the host
+ * does. */
+static int as_a_container_sees_it(void *argument)
+{
+    (void)argument;
+    char root[128];
+    CHECK(put("cgroup.procs", "0"));
+    snprintf(root, sizeof root, "%s", group);
+    *strrchr(root, '/') = '\0';
+    if (!may_mount())
+        return 0;
+    CHECK(mount(group, root, NULL, MS_BIND, NULL) == 0);
+    CHECK(smx__cpu_allowed() == 1);
+    return 0;
+}
+
+static void a_container_finds_its_quota_at_the_root(void **state)
+{
+    (void)state;
+    run_with_group(as_a_container_sees_it);
+}
+
+static int write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    CHECK(file && fputs(text, file) >= 0 && fclose(file) == 0);
+    return 0;
+}
+
+/* The files of version 2, where the machine has version 1; what /proc says is the machine's. */
+static int by_version_2(void *argument)
+{
+    (void)argument;
+    static const char file[] = "/sys/fs/cgroup/cpu.max";
+    if (!may_mount() || mount("none", "/sys/fs/cgroup", "tmpfs", 0, NULL) != 0)
+        return NOT_TRIED;
+    CHECK(write_file(file, "max 100000\n") == 0);
+    unsigned unlimited = smx__cpu_allowed();
+    CHECK(write_file(file, "60000 100000\n") == 0 && smx__cpu_allowed() == 1);
+    CHECK(write_file(file, "100001 100000\n") == 0);
+    CHECK(smx__cpu_allowed() == (unlimited < 2 ? unlimited : 2));
+    return 0;
+}
+
+static void a_quota_of_version_2_is_read(void **state)
+{
+    (void)state;
+    int status = worker_run(by_version_2, NULL);
+    if (status == NOT_TRIED)
+        print_message("# not tried: no right to mount a file system\n");
+    else
+        assert_int_equal(status, 0);
 }
 
 /* From here on the kernel tells this process that these CPUs are online. */
@@ -186,8 +261,7 @@ static int show_cpus(const char *online)
 {
     char path[64];
     snprintf(path, sizeof path, "%s/online", directory);
-    FILE *file = fopen(path, "w");
-    CHECK(file && fputs(online, file) >= 0 && fclose(file) == 0);
+    CHECK(write_file(path, online) == 0);
     CHECK(mount(path, "/sys/devices/system/cpu/online", NULL, MS_BIND, NULL) == 0);
     return 0;
 }
@@ -201,8 +275,6 @@ static int check_rows(const char *instance, unsigned rows)
     CHECK(segment->header->rows == rows);
     return 0;
 }
-
-enum { NOT_TRIED = 77 };
 
 static int among_nine(unsigned ours, const char *instance, unsigned rows)
 {
@@ -274,6 +346,9 @@ int main(void)
         cmocka_unit_test(without_a_limit_the_machine_decides),
         cmocka_unit_test(an_affinity_mask_is_a_limit),
         cmocka_unit_test(a_quota_is_a_limit_rounded_up),
+        cmocka_unit_test(a_quota_holds_for_the_groups_below),
+        cmocka_unit_test(a_container_finds_its_quota_at_the_root),
+        cmocka_unit_test(a_quota_of_version_2_is_read),
         cmocka_unit_test(of_nine_cpus_two_pay_and_one_does_not),
         cmocka_unit_test(many_cpus_are_striped_though_all_are_ours),
     };

@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 /* A small file of the kernel as a string; false if it cannot be read. */
-static bool read_text(const char *path, char *text, size_t size)
+static bool read_text(int directory, const char *name, char *text, size_t size)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = openat(directory, name, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return false;
     ssize_t n = read(fd, text, size - 1);
@@ -29,7 +29,7 @@ unsigned smx__cpu_rows(void)
     char text[1024];
     long highest = -1;
     /* "0-3,8-11": the number behind the last separator. */
-    if (read_text("/sys/devices/system/cpu/online", text, sizeof text)) {
+    if (read_text(AT_FDCWD, "/sys/devices/system/cpu/online", text, sizeof text)) {
         size_t at = strlen(text);
         while (at && (text[at - 1] == '\n' || (text[at - 1] >= '0' && text[at - 1] <= '9')))
             at--;
@@ -56,42 +56,55 @@ static unsigned quota_of(long quota, long period)
     return (unsigned)((quota + period - 1) / period);
 }
 
-/* cgroup v2: cpu.max of our group and of each one above it; the tightest holds. */
-static unsigned quota_v2(const char *group)
+static unsigned quota_v2(int directory)
+{
+    char text[128];
+    char *rest;
+    if (!read_text(directory, "cpu.max", text, sizeof text))
+        return UINT_MAX;
+    long limit = strtol(text, &rest, 10); /* "max" is 0 */
+    return quota_of(limit, strtol(rest, NULL, 10));
+}
+
+static unsigned quota_v1(int directory)
+{
+    char limit[64];
+    char period[64];
+    if (!read_text(directory, "cpu.cfs_quota_us", limit, sizeof limit) ||
+        !read_text(directory, "cpu.cfs_period_us", period, sizeof period))
+        return UINT_MAX;
+    return quota_of(strtol(limit, NULL, 10), strtol(period, NULL, 10));
+}
+
+/* What our group says, and each one above it: the tightest holds. The root is one of them, for in a
+ * container it is the container's own group, and a path that is the host's leads nowhere there. */
+static unsigned tightest(const char *root, const char *group, unsigned (*quota_in)(int directory))
 {
     char path[PATH_MAX];
-    char text[128];
     unsigned least = UINT_MAX;
-    int length = snprintf(path, sizeof path - 16, "/sys/fs/cgroup%s", group);
-    if (length < 0 || (size_t)length >= sizeof path - 16)
+    int length = snprintf(path, sizeof path, "%s%s", root, group);
+    if (length < 0 || (size_t)length >= sizeof path)
         return least;
-    while (length > (int)strlen("/sys/fs/cgroup")) {
-        memcpy(path + length, "/cpu.max", sizeof "/cpu.max");
-        if (read_text(path, text, sizeof text)) {
-            char *rest;
-            long quota = strtol(text, &rest, 10); /* "max" is 0 */
-            unsigned n = quota_of(quota, strtol(rest, NULL, 10));
-            least = n < least ? n : least;
-        }
-        path[length] = '\0';
-        length = (int)(strrchr(path, '/') - path);
+    while (strlen(path) >= strlen(root)) {
+        int directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        unsigned n = directory < 0 ? UINT_MAX : quota_in(directory);
+        if (directory >= 0)
+            close(directory);
+        least = n < least ? n : least;
+        *strrchr(path, '/') = '\0';
     }
     return least;
 }
 
-static unsigned quota_v1(const char *group)
+/* Whether the controllers' names, which a colon ends, have that of the CPU's quota among them. */
+static bool has_cpu(const char *names)
 {
-    static const char *const files[2] = {"cpu.cfs_quota_us", "cpu.cfs_period_us"};
-    long value[2] = {0, 0};
-    for (int i = 0; i < 2; i++) {
-        char path[PATH_MAX];
-        char text[64];
-        int length = snprintf(path, sizeof path, "/sys/fs/cgroup/cpu%s/%s", group, files[i]);
-        if (length < 0 || (size_t)length >= sizeof path || !read_text(path, text, sizeof text))
-            return UINT_MAX;
-        value[i] = strtol(text, NULL, 10);
+    while (strncmp(names, "cpu", 3) != 0 || (names[3] != ',' && names[3] != ':')) {
+        names += strcspn(names, ",:");
+        if (*names++ != ',')
+            return false;
     }
-    return quota_of(value[0], value[1]);
+    return true;
 }
 
 /* /proc/self/cgroup: "0::/group" for v2, "4:cpu,cpuacct:/group" for v1. */
@@ -99,7 +112,7 @@ static unsigned quota(void)
 {
     char text[4096];
     unsigned least = UINT_MAX;
-    if (!read_text("/proc/self/cgroup", text, sizeof text))
+    if (!read_text(AT_FDCWD, "/proc/self/cgroup", text, sizeof text))
         return least;
     char *next = NULL;
     for (char *line = strtok_r(text, "\n", &next); line; line = strtok_r(NULL, "\n", &next)) {
@@ -107,12 +120,11 @@ static unsigned quota(void)
         char *group = controllers ? strchr(controllers + 1, ':') : NULL;
         if (!group)
             continue;
-        *group++ = '\0';
         unsigned n = UINT_MAX;
-        if (strcmp(line, "0:") == 0 || controllers[1] == '\0')
-            n = quota_v2(group);
-        else if (strncmp(controllers + 1, "cpu", 3) == 0 && controllers[4] != 's')
-            n = quota_v1(group);
+        if (group == controllers + 1)
+            n = tightest("/sys/fs/cgroup", group + 1, quota_v2);
+        else if (has_cpu(controllers + 1))
+            n = tightest("/sys/fs/cgroup/cpu", group + 1, quota_v1);
         least = n < least ? n : least;
     }
     return least;
