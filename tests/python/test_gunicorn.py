@@ -86,6 +86,25 @@ class Gunicorn(Requests):
         self.assertRaises(TypeError, self.hooks.post_request, None)
         self.assertEqual(self.in_flight(), 0)
 
+    def test_what_cannot_be_counted_is_not_in_flight_for_ever(self):
+        for answer, kind in (SimpleNamespace(), AttributeError), (SimpleNamespace(status=""), None):
+            req = SimpleNamespace(method="GET" if kind else ["GET"])
+            self.hooks.pre_request(None, req)
+            with self.assertRaises(kind or TypeError):
+                self.hooks.post_request(None, req, {}, answer)
+        self.assertEqual((self.in_flight(), self.counted()), (0, {}))
+
+    def test_hooks_of_two_kinds_may_follow_each_other(self):
+        names = self.namespace, self.namespace + "_too"
+        both = [smx.gunicorn.Hooks(name) for name in names]
+        req = SimpleNamespace(method="GET")
+        for hooks in both:
+            hooks.pre_request(None, req)
+        for hooks in both:
+            hooks.post_request(None, req, {}, SimpleNamespace(status="200 OK"))
+        for self.namespace in names:
+            self.assertEqual((self.in_flight(), self.counted()), (0, {("GET", "200", ""): 1}))
+
     def test_requests_leave_nothing_behind(self):
         def serve(n):
             for i in range(n):

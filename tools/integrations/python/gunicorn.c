@@ -60,12 +60,18 @@ PyObject *gunicorn_after(PyObject *self, PyObject *const *args, Py_ssize_t n)
     PyObject *began = PyObject_GetAttr(args[1], requests->words[WORD_BEGAN]);
     if (!began)
         return NULL;
+    uint64_t start = PyLong_AsUnsignedLongLong(began);
+    Py_DECREF(began);
+    if (PyErr_Occurred())
+        return NULL;
     struct request r = {.requests = requests, .source = args[2]};
-    r.start = PyLong_AsUnsignedLongLong(began);
     r.method = PyObject_GetAttr(args[1], requests->words[WORD_SCOPE_METHOD]);
     r.status = r.method ? status_of(self, args) : NULL;
-    bool done = r.status && request_count(&r) == 0 && request_end(&r) == 0;
-    Py_DECREF(began);
+    bool done = r.status && request_count(&r) == 0;
+    if (done)
+        histogram_cell_took((struct histogram_cell *)PyTuple_GetItem(r.series, 1),
+                            smx_now_ns() - start);
+    smx_fgauge_add_fn(requests->in_flight, -1); /* also where that has failed */
     Py_XDECREF(r.method);
     Py_XDECREF(r.status);
     Py_XDECREF(r.series);

@@ -39,18 +39,22 @@ class RequestsCell:
 
     def pre_request(self, worker: Any, req: Any, /) -> None:
         """gunicorn's hook: a request begins."""
-        req._smx_began = Request(self, req.method, None, None)
+        req._smx_began = perf_counter_ns()
+        self._in_flight.inc()
 
     def post_request(self, worker: Any, req: Any, environ: dict[str, Any], resp: Any, /) -> None:
         """gunicorn's hook: it was answered, or is ended by the exception that is under way."""
-        request = req._smx_began
-        request._source = environ
-        if resp is not None and isinstance(resp.status, str) and not sys.exc_info()[1]:
-            request._status = resp.status[:3]
-        else:
-            request._status = self._status_of(req, environ, resp)
-        request.count()
-        request.end()
+        start = req._smx_began
+        try:
+            if resp is not None and isinstance(resp.status, str) and not sys.exc_info()[1]:
+                status = resp.status[:3]
+            else:
+                status = self._status_of(req, environ, resp)
+            counter, timer = self._find(req.method, status, environ)
+            counter.inc()
+            timer._took_ns(perf_counter_ns() - start)
+        finally:
+            self._in_flight.dec()
 
     if TYPE_CHECKING:
         def _find(self, method: str, status: str, source: Any) -> tuple[Counter, Histogram]: ...
