@@ -2,11 +2,16 @@
 """gunicorn's hooks, called as its workers call them."""
 import errno
 import gc
+import socket
+import ssl
 import sys
 import unittest
 from types import SimpleNamespace
 
 from gunicorn.config import validate_callable
+from gunicorn.http.body import ChunkedReader
+from gunicorn.http.unreader import IterUnreader
+from gunicorn.http.wsgi import Response
 
 from test_middleware import Requests  # which opens the segment
 
@@ -58,12 +63,64 @@ class Gunicorn(Requests):
         self.assertEqual(self.failed(), {("GET", "", "KeyError"): 1, ("GET", "", "ValueError"): 1,
                                          ("GET", "", "LookupError"): 1})
 
+    @staticmethod
+    def met(call):
+        """What it meets; assertRaises() would forget where."""
+        try:
+            call()
+        except OSError as error:
+            return error
+
+    @staticmethod
+    def answer_to(sock):
+        """gunicorn's own answer to a client."""
+        req = SimpleNamespace(method="GET", version=(1, 1), should_close=lambda: True)
+        answer = Response(req, sock, None)
+        answer.start_response("200 OK", [])
+        answer.write(b"done")
+
     def test_a_client_that_has_gone_is_no_exception(self):
-        gone = OSError(errno.EPIPE, "")
-        self.assertRaises(OSError, self.serve, "200 OK", error=gone, sent=True)
+        ours, theirs = socket.socketpair()
+        theirs.close()
+        with ours:
+            for goes in (lambda: self.answer_to(ours),
+                         lambda: ChunkedReader(None, IterUnreader([b"5\r\nab"])).read(5),
+                         lambda: ChunkedReader(None, IterUnreader([b"rubbish\r\n"])).read(5)):
+                self.assertRaises(OSError, self.serve, "200 OK", error=self.met(goes))
+        self.assertEqual((self.counted(), self.failed()), ({("GET", "200", ""): 3}, {}))
+
+    def test_a_client_that_has_gone_without_goodbye_to_tls_is_no_exception(self):
+        def sendall(data):
+            raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "EOF occurred in violation of protocol")
+
+        gone = self.met(lambda: self.answer_to(SimpleNamespace(sendall=sendall)))
+        self.assertRaises(ssl.SSLError, self.serve, "200 OK", error=gone, sent=True)
+        self.assertEqual((self.counted(), self.failed()), ({("GET", "200", ""): 1}, {}))
+
+    def test_a_database_that_has_gone_is_an_exception(self):
+        gone = OSError(errno.ECONNRESET, "")
+        self.assertRaises(OSError, self.serve, None, error=gone)
         self.assertRaises(OSError, self.serve, None, error=OSError(errno.ENOENT, ""))
-        self.assertEqual(self.counted(), {("GET", "200", ""): 1, ("GET", "500", ""): 1})
-        self.assertEqual(self.failed(), {("GET", "", "FileNotFoundError"): 1})
+        self.assertEqual(self.counted(), {("GET", "500", ""): 2})
+        self.assertEqual(self.failed(), {("GET", "", "ConnectionResetError"): 1,
+                                         ("GET", "", "FileNotFoundError"): 1})
+
+    def test_an_iterator_that_has_run_out_is_an_exception(self):
+        self.assertRaises(StopIteration, self.serve, "200 OK", error=StopIteration())
+        self.assertEqual(self.failed(), {("GET", "", "StopIteration"): 1})
+        # gunicorn's own, of workers that close a connection by it
+        self.assertRaises(StopIteration, self.close_by_exception)
+        self.assertEqual(self.counted(), {("GET", "500", ""): 1, ("GET", "200", ""): 1})
+        self.assertEqual(self.failed(), {("GET", "", "StopIteration"): 1})
+
+    def close_by_exception(self):
+        req = SimpleNamespace(method="GET")
+        resp = SimpleNamespace(status="200 OK", headers_sent=True)
+        self.hooks.pre_request(None, req)
+        try:
+            raise StopIteration
+        finally:
+            self.hooks.post_request(None, req, {}, resp)
 
     def test_what_was_not_answered_is_counted(self):
         self.serve(None)

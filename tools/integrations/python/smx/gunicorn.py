@@ -9,20 +9,26 @@ do not call hooks.
 """
 from __future__ import annotations
 
-import errno
+import ssl
 import sys
 from typing import Any, Optional
+
+from gunicorn.http.errors import ChunkMissingTerminator, InvalidChunkSize, NoMoreData
 
 from ._http import Requests, Route
 from ._requests import WsgiRequest
 from .wsgi import route_of
 
-_GONE = (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN)
+_GONE = (ConnectionError, ssl.SSLError, NoMoreData, InvalidChunkSize, ChunkMissingTerminator)
 
 
 def _is_clients(error: BaseException) -> bool:
-    """Whether the client has gone, which is nobody's fault: gunicorn asks the same."""
-    return isinstance(error, OSError) and error.errno in _GONE
+    """Whether gunicorn met it where it reads a request or writes an answer: the client has gone, or
+    sends what is no body. A database may reset a connection, too, and that is to be told."""
+    at = error.__traceback__ if isinstance(error, _GONE) else None
+    while at and not at.tb_frame.f_globals.get("__name__", "").startswith("gunicorn.http."):
+        at = at.tb_next
+    return at is not None
 
 
 class Hooks(Requests):
@@ -40,11 +46,12 @@ class Hooks(Requests):
         """What the client was answered, where an exception ended the request or nothing was said.
         Counts the exception."""
         error = sys.exc_info()[1]
-        if isinstance(error, StopIteration):  # gunicorn's own, where the answer had begun
+        begun = resp and resp.headers_sent
+        if begun and isinstance(error, StopIteration):  # gunicorn's own, that closes the connection
             error = error.__context__
         if error and not _is_clients(error):
             self._fail(req.method, environ, error)
-            if not (resp and resp.headers_sent):
+            if not begun:
                 return "500"
         return str(resp.status or "")[:3] if resp else ""
 
