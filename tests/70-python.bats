@@ -5,6 +5,7 @@
 # in tests/python. Debian's Python, for which the extension is built; where smx-dump reads, and a
 # real Prometheus, what gunicorn's workers have counted that came and went.
 
+bats_require_minimum_version 1.5.0
 load support/live
 load support/prometheus
 
@@ -174,6 +175,21 @@ start_hooked() {
     echo "$total"
     [ "$total" -ge $((answered - killed)) ]
     [ "$total" -le $((answered + killed)) ]
+}
+
+@test "a worker that gunicorn aborts leaves its request counted, and none in flight" {
+    printf '%s\n' 'import smx.gunicorn' 'hooks = smx.gunicorn.Hooks()' \
+        'def pre_request(worker, req): hooks.pre_request(worker, req)' \
+        'def post_request(worker, req, env, resp): hooks.post_request(worker, req, env, resp)' \
+        >"$scratch/gunicorn.conf.py"
+    start_gunicorn --config "$scratch/gunicorn.conf.py" --preload --timeout 1 application:bare
+    run -52 curl -s --unix-socket "$scratch/app.sock" http://app/hang
+    eventually serves
+    [ "$("$bin/smx-dump" --json --family=http_request_exceptions_total web |
+        jq -c '.families[].series[] | [.labels.route, .labels.exception, .value]')" == \
+        '["/hang","SystemExit",1]' ]
+    [ "$(counted http_requests_total /hang)" -eq 1 ]
+    eventually dumped_is http_in_flight_requests 0 web
 }
 
 @test "a gauge of a killed worker is gone, and one of the living is not" {
