@@ -95,6 +95,24 @@ END
     done
 }
 
+# Which registers there are, and where the rest lies, is the compiler's and the linker's.
+normalise() {
+    sed -E 's/[^ ]*\(%rip\)/(%rip)/; s/^(jae) .*/\1/; s/%[a-z0-9]+/%r/g; s/ +/ /'
+}
+
+@test "the annotated listing in the header is what the compiler makes" {
+    echo '#include <smx/smx.h>
+        void add(smx_counter c);
+        void add(smx_counter c) { smx_counter_add(c, 1); }' >adding.c
+    gcc -O2 -I "$root/include" -c -o linked adding.c
+    disassemble .text | cut -d ' ' -f 2- | grep -v '^ret' | sed 's/ *#.*//' | normalise >made
+    # An instruction, its operands, and behind some spaces what it does.
+    sed -nE 's/^ \*     ([a-z]+ +[^ ]+)   .*/\1/p' "$root/include/smx/rseq-x86_64.h" |
+        normalise >listed
+    diff listed made
+    [[ $(wc -l <made) -eq 9 ]]
+}
+
 @test "aarch64: in a C++ inline function the sequence's sections are in the function's group" {
     cat >inline.cpp <<'END'
 #include <smx/smx.h>
