@@ -19,6 +19,8 @@
 #define MIB (UINT64_C(1) << 20)
 
 enum { DEFAULT_SLOTS = 1024, DEFAULT_SERIES = 2000 };
+/* Atomic rows. In a per-CPU segment they are for threads without rseq: a counter has a few, so that
+ * processes seldom meet; a histogram, whose row may be large, one. */
 enum { COUNTER_STRIPES = 4, HIST_STRIPES = 1, STRIPED_STRIPES = 8 };
 
 static uint64_t new_seed(void)
