@@ -112,3 +112,16 @@ within_a_minute() {
     [[ $status -eq 1 && $output == *"no rule to make it"*"failed: release: the build"* ]]
     [[ ${lines[-1]} == '0 passed, 1 failed' ]]
 }
+
+@test "packages that cannot be had end the run, and the build that has begun" {
+    program tools/install-packages <<'END'
+[[ $1 == build ]] && exit
+until [[ -s $TREE/begun ]]; do sleep 0.05; done
+exit 1
+END
+    program bin/cmake <<<'echo $$ >"$TREE/begun"; sleep 1000 & wait'
+    TREE=$tree run "$tree/tests/run"
+    echo "$output"
+    [[ $status -eq 1 ]]
+    has_ended "$(<"$tree/begun")"
+}
