@@ -235,6 +235,7 @@ start_hooked() {
 }
 
 @test "the benchmark compares what both libraries have counted, left behind, and say of the dead" {
+    unset PYTHONPATH
     "$root/tools/integrations/python/bench/compare" --repeat 1 --workers 20 \
         --json "$scratch/figures"
     jq -e '.updates_ns | length == 5 and all(.[]; length == 3 and all(.[]; . > 0))' \
