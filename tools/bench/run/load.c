@@ -4,7 +4,9 @@
  * off together by a barrier in shared memory, again for every repetition.
  *
  * Every repetition begins with one of the limit, by each worker on a word of its own; then all run
- * the subject's loop, then its baseline.
+ * the subject's loop. A baseline takes turns with it hundreds of times a repetition, as long as
+ * there is a CPU for each: what is left when one is subtracted from the other is less than what the
+ * machine's other users change from one millisecond to the next.
  *
  * The first worker leads: between two rounds, while the others wait, it takes the times, settles
  * how many operations a repetition needs, and says when it is enough. Every operation of every
@@ -31,6 +33,9 @@
 #include <unistd.h>
 
 enum { WORKERS_MAX = 64, SPINS = 2000 };
+
+/* Operations of a turn beside a baseline. */
+enum { TURN = 8 * LOAD_BATCH };
 
 /* Times of one loop of one worker. */
 struct lap {
@@ -150,26 +155,34 @@ static void judge(const struct crew *crew)
     f->over = f->sample.n >= crew->laps;
 }
 
+/* More of one loop. */
 static void take_lap(struct lap *lap, void (*loop)(struct load *, uint64_t), struct load *load,
                      uint64_t n)
 {
-    lap->start_ns = sample_now_ns();
+    uint64_t start = sample_now_ns();
     uint64_t before = sample_cpu_ns();
     loop(load, n);
-    lap->cpu_ns = sample_cpu_ns() - before;
+    lap->cpu_ns += sample_cpu_ns() - before;
     lap->end_ns = sample_now_ns();
+    lap->start_ns = lap->start_ns ? lap->start_ns : start;
 }
 
 static void round_of(const struct crew *crew, struct worker *me, uint64_t n)
 {
+    const struct subject *subject = crew->subject;
+    bool in_turns = subject->baseline && crew->procs <= crew->cpus;
     me->limit_ns = limit_add(crew->lap_ns / 2);
-    meet(crew);
-    take_lap(&me->loop, crew->subject->loop, crew->load, n);
-    crew->load->done += n;
-    if (!crew->subject->baseline)
-        return;
-    meet(crew);
-    take_lap(&me->baseline, crew->subject->baseline, crew->load, n);
+    me->loop = me->baseline = (struct lap){0};
+    for (uint64_t left = n, now = n; left > 0; left -= now) {
+        now = in_turns && left > TURN ? TURN : left;
+        meet(crew);
+        take_lap(&me->loop, subject->loop, crew->load, now);
+        if (subject->baseline) {
+            meet(crew);
+            take_lap(&me->baseline, subject->baseline, crew->load, now);
+        }
+        crew->load->done += now;
+    }
 }
 
 /* The whole life of a worker process. */

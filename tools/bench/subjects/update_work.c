@@ -38,21 +38,25 @@ static void stop(struct load *l)
     free(l->numbers);
 }
 
-/* One step of work: what is read next is known before, whether it is odd is not. The branch holds
- * an asm, for the compiler would make a conditional move of it. */
+/* One step of work: what is read next is known before, whether it is odd is not. It is no even
+ * sequence, of which one of two that take turns would find what the other has just read. The branch
+ * holds an asm, for the compiler would make a conditional move of it. */
 static inline uint64_t step(const uint64_t *numbers, uint64_t i, uint64_t sum)
 {
-    uint64_t word = numbers[(i * 2862933555777941757u) >> (64 - LOG2_WORDS)];
+    uint64_t mixed = i * 2862933555777941757u;
+    mixed = (mixed ^ mixed >> 32) * 6364136223846793005u;
+    uint64_t word = numbers[mixed >> (64 - LOG2_WORDS)];
     if (word & 1)
         __asm__("xorq $0x2545f491, %0" : "+r"(sum));
     return sum + word;
 }
 
-#define WORK_LOOP(name, operation)                                                                 \
+/* from: the first step. */
+#define WORK_LOOP(name, from, operation)                                                           \
     static void name(struct load *l, uint64_t n)                                                   \
     {                                                                                              \
         uint64_t sum = 0;                                                                          \
-        for (uint64_t i = 0; i < n; i++) {                                                         \
+        for (uint64_t i = (from), end = i + n; i < end; i++) {                                     \
             sum = step(l->numbers, i, sum);                                                        \
             operation;                                                                             \
             __asm__ __volatile__("" : "+r"(sum) : : "memory");                                     \
@@ -62,9 +66,11 @@ static inline uint64_t step(const uint64_t *numbers, uint64_t i, uint64_t sum)
 #define ADD_SMX()    smx_counter_add(l->counter, 1)
 #define ADD_LOCKED() ((void)__atomic_fetch_add(l->cells, 1, __ATOMIC_RELAXED))
 
-WORK_LOOP(work_smx, ADD_SMX())
-WORK_LOOP(work_locked, ADD_LOCKED())
-WORK_LOOP(work_only, (void)0)
+/* The two that take turns are far apart: what one has read would be cached for the other. */
+WORK_LOOP(work_smx, l->done, ADD_SMX())
+WORK_LOOP(work_locked, l->done, ADD_LOCKED())
+WORK_LOOP(work_plain, l->done, l->cells[0]++)
+WORK_LOOP(work_only, l->done + (UINT64_C(1) << 40), (void)0)
 
 static uint64_t count_smx(struct load *l, uint64_t expected)
 {
@@ -72,7 +78,7 @@ static uint64_t count_smx(struct load *l, uint64_t expected)
     return smx_counter_value(l->counter);
 }
 
-static uint64_t count_locked(struct load *l, uint64_t expected)
+static uint64_t count_cell(struct load *l, uint64_t expected)
 {
     (void)expected;
     return l->cells[0];
@@ -89,13 +95,24 @@ static const struct subject work_counter_add = {
     .stop = stop,
 };
 
+static const struct subject work_plain_add = {
+    .name = "work_plain_add",
+    .series = {1},
+    .alone = true,
+    .start = start,
+    .loop = work_plain,
+    .baseline = work_only,
+    .counted = count_cell,
+    .stop = stop,
+};
+
 static const struct subject work_lock_xadd = {
     .name = "work_lock_xadd",
     .series = {1},
     .start = start,
     .loop = work_locked,
     .baseline = work_only,
-    .counted = count_locked,
+    .counted = count_cell,
     .stop = stop,
 };
 
@@ -142,16 +159,17 @@ static const struct subject cold_lock_xadd = {
     .start = start,
     .loop = cold_locked,
     .baseline = cold_locked_only,
-    .counted = count_locked,
+    .counted = count_cell,
     .stop = stop,
 };
 
 const struct subject *const update_work[] = {
-    &work_counter_add, &work_lock_xadd, &cold_counter_add, &cold_lock_xadd, NULL,
+    &work_counter_add, &work_plain_add, &work_lock_xadd, &cold_counter_add, &cold_lock_xadd, NULL,
 };
 
 #else
 
-const struct subject *const update_work[] = {&work_counter_add, &work_lock_xadd, NULL};
+const struct subject *const update_work[] = {&work_counter_add, &work_plain_add, &work_lock_xadd,
+                                             NULL};
 
 #endif
