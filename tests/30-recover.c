@@ -295,13 +295,14 @@ int main(void)
     if (!step || scratch_make(directory) != 0)
         return 1;
     const struct CMUnitTest tests[] = {
+        /* First: it would fill every segment that this process had mapped before. */
+        cmocka_unit_test(a_host_that_locks_its_memory_does_not_fill_the_tmpfs),
         cmocka_unit_test(a_heartbeat_takes_back_the_lock_that_a_host_closed),
         cmocka_unit_test(a_slot_that_another_has_taken_meanwhile_is_not_taken_back),
         cmocka_unit_test(nor_as_it_was_if_that_one_is_dead_again),
         cmocka_unit_test(the_child_of_a_process_that_closed_has_a_slot),
         cmocka_unit_test(a_readers_lock_keeps_nobody_from_opening),
         cmocka_unit_test(a_readers_older_lock_does_not_hide_who_lives),
-        cmocka_unit_test(a_host_that_locks_its_memory_does_not_fill_the_tmpfs),
         cmocka_unit_test(a_reader_in_the_writers_process_survives_a_closed_descriptor),
     };
     int status = RUN_TESTS(tests);
