@@ -90,6 +90,10 @@ write_source() {
     fires long_files 'libshm/long.c: 604 lines'
     printf '/* %97s */' | write_source libshm/wide.c
     fires wide_lines libshm/wide.c:5
+    mkdir "$broken/tools"
+    printf '#!/bin/bash\n# %99s\n' >"$broken/tools/wide"
+    chmod +x "$broken/tools/wide"
+    fires wide_lines tools/wide:2
 }
 
 @test "a function over 60 lines says why" {

@@ -79,8 +79,15 @@ long_files() {
         awk '$2 != "total" && $1 > 600 { print $2 ": " $1 " lines" }'
 }
 
+# The shell's programs, which have no ending.
+shell_programs() {
+    (cd "$1" && find . -path ./build -prune -o -name .git -prune -o -type f -perm -u+x \
+        ! -name '*.*' -exec grep -lE -m 1 '^#!/bin/(ba)?sh$' {} +) | sort
+}
+
 wide_lines() {
-    (cd "$1" && sources . | xargs -r awk 'length > 100 { print FILENAME ":" FNR }')
+    { sources "$1" && shell_programs "$1"; } |
+        (cd "$1" && xargs -r awk 'length > 100 { print FILENAME ":" FNR }')
 }
 
 # Over 60 lines a function says why, in a comment right above it.
