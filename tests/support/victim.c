@@ -220,9 +220,10 @@ void victim_make(struct victim *v, const char *directory)
     assert_true(v->file >= 0);
     v->holder = hold(v->path);
     assert_int_equal(stat("/proc/self/ns/pid", &ns), 0);
+    v->pid_ns = ns.st_ino;
     (void)segwriter_process(v->w, LIVE_SLOT,
                             &(struct segwriter_process){.pid = (uint32_t)v->holder,
-                                                        .pid_ns = ns.st_ino,
+                                                        .pid_ns = v->pid_ns,
                                                         .phase = SEGWRITER_LIVE,
                                                         .role = "worker"});
     assert_int_equal(segwriter_rewrite(v->w, v->path), 0);

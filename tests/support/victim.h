@@ -36,7 +36,8 @@ struct victim {
     struct segwriter *w;
     char path[SEGWRITER_PATH_SIZE];
     int file;
-    pid_t holder; /* of the lock of slot 1, a child */
+    pid_t holder;    /* of the lock of slot 1, a child */
+    uint64_t pid_ns; /* ours, and its */
     struct victim_target targets[VICTIM_TARGETS];
     size_t n_targets;
     size_t n_series, n_families, n_checks; /* of the sound segment */
