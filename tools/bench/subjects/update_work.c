@@ -63,14 +63,25 @@ static inline uint64_t step(const uint64_t *numbers, uint64_t i, uint64_t sum)
         }                                                                                          \
     }
 
+/* As many instructions as an add has here: what any take of the window in which the processor
+ * looks for the next word. */
+#define NOPS() __asm__ __volatile__(".rept 10\n\tnop\n\t.endr")
+
 #define ADD_SMX()    smx_counter_add(l->counter, 1)
 #define ADD_LOCKED() ((void)__atomic_fetch_add(l->cells, 1, __ATOMIC_RELAXED))
 
 /* The two that take turns are far apart: what one has read would be cached for the other. */
 WORK_LOOP(work_smx, l->done, ADD_SMX())
 WORK_LOOP(work_locked, l->done, ADD_LOCKED())
+WORK_LOOP(work_nops, l->done, NOPS())
 WORK_LOOP(work_plain, l->done, l->cells[0]++)
 WORK_LOOP(work_only, l->done + (UINT64_C(1) << 40), (void)0)
+
+static uint64_t count_nothing(struct load *l, uint64_t expected)
+{
+    (void)l;
+    return expected;
+}
 
 static uint64_t count_smx(struct load *l, uint64_t expected)
 {
@@ -92,6 +103,17 @@ static const struct subject work_counter_add = {
     .loop = work_smx,
     .baseline = work_only,
     .counted = count_smx,
+    .stop = stop,
+};
+
+static const struct subject work_10_nops = {
+    .name = "work_10_nops",
+    .series = {1},
+    .alone = true,
+    .start = start,
+    .loop = work_nops,
+    .baseline = work_only,
+    .counted = count_nothing,
     .stop = stop,
 };
 
@@ -164,12 +186,13 @@ static const struct subject cold_lock_xadd = {
 };
 
 const struct subject *const update_work[] = {
-    &work_counter_add, &work_plain_add, &work_lock_xadd, &cold_counter_add, &cold_lock_xadd, NULL,
+    &work_counter_add, &work_10_nops, &work_plain_add, &work_lock_xadd, &cold_counter_add,
+    &cold_lock_xadd,   NULL,
 };
 
 #else
 
-const struct subject *const update_work[] = {&work_counter_add, &work_plain_add, &work_lock_xadd,
-                                             NULL};
+const struct subject *const update_work[] = {&work_counter_add, &work_10_nops, &work_plain_add,
+                                             &work_lock_xadd, NULL};
 
 #endif
