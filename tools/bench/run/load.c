@@ -77,6 +77,12 @@ void *load_share(size_t bytes)
     return at == MAP_FAILED ? NULL : at;
 }
 
+uint64_t load_count_nothing(struct load *l, uint64_t expected)
+{
+    (void)l;
+    return expected;
+}
+
 /* Wait until all have come. Spinning first, for a short way to the loop. */
 static void meet(const struct crew *crew)
 {

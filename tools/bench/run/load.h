@@ -89,6 +89,9 @@ static inline uint32_t load_pick(uint64_t i, uint32_t series)
 int load_run(const struct bench_case *bench, const struct bench_place *place,
              struct bench_result *result);
 
+/* The `counted` of a subject that counts nothing. */
+uint64_t load_count_nothing(struct load *l, uint64_t expected);
+
 /* Memory that forked processes share, zeroed; NULL if there is none. */
 void *load_share(size_t bytes);
 

@@ -95,12 +95,6 @@ static int start_nothing(struct load *l, const struct bench_place *place,
     return 0;
 }
 
-static uint64_t count_nothing(struct load *l, uint64_t expected)
-{
-    (void)l;
-    return expected;
-}
-
 static const struct subject clock_twice = {
     .name = "clock_gettime_twice",
     .series = {1},
@@ -108,7 +102,7 @@ static const struct subject clock_twice = {
     .start = start_nothing,
     .loop = clock_loop,
     .baseline = empty_loop,
-    .counted = count_nothing,
+    .counted = load_count_nothing,
 };
 
 #if defined(__x86_64__)
@@ -119,7 +113,7 @@ static const struct subject counter_twice = {
     .start = start_nothing,
     .loop = counter_loop,
     .baseline = empty_loop,
-    .counted = count_nothing,
+    .counted = load_count_nothing,
 };
 const struct subject *const peers_clock[] = {&clock_twice, &counter_twice, NULL};
 #else

@@ -77,12 +77,6 @@ WORK_LOOP(work_nops, l->done, NOPS())
 WORK_LOOP(work_plain, l->done, l->cells[0]++)
 WORK_LOOP(work_only, l->done + (UINT64_C(1) << 40), (void)0)
 
-static uint64_t count_nothing(struct load *l, uint64_t expected)
-{
-    (void)l;
-    return expected;
-}
-
 static uint64_t count_smx(struct load *l, uint64_t expected)
 {
     (void)expected;
@@ -113,7 +107,7 @@ static const struct subject work_10_nops = {
     .start = start,
     .loop = work_nops,
     .baseline = work_only,
-    .counted = count_nothing,
+    .counted = load_count_nothing,
     .stop = stop,
 };
 
