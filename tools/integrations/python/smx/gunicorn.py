@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""gunicorn: two lines in its configuration, and the application stays as it is.
+"""gunicorn: a line of its configuration, and the application stays as it is.
 
     from smx.gunicorn import post_request, pre_request
 
-As smx.wsgi.Middleware, but for half its cost: gunicorn itself tells what it has answered. So a
-request is counted when its answer has been sent. Not for asynchronous applications, whose workers
-do not call hooks.
+As smx.wsgi.Middleware, for less: gunicorn itself tells what it has answered. So a request is
+counted when its answer has been sent. Not for asynchronous applications, whose workers do not call
+hooks.
 """
 from __future__ import annotations
 
