@@ -120,6 +120,12 @@ class Scraper:
         self.scrapes = self.refused = self.failed = self.bytes = 0
         self.slowest, self.totals = 0.0, {}
 
+    def connect(self):
+        try:
+            return connect(self.options)
+        except ConnectionResetError:
+            raise Cut(0)  # it was in the queue of an agent that died
+
     def ask(self, sock, openmetrics, deadline):
         try:
             sock.sendall(f'GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: {ACCEPT[openmetrics]}'
@@ -135,13 +141,13 @@ class Scraper:
         begin = time.monotonic()
         try:
             # A kept connection may have been closed meanwhile: then, as HTTP has it, once more.
-            sock, self.kept = self.kept or connect(self.options), None
+            sock, self.kept = self.kept or self.connect(), None
             try:
                 body = self.ask(sock, openmetrics, begin + self.options.limit)
             except (Bad, OSError):
                 if not keep:
                     raise
-                sock = connect(self.options)
+                sock = self.connect()
                 body = self.ask(sock, openmetrics, begin + self.options.limit)
             if keep:
                 self.kept = sock
