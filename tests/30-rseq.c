@@ -31,10 +31,10 @@ static struct {
     uint64_t left_behind; /* descriptors found in rseq_cs after an update */
 } * shared;
 
-static smx_segment *open_it(void)
+static smx_segment *open_it(const char *app)
 {
     smx_segment *own;
-    struct smx_options options = {.app = "rseq", .directory = directory, .rows = 4};
+    struct smx_options options = {.app = app, .directory = directory, .rows = 4};
     (void)smx_open(&options, &own, NULL);
     return own;
 }
@@ -191,16 +191,49 @@ static int exec_without_rseq(void *argument)
     return 1;
 }
 
+static unsigned atomic_rows_in_use(void)
+{
+    const struct smx_hist *d = histogram.hist;
+    unsigned used = 0;
+    for (uint32_t row = d->rows; row <= d->rows + d->mask; row++)
+        used += histogram.base[(uint64_t)row * d->stride / 8 + SMX_HIST_SUM] > 0;
+    return used;
+}
+
+static int record_on_a_cpu(void *argument)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(*(const unsigned *)argument % 2, &set);
+    (void)sched_setaffinity(0, sizeof set, &set);
+    smx_histogram_record(histogram, 1);
+    return 0;
+}
+
+/* The row is chosen by the CPU or, where nobody knows that for nothing, by the process' number. */
+static int processes_take_rows_of_their_own(void)
+{
+    unsigned n = 0;
+    CHECK((segment = open_it("nobody")));
+    histogram = smx_histogram_new(segment, &(struct smx_metric){.name = "spread"}, NULL);
+    CHECK(histogram.base && histogram.hist->mask == segment->header->counter_stripes - 1u);
+    while (n < 200 && atomic_rows_in_use() < 2)
+        CHECK(++n && worker_run(record_on_a_cpu, &n) == 0);
+    CHECK(smx_histogram_count(histogram) == n);
+    CHECK(atomic_rows_in_use() == 2 || sysconf(_SC_NPROCESSORS_ONLN) < 2);
+    return 0;
+}
+
 /* In the program that exec_without_rseq() starts. */
 static int update_without_rseq(void)
 {
-    CHECK((segment = open_it()));
+    CHECK((segment = open_it("rseq")));
     counter = smx_counter_new(segment, &(struct smx_metric){.name = "tunable"}, NULL);
     for (int i = 0; i < 1000; i++)
         smx_counter_inc(counter);
     CHECK(smx_counter_value(counter) == 1000);
     CHECK(SMX__REGISTERS ? atomic_part() < 100 : atomic_part() == 1000);
-    return 0;
+    return SMX__REGISTERS ? 0 : processes_take_rows_of_their_own();
 }
 
 static void threads_without_rseq_take_the_atomic_row(void **state)
@@ -263,7 +296,7 @@ int main(int argc, char **argv)
         return update_without_rseq();
     }
     shared = worker_shared(sizeof *shared);
-    if (!shared || scratch_make(directory) != 0 || !(segment = open_it()))
+    if (!shared || scratch_make(directory) != 0 || !(segment = open_it("rseq")))
         return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(code_with_and_without_rseq_counts_together),

@@ -7,6 +7,7 @@
 #define SMX_LIBSHM_RSEQ_H
 
 #include <smx/update.h>
+#include <stdbool.h>
 
 /* Before there is any handle: find out whose areas there are, set smx_rseq_offset, and join.
  * Returns 0 or -ENOMEM. */
@@ -21,6 +22,16 @@ static inline void smx__rseq_join(void)
 {
 }
 #endif
+
+/* Whether the calling thread can run a sequence. Async-signal-safe. */
+static inline bool smx__rseq_works(void)
+{
+#if SMX_HAVE_RSEQ
+    return smx__cpu() <= INT32_MAX;
+#else
+    return false;
+#endif
+}
 
 /* Where libc's threads have no rseq: choose the atomic row of the calling thread's counters by the
  * process, among as many as there are CPUs. Async-signal-safe. */

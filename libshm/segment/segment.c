@@ -17,6 +17,7 @@
 #include "libshm/segment/directory.h"
 #include "libshm/segment/file.h"
 #include "libshm/names.h"
+#include "libshm/segment/rseq.h"
 #include "libshm/segment/slot.h"
 #include "libshm/segment/space.h"
 
@@ -47,17 +48,6 @@ static void set_role(struct smx_segment *segment, const char *role)
     if (length && smx__is_utf8(role, length))
         memcpy(padded, role, length);
     memcpy(segment->role, padded, sizeof padded);
-}
-
-/* Not without rseq: the process may be run by valgrind, which takes reading behind a string's end
- * for an error of the host's. */
-static bool may_read_words(void)
-{
-#if SMX_HAVE_RSEQ
-    return (int32_t)smx__rseq_cpu() >= 0;
-#else
-    return false;
-#endif
 }
 
 /* How many records a chain can have that is none too many: 64 times as many as all that fit into
@@ -93,7 +83,9 @@ static int adopt(const struct opening *o, const struct smx__file *file,
     segment->slot_table = (struct smx__slot *)(void *)((char *)file->header + checked->slots_at);
     segment->slots = checked->slots;
     smx__reserve_note(segment, checked->reserved_to);
-    segment->by_words = may_read_words();
+    /* Not without rseq: the process may be run by valgrind, which takes reading behind a string's
+     * end for an error of the host's. */
+    segment->by_words = smx__rseq_works();
     segment->fd = file->fd;
     segment->device = st.st_dev;
     segment->inode = st.st_ino;
@@ -358,14 +350,15 @@ static int open_any(struct opening *o, struct smx_segment **out)
     if (!error)
         error = smx__file_name(o->options->app, o->options->instance, o->name, o->diag);
     if (!error)
-        error = smx__shape(o->options, &o->shape, o->diag);
-    if (!error)
         error = smx__directories(o->options->directory, &directories, o->diag);
     if (error)
         return error;
     error = smx__process_init();
     if (error)
         return smx__fail(o->diag, error, "no memory for the table of segments");
+    error = smx__shape(o->options, &o->shape, o->diag);
+    if (error)
+        return error;
     for (unsigned i = 0; i < directories.n; i++) {
         o->directory_path = directories.path[i];
         error = open_in(o, out);

@@ -8,6 +8,7 @@
 #include "libshm/header.h"
 #include "libshm/segment/file.h"
 #include "libshm/names.h"
+#include "libshm/segment/rseq.h"
 
 #include <errno.h>
 #include <string.h>
@@ -19,9 +20,10 @@
 #define MIB (UINT64_C(1) << 20)
 
 enum { DEFAULT_SLOTS = 1024, DEFAULT_SERIES = 2000 };
-/* Atomic rows. In a per-CPU segment they are for threads without rseq: a counter has a few, so that
- * processes seldom meet; a histogram, whose row may be large, one. */
-enum { COUNTER_STRIPES = 4, HIST_STRIPES = 1, STRIPED_STRIPES = 8 };
+/* Atomic rows. In a per-CPU segment they are for threads without rseq: a few, so that processes
+ * seldom meet. A histogram, whose row may be large, has one if whoever makes the segment has rseq,
+ * as then all will. */
+enum { STRIPES = 4, HIST_STRIPES_BESIDE_RSEQ = 1, STRIPED_STRIPES = 8 };
 
 static uint64_t new_seed(void)
 {
@@ -86,8 +88,10 @@ static int choose_rows(const struct smx_options *options, struct smx__shape *sha
                                               !smx__cpu_rows_pay(rows, smx__cpu_allowed()));
     shape->kind = striped ? SMX__KIND_STRIPED : SMX__KIND_PERCPU;
     shape->rows = striped ? 0 : (uint16_t)rows;
-    shape->counter_stripes = striped ? STRIPED_STRIPES : COUNTER_STRIPES;
-    shape->hist_stripes = striped ? STRIPED_STRIPES : HIST_STRIPES;
+    shape->counter_stripes = striped ? STRIPED_STRIPES : STRIPES;
+    shape->hist_stripes = shape->counter_stripes;
+    if (!striped && smx__rseq_works())
+        shape->hist_stripes = HIST_STRIPES_BESIDE_RSEQ;
     return 0;
 }
 
