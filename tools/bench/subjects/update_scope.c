@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: MIT
  *
  * update_scope.c - a timed scope beside an empty one, and beside what reading the clock twice
- * takes, which is the least that a scope can take. In a loop of nothing else the next scope's time
- * stamp counter is not read before it is known where the last one has counted; so also around work.
+ * takes. In a loop of nothing else the next scope's time stamp counter is not read before it is
+ * known where the last one has counted: two readings and an add at a place which they choose are
+ * the least that anything can take which counts durations. So also around work.
  */
 #include "run/segment.h"
 #include "subjects/subjects.h"
 
+#include <errno.h>
 #include <smx/scope.h>
 #include <time.h>
 
 /* Steps of work in one scope: about a hundred nanoseconds. */
 enum { STEPS = 80 };
+
+/* Of the least that a histogram can be. */
+enum { BINS = 64 };
 
 static int start(struct load *l, const struct bench_place *place, struct bench_result *result)
 {
@@ -52,10 +57,17 @@ static inline void read_clock(void)
     __asm__ __volatile__("" : : "r"(now.tv_nsec) : "memory");
 }
 
-static inline void read_counter(void)
+static inline uint64_t read_counter(void)
 {
     uint64_t now = smx__tsc();
-    __asm__ __volatile__("" : : "r"(now));
+    __asm__ __volatile__("" : "+r"(now));
+    return now;
+}
+
+static inline void sort_duration(struct load *l)
+{
+    uint64_t start = read_counter();
+    l->cells[(read_counter() - start) / 8 % BINS]++;
 }
 
 LOAD_LOOP(scope_loop, timed(l))
@@ -64,6 +76,7 @@ LOAD_LOOP(work_scope_loop, timed_work(l, i))
 LOAD_LOOP(work_loop, work(i))
 LOAD_LOOP(clock_loop, read_clock(); read_clock())
 LOAD_LOOP(counter_loop, read_counter(); read_counter())
+LOAD_LOOP(bins_loop, sort_duration(l))
 
 static const struct subject timed_scope = {
     .name = "timed_scope",
@@ -115,7 +128,34 @@ static const struct subject counter_twice = {
     .baseline = empty_loop,
     .counted = load_count_nothing,
 };
-const struct subject *const peers_clock[] = {&clock_twice, &counter_twice, NULL};
+
+static int start_bins(struct load *l, const struct bench_place *place, struct bench_result *result)
+{
+    (void)place;
+    l->cells = load_share(BINS * sizeof *l->cells);
+    return l->cells ? 0 : bench_fail(result, -ENOMEM, "no memory for %d bins", BINS);
+}
+
+static uint64_t count_bins(struct load *l, uint64_t expected)
+{
+    (void)expected;
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < BINS; i++)
+        sum += l->cells[i];
+    return sum;
+}
+
+static const struct subject counter_bins = {
+    .name = "rdtsc_add",
+    .exact = true,
+    .series = {1},
+    .alone = true,
+    .start = start_bins,
+    .loop = bins_loop,
+    .baseline = empty_loop,
+    .counted = count_bins,
+};
+const struct subject *const peers_clock[] = {&clock_twice, &counter_twice, &counter_bins, NULL};
 #else
 const struct subject *const peers_clock[] = {&clock_twice, NULL};
 #endif
