@@ -5,6 +5,7 @@ import gc
 import socket
 import ssl
 import sys
+import time
 import unittest
 from types import SimpleNamespace
 
@@ -13,7 +14,8 @@ from gunicorn.http.body import ChunkedReader
 from gunicorn.http.unreader import IterUnreader
 from gunicorn.http.wsgi import Response
 
-from test_middleware import Requests  # which opens the segment
+from support import series
+from test_middleware import APP, Requests  # which opens the segment
 
 import smx.gunicorn
 
@@ -161,6 +163,37 @@ class Gunicorn(Requests):
             hooks.post_request(None, req, {}, SimpleNamespace(status="200 OK"))
         for self.namespace in names:
             self.assertEqual((self.in_flight(), self.counted()), (0, {("GET", "200", ""): 1}))
+
+    def test_requests_that_overlap_are_each_timed(self):
+        reqs = [SimpleNamespace(method=method) for method in ("GET", "PUT", "POST")]
+        start = time.perf_counter()
+        for req in reqs:
+            self.hooks.pre_request(None, req)
+        self.assertEqual(self.in_flight(), 3)
+        for n, i in enumerate((1, 0, 2)):
+            self.hooks.post_request(None, reqs[i], {}, SimpleNamespace(status="200 OK"))
+            self.assertEqual(self.in_flight(), 2 - n)
+        longest = 1.01 * (time.perf_counter() - start)  # by one clock, and by another
+        self.assertEqual((len(self.counted()), self.timed()), (3, 3))
+        for one in series(APP, self.namespace + "_http_request_duration_seconds"):
+            self.assertLess(one["sum"], longest, one["labels"])
+
+    def test_a_request_that_is_never_ended_is_in_no_others_way(self):
+        self.hooks.pre_request(None, SimpleNamespace(method="GET"))
+        for method in "GET", "PUT", "GET":
+            req = SimpleNamespace(method=method)
+            self.hooks.pre_request(None, req)
+            self.hooks.post_request(None, req, {}, SimpleNamespace(status="200 OK"))
+        self.assertEqual((self.timed(), self.timed(method="PUT"), self.in_flight()), (3, 1, 1))
+
+    def test_what_is_known_of_the_last_request_is_of_no_other(self):
+        kinds = [(method, status, route) for method in ("GET", "PUT")
+                 for status in ("200", "404") for route in ("/a", "/b", "")]
+        for method, status, route in kinds + kinds[::-1]:
+            told = {"smx.route": route} if route else {}
+            for reason in "OK", "Fine":
+                self.serve("".join((status, " ", reason)), "".join(method), **told)
+        self.assertEqual(self.counted(), {kind: 4 for kind in kinds})
 
     def test_requests_leave_nothing_behind(self):
         def serve(n):

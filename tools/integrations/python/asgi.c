@@ -151,17 +151,17 @@ static int add_waiting(PyObject *module)
     return state->waiting ? 0 : -1;
 }
 
-/* The status as a label: an enumeration's str() is its name. */
+/* The status, which is a number; -1 with an exception. */
 static int take_status(struct request *r, PyObject *message)
 {
     PyObject *status = PyObject_GetItem(message, r->requests->words[WORD_STATUS]);
-    PyObject *number = status ? PyNumber_Long(status) : NULL;
-    PyObject *text = number ? PyObject_Str(number) : NULL;
-    Py_XDECREF(status);
-    Py_XDECREF(number);
-    if (!text)
+    if (status && !PyLong_Check(status)) {
+        PyObject *number = PyNumber_Long(status);
+        fast_set(&status, number);
+    }
+    if (!status)
         return -1;
-    fast_set(&r->status, text);
+    fast_set(&r->status, status);
     return 0;
 }
 
@@ -226,7 +226,7 @@ static int add_request(PyObject *module)
 static PyObject *begin(const struct middleware *m, PyObject *scope, PyObject *receive,
                        PyObject *send)
 {
-    PyObject *method = PyObject_GetItem(scope, m->requests->words[WORD_SCOPE_METHOD]);
+    PyObject *method = PyObject_GetItem(scope, m->requests->words[WORD_METHOD]);
     struct request *r = method ? request_begin(m->requests, method, scope, send) : NULL;
     Py_XDECREF(method);
     if (!r)

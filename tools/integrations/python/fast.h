@@ -29,8 +29,23 @@ struct gauge_cell {
     uint64_t scale;
 };
 
-/* fast.c: record a time. */
-void histogram_cell_took(const struct histogram_cell *cell, uint64_t ns);
+/* Move a process' value. With the interpreter's lock: nobody else writes to it meanwhile, which an
+ * smx_fgauge_add() has to think of. */
+static inline void fast_gauge_add(smx_fgauge gauge, double amount)
+{
+    struct smx_cell *cell = smx__gauge_cell(gauge.base, gauge.proc);
+    if (!cell) { /* not this process' yet, or one that it shares */
+        smx_fgauge_add(gauge, amount);
+        return;
+    }
+    double value;
+    memcpy(&value, &cell->value, sizeof value);
+    value += amount;
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    /* Relaxed: it stands alone. */
+    __atomic_store_n(&cell->value, bits, __ATOMIC_RELAXED);
+}
 
 /* fast.c: an entry of a method table, one of a type's slots, and a type of the module. */
 #define METHOD(name, function, flags, text)                                                        \
@@ -55,35 +70,51 @@ struct fast_state {
     PyTypeObject *waiting; /* asgi.c's */
 };
 
-/* Strings that requests are looked up by, made once. */
+/* Strings that requests are looked up by, made once; those of every request first. */
 enum word {
+    WORD_METHOD, /* keys of an environ, a scope or a message; attributes of gunicorn's objects */
+    WORD_STATUS,
+    WORD_SMX_ROUTE,
+    WORD_ROUTE,
+    WORD_NOTHING,
+    WORD_TYPE,
+    WORD_MORE_BODY,
+    WORD_WSGI_METHOD,
+    WORD_FILE_WRAPPER,
+    WORD_BEGAN,
     WORD_FIND, /* methods of _http.Requests */
     WORD_TIMER,
     WORD_FAIL,
-    WORD_SMX_ROUTE, /* keys of an environ, or a scope */
-    WORD_ROUTE,
-    WORD_METHOD,
-    WORD_SCOPE_METHOD,
-    WORD_FILE_WRAPPER,
-    WORD_TYPE, /* keys of a message */
-    WORD_STATUS,
-    WORD_MORE_BODY,
     WORD_CLOSE,     /* a method of a body */
     WORD_STATUS_OF, /* a method of gunicorn.Hooks */
-    WORD_BEGAN,     /* an attribute of gunicorn's request */
-    WORD_NOTHING,
     N_WORDS
 };
 
-/* The base of _http.Requests. */
+/* Where requests of one kind are counted and timed. */
+struct series {
+    smx_counter total;
+    smx_histogram duration;
+};
+
+/* What most requests are like: the last. */
+struct last_request {
+    PyObject *method; /* NULL: there was none that others can be like */
+    PyObject *status; /* as the server was told */
+    PyObject *route;
+    struct series series;
+};
+
+/* The base of _http.Requests. What every request needs comes first and together: between two of
+ * them a server does so much else that each cache line is fetched anew. */
 struct requests {
     PyObject_HEAD smx_fgauge in_flight;
-    PyTypeObject *kind; /* WsgiRequest or AsgiRequest */
-    PyObject *known;    /* (method, status, route): (Counter, Histogram) */
-    PyObject *last_key; /* the last of these that was wanted, or NULL */
-    PyObject *last_series;
+    PyObject *begun; /* the request of gunicorn's that `timer` times, or NULL: see gunicorn.c */
+    smx_timer timer;
+    struct last_request last;
     bool usual; /* "smx.route" is where a route is, if it is there */
     PyObject *words[N_WORDS];
+    PyTypeObject *kind; /* WsgiRequest or AsgiRequest */
+    PyObject *known;    /* (method, status, route): (Counter, Histogram) */
 };
 
 /* One request; the two ways have more behind it. */
@@ -92,9 +123,10 @@ struct request {
     PyObject *method;
     PyObject *source; /* the environ, or the scope */
     PyObject *server; /* its start_response(), or send() */
-    PyObject *status; /* NULL: not known */
-    PyObject *series; /* (Counter, Histogram), once it is counted */
-    uint64_t start;   /* by smx_now_ns(); 0 once it has ended */
+    PyObject *status; /* as it was told, a line or a number; NULL: it was not */
+    smx_timer timer;  /* with the histogram, once it is counted */
+    bool counted;
+    bool ended;
 };
 
 /* requests.c: one that begins now; NULL with an exception. */
@@ -105,6 +137,10 @@ struct request *request_begin(struct requests *requests, PyObject *method, PyObj
 int request_count(struct request *r); /* its status is known, and nothing of the answer has left */
 int request_end(struct request *r);   /* all of the answer is the server's, or nobody wants it */
 int request_fail(struct request *r, PyObject *error); /* an exception has left the application */
+
+/* requests.c: the series of such a request, made if need be; -1 with an exception. */
+int requests_find(struct requests *requests, PyObject *method, PyObject *status, PyObject *source,
+                  struct series *out);
 
 /* gunicorn.c: methods of RequestsCell. */
 PyObject *gunicorn_before(PyObject *self, PyObject *const *args, Py_ssize_t n);

@@ -1,21 +1,44 @@
 /* SPDX-License-Identifier: MIT
  *
  * gunicorn.c - gunicorn's hooks before and after a request, the same as those of RequestsCell in
- * smx/_requests.py. Meanwhile an attribute of gunicorn's request says when it began.
+ * smx/_requests.py. Of workers that answer more than one at a time, the requests that begin while
+ * another is timed have an attribute that says when.
  */
 #include "fast.h"
 
-PyObject *gunicorn_before(PyObject *self, PyObject *const *args, Py_ssize_t n)
+/* Keep the time that a request begins; -1 with an exception. */
+__attribute__((cold)) static int remember(const struct requests *requests, PyObject *req)
 {
-    const struct requests *requests = (struct requests *)self;
+    PyObject *began = PyLong_FromUnsignedLongLong(smx_now_ns());
+    int error = began ? PyObject_SetAttr(req, requests->words[WORD_BEGAN], began) : -1;
+    Py_XDECREF(began);
+    return error;
+}
+
+/* When it began, by remember(); -1 with an exception. */
+__attribute__((cold)) static int recall(const struct requests *requests, PyObject *req,
+                                        smx_timer *out)
+{
+    PyObject *began = PyObject_GetAttr(req, requests->words[WORD_BEGAN]);
+    if (!began)
+        return -1;
+    *out = (smx_timer){.start = PyLong_AsUnsignedLongLong(began)};
+    Py_DECREF(began);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+__attribute__((hot)) PyObject *gunicorn_before(PyObject *self, PyObject *const *args, Py_ssize_t n)
+{
+    struct requests *requests = (struct requests *)self;
     if (n != 2)
         return PyErr_Format(PyExc_TypeError, "pre_request() takes a worker and a request");
-    PyObject *began = PyLong_FromUnsignedLongLong(smx_now_ns());
-    int error = began ? PyObject_SetAttr(args[1], requests->words[WORD_BEGAN], began) : -1;
-    Py_XDECREF(began);
-    if (error)
+    if (!requests->begun) {
+        requests->begun = Py_NewRef(args[1]);
+        requests->timer = smx_timer_start((smx_histogram){0});
+    } else if (remember(requests, args[1]) < 0) {
         return NULL;
-    smx_fgauge_add_fn(requests->in_flight, 1);
+    }
+    fast_gauge_add(requests->in_flight, 1);
     Py_RETURN_NONE;
 }
 
@@ -33,49 +56,56 @@ static bool has_failed(void)
     return failed;
 }
 
-/* The three characters of the status; _status_of() knows what to say where there is none. */
+/* The status line, or of one that there is not what _status_of() says. */
 static PyObject *status_of(PyObject *self, PyObject *const *args)
 {
     const struct requests *requests = (struct requests *)self;
     PyObject *answer = args[3];
-    PyObject *status = NULL;
     if (answer != Py_None && !has_failed()) {
         PyObject *line = PyObject_GetAttr(answer, requests->words[WORD_STATUS]);
-        if (line && PyUnicode_Check(line))
-            status = PyUnicode_Substring(line, 0, 3);
-        Py_XDECREF(line);
+        if (!line || PyUnicode_Check(line))
+            return line;
+        Py_DECREF(line);
     }
-    if (status || PyErr_Occurred())
-        return status;
     return PyObject_CallMethodObjArgs(self, requests->words[WORD_STATUS_OF], args[1], args[2],
                                       answer, NULL);
 }
 
-PyObject *gunicorn_after(PyObject *self, PyObject *const *args, Py_ssize_t n)
+/* Count a request, and time it; -1 with an exception. */
+static int count(PyObject *self, PyObject *const *args, smx_timer *timer)
 {
     struct requests *requests = (struct requests *)self;
+    struct series series;
+    PyObject *method = PyObject_GetAttr(args[1], requests->words[WORD_METHOD]);
+    PyObject *status = method ? status_of(self, args) : NULL;
+    int error = status ? requests_find(requests, method, status, args[2], &series) : -1;
+    Py_XDECREF(status);
+    Py_XDECREF(method);
+    if (error)
+        return -1;
+    smx_counter_inc(series.total);
+    timer->histogram = series.duration;
+    (void)smx_timer_stop(timer);
+    return 0;
+}
+
+__attribute__((hot)) PyObject *gunicorn_after(PyObject *self, PyObject *const *args, Py_ssize_t n)
+{
+    struct requests *requests = (struct requests *)self;
+    smx_timer timer;
     if (n != 4)
         return PyErr_Format(PyExc_TypeError, "post_request() takes a worker, a request, its "
                                              "environ and its answer");
-    PyObject *began = PyObject_GetAttr(args[1], requests->words[WORD_BEGAN]);
-    if (!began)
+    if (args[1] == requests->begun) {
+        timer = requests->timer;
+        requests->begun = NULL;
+        Py_DECREF(args[1]); /* which the caller has, too */
+    } else if (recall(requests, args[1], &timer) < 0) {
         return NULL;
-    uint64_t start = PyLong_AsUnsignedLongLong(began);
-    Py_DECREF(began);
-    if (PyErr_Occurred())
-        return NULL;
-    struct request r = {.requests = requests, .source = args[2]};
-    r.method = PyObject_GetAttr(args[1], requests->words[WORD_SCOPE_METHOD]);
-    r.status = r.method ? status_of(self, args) : NULL;
-    bool done = r.status && request_count(&r) == 0;
-    if (done)
-        histogram_cell_took((struct histogram_cell *)PyTuple_GetItem(r.series, 1),
-                            smx_now_ns() - start);
-    smx_fgauge_add_fn(requests->in_flight, -1); /* also where that has failed */
-    Py_XDECREF(r.method);
-    Py_XDECREF(r.status);
-    Py_XDECREF(r.series);
-    if (!done)
+    }
+    int error = count(self, args, &timer);
+    fast_gauge_add(requests->in_flight, -1); /* also where that has failed */
+    if (error)
         return NULL;
     Py_RETURN_NONE;
 }

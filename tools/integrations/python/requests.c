@@ -7,75 +7,77 @@
 #include "fast.h"
 
 static const char *const words[N_WORDS] = {
+    [WORD_METHOD] = "method",
+    [WORD_STATUS] = "status",
+    [WORD_SMX_ROUTE] = "smx.route",
+    [WORD_ROUTE] = "route",
+    [WORD_NOTHING] = "",
+    [WORD_TYPE] = "type",
+    [WORD_MORE_BODY] = "more_body",
+    [WORD_WSGI_METHOD] = "REQUEST_METHOD",
+    [WORD_FILE_WRAPPER] = "wsgi.file_wrapper",
+    [WORD_BEGAN] = "_smx_began",
     [WORD_FIND] = "_find",
     [WORD_TIMER] = "_timer",
     [WORD_FAIL] = "_fail",
-    [WORD_SMX_ROUTE] = "smx.route",
-    [WORD_ROUTE] = "route",
-    [WORD_METHOD] = "REQUEST_METHOD",
-    [WORD_SCOPE_METHOD] = "method",
-    [WORD_FILE_WRAPPER] = "wsgi.file_wrapper",
-    [WORD_TYPE] = "type",
-    [WORD_STATUS] = "status",
-    [WORD_MORE_BODY] = "more_body",
     [WORD_CLOSE] = "close",
     [WORD_STATUS_OF] = "_status_of",
-    [WORD_BEGAN] = "_smx_began",
-    [WORD_NOTHING] = "",
 };
 
-/* The route of a request, if there is no need to call what tells it; else NULL. Borrowed. */
-static PyObject *route_at_hand(const struct request *r)
+/* Whether it is the same, which may be told for certain by a text alone. */
+static bool is_same(PyObject *a, PyObject *b)
 {
-    const struct requests *requests = r->requests;
-    if (!requests->usual || !PyDict_Check(r->source))
+    return a == b ||
+           (PyUnicode_CheckExact(a) && PyUnicode_CheckExact(b) && PyUnicode_Compare(a, b) == 0);
+}
+
+/* The route of a request, if there is no need to call what tells it; else NULL. Borrowed. */
+static PyObject *route_at_hand(const struct requests *requests, PyObject *source)
+{
+    if (!requests->usual || !PyDict_Check(source))
         return NULL;
-    PyObject *route = PyDict_GetItemWithError(r->source, requests->words[WORD_SMX_ROUTE]);
+    PyObject *route = PyDict_GetItemWithError(source, requests->words[WORD_SMX_ROUTE]);
+    PyObject *last = requests->last.route;
+    if (route && last && is_same(route, last))
+        return last;
     if (route)
         return PyUnicode_CheckExact(route) && PyUnicode_GetLength(route) > 0 ? route : NULL;
-    if (PyErr_Occurred() || PyDict_Contains(r->source, requests->words[WORD_ROUTE]) != 0)
+    if (PyErr_Occurred() || PyDict_Contains(source, requests->words[WORD_ROUTE]) != 0)
         return NULL; /* a framework's */
     return requests->words[WORD_NOTHING];
 }
 
-/* Whether the last request was of this kind; -1 with an exception. */
-static int is_like_last(const struct request *r, PyObject *route)
+/* The status as a label; NULL with an exception. */
+static PyObject *status_label(PyObject *status)
 {
-    PyObject *const parts[] = {r->method, r->status, route};
-    int like = r->requests->last_key != NULL;
-    for (Py_ssize_t i = 0; i < 3 && like > 0; i++)
-        like = PyObject_RichCompareBool(PyTuple_GetItem(r->requests->last_key, i), parts[i], Py_EQ);
-    return like;
+    if (PyUnicode_Check(status))
+        return PyUnicode_Substring(status, 0, 3);
+    if (!PyLong_Check(status))
+        return Py_NewRef(status);
+    PyObject *number = PyNumber_Long(status); /* an enumeration's str() is its name */
+    PyObject *label = number ? PyObject_Str(number) : NULL;
+    Py_XDECREF(number);
+    return label;
 }
 
-/* The series of a request's like; NULL, and perhaps an exception, if there was none yet. Where
- * nothing is in the caches, to compare with one key costs less than to make and to find one. */
-static PyObject *find_known(const struct request *r)
+/* (Counter, Histogram) of such requests; NULL, and perhaps an exception, if there are none yet. */
+static PyObject *find_known(const struct requests *requests, PyObject *const key_parts[3])
 {
-    struct requests *requests = r->requests;
-    PyObject *route = r->status ? route_at_hand(r) : NULL;
-    int like = route ? is_like_last(r, route) : -1;
-    if (like != 0)
-        return like > 0 ? Py_NewRef(requests->last_series) : NULL;
-    PyObject *key = PyTuple_Pack(3, r->method, r->status, route);
+    if (!key_parts[2])
+        return NULL;
+    PyObject *key = PyTuple_Pack(3, key_parts[0], key_parts[1], key_parts[2]);
     PyObject *found = key ? PyDict_GetItemWithError(requests->known, key) : NULL;
-    if (found) {
-        fast_set(&requests->last_key, Py_NewRef(key));
-        fast_set(&requests->last_series, Py_NewRef(found));
-    }
     Py_XDECREF(key);
     return Py_XNewRef(found);
 }
 
-static PyObject *find(const struct request *r)
+static PyObject *find(struct requests *requests, PyObject *const key_parts[3], PyObject *source)
 {
-    struct requests *requests = r->requests;
-    PyObject *found = find_known(r);
+    PyObject *found = find_known(requests, key_parts);
     if (found || PyErr_Occurred())
         return found;
-    found = PyObject_CallMethodObjArgs((PyObject *)requests, requests->words[WORD_FIND], r->method,
-                                       r->status ? r->status : requests->words[WORD_NOTHING],
-                                       r->source, NULL);
+    found = PyObject_CallMethodObjArgs((PyObject *)requests, requests->words[WORD_FIND],
+                                       key_parts[0], key_parts[1], source, NULL);
     if (found && !(PyTuple_Check(found) && PyTuple_Size(found) == 2)) {
         Py_CLEAR(found);
         PyErr_SetString(PyExc_TypeError, "_find() gives a counter and a histogram");
@@ -83,35 +85,84 @@ static PyObject *find(const struct request *r)
     return found;
 }
 
+static void last_clear(struct last_request *last)
+{
+    Py_CLEAR(last->method);
+    Py_CLEAR(last->status);
+    Py_CLEAR(last->route);
+}
+
+/* Find them where the last request does not help. */
+__attribute__((cold)) static int find_other(struct requests *requests, PyObject *method,
+                                            PyObject *status, PyObject *source, struct series *out)
+{
+    PyObject *route = Py_XNewRef(route_at_hand(requests, source));
+    PyObject *label = PyErr_Occurred() ? NULL : status_label(status);
+    PyObject *found = label ? find(requests, (PyObject *[]){method, label, route}, source) : NULL;
+    int error = found ? 0 : -1;
+    if (found) {
+        out->total = ((struct counter_cell *)PyTuple_GetItem(found, 0))->handle;
+        out->duration = ((struct histogram_cell *)PyTuple_GetItem(found, 1))->handle;
+    }
+    if (found && route) {
+        struct last_request last = {Py_NewRef(method), Py_NewRef(status), Py_NewRef(route), *out};
+        struct last_request old = requests->last;
+        requests->last = last;
+        last_clear(&old);
+    }
+    Py_XDECREF(found);
+    Py_XDECREF(label);
+    Py_XDECREF(route);
+    return error;
+}
+
+__attribute__((hot)) int requests_find(struct requests *requests, PyObject *method,
+                                       PyObject *status, PyObject *source, struct series *out)
+{
+    const struct last_request *last = &requests->last;
+    if (!last->method || !is_same(method, last->method) || !is_same(status, last->status) ||
+        route_at_hand(requests, source) != last->route)
+        return PyErr_Occurred() ? -1 : find_other(requests, method, status, source, out);
+    *out = last->series;
+    return 0;
+}
+
 int request_count(struct request *r)
 {
-    if (r->series)
+    struct series series;
+    if (r->counted)
         return 0;
-    PyObject *series = find(r);
-    if (!series)
+    PyObject *status = r->status ? r->status : r->requests->words[WORD_NOTHING];
+    if (requests_find(r->requests, r->method, status, r->source, &series) < 0)
         return -1;
-    fast_set(&r->series, series);
-    smx_counter_add_fn(((struct counter_cell *)PyTuple_GetItem(series, 0))->handle, 1);
+    r->counted = true;
+    r->timer.histogram = series.duration;
+    smx_counter_inc(series.total);
+    return 0;
+}
+
+/* What times a request that was answered with nothing; 0, or -1 with an exception. */
+static int find_timer(struct request *r)
+{
+    struct requests *requests = r->requests;
+    PyObject *cell = PyObject_CallMethodObjArgs((PyObject *)requests, requests->words[WORD_TIMER],
+                                                r->method, r->source, NULL);
+    if (!cell)
+        return -1;
+    r->timer.histogram = ((struct histogram_cell *)cell)->handle;
+    Py_DECREF(cell);
     return 0;
 }
 
 int request_end(struct request *r)
 {
-    if (!r->start)
+    if (r->ended)
         return 0;
-    struct requests *requests = r->requests;
-    uint64_t ns = smx_now_ns() - r->start;
-    r->start = 0;
-    smx_fgauge_add_fn(requests->in_flight, -1);
-    PyObject *timer = r->series ? PyTuple_GetItem(r->series, 1) : NULL;
-    Py_XINCREF(timer);
-    if (!timer)
-        timer = PyObject_CallMethodObjArgs((PyObject *)requests, requests->words[WORD_TIMER],
-                                           r->method, r->source, NULL);
-    if (!timer)
+    r->ended = true;
+    fast_gauge_add(r->requests->in_flight, -1);
+    if (!r->counted && find_timer(r) < 0)
         return -1;
-    histogram_cell_took((struct histogram_cell *)timer, ns);
-    Py_DECREF(timer);
+    (void)smx_timer_stop(&r->timer);
     return 0;
 }
 
@@ -121,7 +172,7 @@ int request_fail(struct request *r, PyObject *error)
     PyObject *done = PyObject_CallMethodObjArgs((PyObject *)requests, requests->words[WORD_FAIL],
                                                 r->method, r->source, error, NULL);
     Py_XDECREF(done);
-    if (!done || r->series)
+    if (!done || r->counted)
         return done ? 0 : -1;
     fast_set(&r->status, PyUnicode_FromString("500"));
     return r->status ? request_count(r) : -1;
@@ -148,7 +199,6 @@ int request_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(r->source);
     Py_VISIT(r->server);
     Py_VISIT(r->status);
-    Py_VISIT(r->series);
     return 0;
 }
 
@@ -161,7 +211,6 @@ void request_dealloc(PyObject *self)
     Py_CLEAR(r->source);
     Py_CLEAR(r->server);
     Py_CLEAR(r->status);
-    Py_CLEAR(r->series);
     fast_free(self);
 }
 
@@ -198,8 +247,8 @@ struct request *request_begin(struct requests *requests, PyObject *method, PyObj
     r->method = Py_NewRef(method);
     r->source = Py_NewRef(source);
     r->server = Py_NewRef(server);
-    smx_fgauge_add_fn(requests->in_flight, 1);
-    r->start = smx_now_ns();
+    fast_gauge_add(requests->in_flight, 1);
+    r->timer = smx_timer_start((smx_histogram){0});
     return r;
 }
 
@@ -207,20 +256,22 @@ static int requests_traverse(PyObject *self, visitproc visit, void *arg)
 {
     struct requests *requests = (struct requests *)self;
     Py_VISIT(Py_TYPE(self));
+    Py_VISIT(requests->begun);
+    Py_VISIT(requests->last.method);
+    Py_VISIT(requests->last.status);
+    Py_VISIT(requests->last.route);
     Py_VISIT(requests->kind);
     Py_VISIT(requests->known);
-    Py_VISIT(requests->last_key);
-    Py_VISIT(requests->last_series);
     return 0;
 }
 
 static int requests_clear(PyObject *self)
 {
     struct requests *requests = (struct requests *)self;
+    Py_CLEAR(requests->begun);
+    last_clear(&requests->last);
     Py_CLEAR(requests->kind);
     Py_CLEAR(requests->known);
-    Py_CLEAR(requests->last_key);
-    Py_CLEAR(requests->last_series);
     return 0;
 }
 

@@ -67,8 +67,7 @@ static PyObject *start(PyObject *self, PyObject *args, PyObject *named)
         status = PyDict_GetItemString(named, "status");
     if (!status)
         return PyErr_Format(PyExc_TypeError, "start_response() takes a status");
-    status = PyUnicode_Check(status) ? PyUnicode_Substring(status, 0, 3)
-                                     : PySequence_GetSlice(status, 0, 3);
+    status = PyUnicode_Check(status) ? Py_NewRef(status) : PySequence_GetSlice(status, 0, 3);
     if (!status)
         return NULL;
     fast_set(&w->base.status, status);
@@ -177,7 +176,7 @@ static PyObject *middleware_call(PyObject *self, PyObject *args, PyObject *named
     if (named || PyTuple_Size(args) != 2 || !m->requests)
         return PyErr_Format(PyExc_TypeError, "an application takes environ and start_response");
     PyObject *source = PyTuple_GetItem(args, 0);
-    PyObject *method = PyObject_GetItem(source, m->requests->words[WORD_METHOD]);
+    PyObject *method = PyObject_GetItem(source, m->requests->words[WORD_WSGI_METHOD]);
     if (!method)
         return NULL;
     struct request *r = request_begin(m->requests, method, source, PyTuple_GetItem(args, 1));
