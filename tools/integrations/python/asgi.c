@@ -165,16 +165,24 @@ static int take_status(struct request *r, PyObject *message)
     return 0;
 }
 
+/* What a message has by a key, or NULL, with or without an exception. Most are dicts, which say so
+ * without raising one. */
+static PyObject *get(PyObject *message, PyObject *key)
+{
+    if (PyDict_Check(message))
+        return Py_XNewRef(PyDict_GetItemWithError(message, key));
+    PyObject *found = PyObject_GetItem(message, key);
+    if (!found && PyErr_ExceptionMatches(PyExc_KeyError))
+        PyErr_Clear();
+    return found;
+}
+
 /* Whether this is the last part of the answer; -1 with an exception. */
 static int is_last(const struct request *r, PyObject *message)
 {
-    PyObject *more = PyObject_GetItem(message, r->requests->words[WORD_MORE_BODY]);
-    if (!more) {
-        if (!PyErr_ExceptionMatches(PyExc_KeyError))
-            return -1;
-        PyErr_Clear();
-        return 1;
-    }
+    PyObject *more = get(message, r->requests->words[WORD_MORE_BODY]);
+    if (!more)
+        return PyErr_Occurred() ? -1 : 1;
     int truth = PyObject_IsTrue(more);
     Py_DECREF(more);
     return truth < 0 ? -1 : !truth;
