@@ -186,13 +186,16 @@ class Gunicorn(Requests):
             self.hooks.post_request(None, req, {}, SimpleNamespace(status="200 OK"))
         self.assertEqual((self.timed(), self.timed(method="PUT"), self.in_flight()), (3, 1, 1))
 
-    def test_what_is_known_of_the_last_request_is_of_no_other(self):
+    def test_what_is_kept_of_one_request_is_of_no_other(self):
+        routes = ["", *(f"/{i}" for i in range(30))]  # more than are kept at hand
         kinds = [(method, status, route) for method in ("GET", "PUT")
-                 for status in ("200", "404") for route in ("/a", "/b", "")]
+                 for status in ("200", "404") for route in routes]
         for method, status, route in kinds + kinds[::-1]:
-            told = {"smx.route": route} if route else {}
-            for reason in "OK", "Fine":
-                self.serve("".join((status, " ", reason)), "".join(method), **told)
+            for line in status + " OK", status + " Fine":
+                req = SimpleNamespace(method="".join(method))
+                self.hooks.pre_request(None, req)
+                self.hooks.post_request(None, req, {"smx.route": route} if route else {},
+                                        SimpleNamespace(status=line))
         self.assertEqual(self.counted(), {kind: 4 for kind in kinds})
 
     def test_requests_leave_nothing_behind(self):

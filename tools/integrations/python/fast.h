@@ -96,13 +96,14 @@ struct series {
     smx_histogram duration;
 };
 
-/* What most requests are like: the last. */
-struct last_request {
-    PyObject *method; /* NULL: there was none that others can be like */
+/* Requests that are alike. */
+struct kind {
+    PyObject *method;
     PyObject *status; /* as the server was told */
-    PyObject *route;
+    PyObject *route;  /* NULL: there were none yet */
     struct series series;
 };
+enum { N_KINDS = 16 }; /* places for them, by their route; more need a key */
 
 /* The base of _http.Requests. What every request needs comes first and together: between two of
  * them a server does so much else that each cache line is fetched anew. */
@@ -110,9 +111,9 @@ struct requests {
     PyObject_HEAD smx_fgauge in_flight;
     PyObject *begun; /* the request of gunicorn's that `timer` times, or NULL: see gunicorn.c */
     smx_timer timer;
-    struct last_request last;
     bool usual; /* "smx.route" is where a route is, if it is there */
     PyObject *words[N_WORDS];
+    struct kind kinds[N_KINDS];
     PyTypeObject *kind; /* WsgiRequest or AsgiRequest */
     PyObject *known;    /* (method, status, route): (Counter, Histogram) */
 };

@@ -37,9 +37,6 @@ static PyObject *route_at_hand(const struct requests *requests, PyObject *source
     if (!requests->usual || !PyDict_Check(source))
         return NULL;
     PyObject *route = PyDict_GetItemWithError(source, requests->words[WORD_SMX_ROUTE]);
-    PyObject *last = requests->last.route;
-    if (route && last && is_same(route, last))
-        return last;
     if (route)
         return PyUnicode_CheckExact(route) && PyUnicode_GetLength(route) > 0 ? route : NULL;
     if (PyErr_Occurred() || PyDict_Contains(source, requests->words[WORD_ROUTE]) != 0)
@@ -85,18 +82,25 @@ static PyObject *find(struct requests *requests, PyObject *const key_parts[3], P
     return found;
 }
 
-static void last_clear(struct last_request *last)
+static void kind_clear(struct kind *kind)
 {
-    Py_CLEAR(last->method);
-    Py_CLEAR(last->status);
-    Py_CLEAR(last->route);
+    Py_CLEAR(kind->method);
+    Py_CLEAR(kind->status);
+    Py_CLEAR(kind->route);
 }
 
-/* Find them where the last request does not help. */
+/* The place of a route's requests. A text has a hash. */
+static struct kind *kind_of(struct requests *requests, PyObject *route)
+{
+    return &requests->kinds[(size_t)PyObject_Hash(route) % N_KINDS];
+}
+
+/* Find them where no request before helps. */
 __attribute__((cold)) static int find_other(struct requests *requests, PyObject *method,
                                             PyObject *status, PyObject *source, struct series *out)
 {
     PyObject *route = Py_XNewRef(route_at_hand(requests, source));
+    struct kind *kind = route ? kind_of(requests, route) : NULL;
     PyObject *label = PyErr_Occurred() ? NULL : status_label(status);
     PyObject *found = label ? find(requests, (PyObject *[]){method, label, route}, source) : NULL;
     int error = found ? 0 : -1;
@@ -105,10 +109,10 @@ __attribute__((cold)) static int find_other(struct requests *requests, PyObject 
         out->duration = ((struct histogram_cell *)PyTuple_GetItem(found, 1))->handle;
     }
     if (found && route) {
-        struct last_request last = {Py_NewRef(method), Py_NewRef(status), Py_NewRef(route), *out};
-        struct last_request old = requests->last;
-        requests->last = last;
-        last_clear(&old);
+        struct kind new = {Py_NewRef(method), Py_NewRef(status), Py_NewRef(route), *out};
+        struct kind old = *kind;
+        *kind = new;
+        kind_clear(&old);
     }
     Py_XDECREF(found);
     Py_XDECREF(label);
@@ -119,11 +123,12 @@ __attribute__((cold)) static int find_other(struct requests *requests, PyObject 
 __attribute__((hot)) int requests_find(struct requests *requests, PyObject *method,
                                        PyObject *status, PyObject *source, struct series *out)
 {
-    const struct last_request *last = &requests->last;
-    if (!last->method || !is_same(method, last->method) || !is_same(status, last->status) ||
-        route_at_hand(requests, source) != last->route)
+    PyObject *route = route_at_hand(requests, source);
+    const struct kind *kind = route ? kind_of(requests, route) : NULL;
+    if (!kind || !kind->route || !is_same(route, kind->route) || !is_same(method, kind->method) ||
+        !is_same(status, kind->status))
         return PyErr_Occurred() ? -1 : find_other(requests, method, status, source, out);
-    *out = last->series;
+    *out = kind->series;
     return 0;
 }
 
@@ -257,9 +262,11 @@ static int requests_traverse(PyObject *self, visitproc visit, void *arg)
     struct requests *requests = (struct requests *)self;
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(requests->begun);
-    Py_VISIT(requests->last.method);
-    Py_VISIT(requests->last.status);
-    Py_VISIT(requests->last.route);
+    for (int i = 0; i < N_KINDS; i++) {
+        Py_VISIT(requests->kinds[i].method);
+        Py_VISIT(requests->kinds[i].status);
+        Py_VISIT(requests->kinds[i].route);
+    }
     Py_VISIT(requests->kind);
     Py_VISIT(requests->known);
     return 0;
@@ -269,7 +276,8 @@ static int requests_clear(PyObject *self)
 {
     struct requests *requests = (struct requests *)self;
     Py_CLEAR(requests->begun);
-    last_clear(&requests->last);
+    for (int i = 0; i < N_KINDS; i++)
+        kind_clear(&requests->kinds[i]);
     Py_CLEAR(requests->kind);
     Py_CLEAR(requests->known);
     return 0;
