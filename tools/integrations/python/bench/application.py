@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What bench/servers serves: applications that do next to nothing, bare and in a middleware: one that
+"""What bench/servers serves: applications that do next to nothing, bare, and in a middleware: one that
 only learns the status, what is the least, smx's, and one that does what smx's does with
-prometheus_client."""
+prometheus_client. page.py has another application, of these names."""
 import time
 
 
@@ -11,7 +11,12 @@ def plain(environ, start_response):
     return [b"ok\n"]
 
 
-def passed():
+def told():
+    """Where its route is a label: here it always is."""
+    return plain
+
+
+def passed(application=plain):
     def middleware(environ, start_response):
         status = None
 
@@ -19,13 +24,13 @@ def passed():
             nonlocal status
             status = line
             return start_response(line, headers, exc_info)
-        return plain(environ, start)
+        return application(environ, start)
     return middleware
 
 
-def measured():
+def measured(application=plain):
     from smx.wsgi import Middleware
-    return Middleware(plain)
+    return Middleware(application)
 
 
 def prometheus_metrics():
@@ -35,7 +40,7 @@ def prometheus_metrics():
             Gauge("http_in_flight_requests", "In flight.", multiprocess_mode="livesum"))
 
 
-def prometheus():
+def prometheus(application=plain):
     requests, duration, in_flight = prometheus_metrics()
 
     def middleware(environ, start_response):
@@ -47,8 +52,8 @@ def prometheus():
             return start_response(line, headers, exc_info)
         in_flight.inc()
         began = time.perf_counter()
-        body = plain(environ, start)
-        labels = environ["REQUEST_METHOD"], status, environ["smx.route"]
+        body = application(environ, start)
+        labels = environ["REQUEST_METHOD"], status, environ.get("smx.route", "")
         requests.labels(*labels).inc()
         duration.labels(*labels).observe(time.perf_counter() - began)
         in_flight.dec()
