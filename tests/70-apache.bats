@@ -182,6 +182,29 @@ exactly_counts() {
     apache_is apache_connections_total 1
 }
 
+has_received() {
+    [[ $(dumped apache_received_bytes_total "$app") -ge $1 ]]
+}
+
+@test "bytes are counted while their request goes on, and the last when the connection ends" {
+    local request=$'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n' to
+    start_httpd
+    exec {to}<>"/dev/tcp/127.0.0.1/$PORT"
+    printf %s "$request" >&"$to"
+    head -c 40000 /dev/zero >&"$to"
+    eventually has_received 24000
+    apache_is apache_http_requests_total 0
+    exec {to}>&-
+    eventually apache_is apache_http_requests_total 1
+    apache_is apache_received_bytes_total $((${#request} + 40000))
+    exec {to}<>"/dev/tcp/127.0.0.1/$PORT"
+    printf 'GET' >&"$to"
+    exec {to}>&-
+    eventually apache_is apache_connections_total 2
+    eventually apache_is apache_open_connections 0
+    apache_is apache_received_bytes_total $((${#request} + 40003))
+}
+
 @test "a stream of HTTP/2 is a request, and a proxy's own connection is no client's" {
     cat >"$scratch/extra.conf" <<END
 LoadModule http2_module $MODULES/mod_http2.so

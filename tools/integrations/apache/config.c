@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-APLOG_USE_MODULE(smx);
-
 enum {
     ALL_LABELS = (1 << N_LABELS) - 1,
     NAME_MAX_LENGTH = 63, /* of an application, smx_open() says */

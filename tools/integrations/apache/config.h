@@ -31,6 +31,8 @@ struct server_config {
 
 enum { UNSET = -1 };
 
+APLOG_USE_MODULE(smx);
+
 extern const command_rec config_commands[];
 
 void *config_create(apr_pool_t *pool, server_rec *server);
@@ -40,7 +42,10 @@ void *config_merge(apr_pool_t *pool, void *outer, void *inner);
 void config_prepare(struct server_config *config, const char *vhost);
 
 /* Of this server; what is UNSET has its default. */
-struct server_config *config_of(const server_rec *server);
+static inline struct server_config *config_of(const server_rec *server)
+{
+    return ap_get_module_config(server->module_config, &smx_module);
+}
 bool config_is_on(const struct server_config *config);
 int config_request_labels(const struct server_config *config);
 int config_histogram_labels(const struct server_config *config);

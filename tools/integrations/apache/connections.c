@@ -10,9 +10,10 @@
 
 #include <http_connection.h>
 
-APLOG_USE_MODULE(smx);
-
 static const char filter_name[] = "SMX_BYTES";
+
+/* Bytes of a request that goes on are counted in lots of so many. */
+enum { MOST_UNCOUNTED = 16384 };
 
 /* Of the buckets whose length is known, as that of all is which come from or go to the network. */
 static uint64_t length_of(const apr_bucket_brigade *brigade)
@@ -25,24 +26,35 @@ static uint64_t length_of(const apr_bucket_brigade *brigade)
     return length;
 }
 
+void connection_count_bytes(struct connection *connection)
+{
+    smx_counter_add(connection->metrics->received, connection->received);
+    smx_counter_add(connection->metrics->sent, connection->sent);
+    connection->request_size += connection->received;
+    connection->received = 0;
+    connection->sent = 0;
+}
+
 static apr_status_t count_input(ap_filter_t *filter, apr_bucket_brigade *brigade,
                                 ap_input_mode_t mode, apr_read_type_e block, apr_off_t wanted)
 {
     struct connection *connection = filter->ctx;
     apr_status_t status = ap_get_brigade(filter->next, brigade, mode, block, wanted);
     if (status == APR_SUCCESS && mode != AP_MODE_SPECULATIVE) { /* else it will come again */
-        uint64_t length = length_of(brigade);
-        connection->received += length;
-        smx_counter_add(connection->bytes_received, length);
+        connection->received += length_of(brigade);
+        if (connection->received >= MOST_UNCOUNTED)
+            connection_count_bytes(connection);
     }
     return status;
 }
 
 static apr_status_t count_output(ap_filter_t *filter, apr_bucket_brigade *brigade)
 {
-    const struct connection *connection = filter->ctx;
+    struct connection *connection = filter->ctx;
     if (brigade) /* NULL asks to send what is kept below */
-        smx_counter_add(connection->bytes_sent, length_of(brigade));
+        connection->sent += length_of(brigade);
+    if (connection->sent >= MOST_UNCOUNTED)
+        connection_count_bytes(connection);
     return ap_pass_brigade(filter->next, brigade);
 }
 
@@ -55,8 +67,9 @@ void connection_register_filters(void)
 
 static apr_status_t connection_end(void *data)
 {
-    const struct metrics *metrics = data;
-    smx_gauge_dec(metrics->connections);
+    struct connection *connection = data;
+    connection_count_bytes(connection);
+    smx_gauge_dec(connection->metrics->connections);
     return APR_SUCCESS;
 }
 
@@ -69,12 +82,11 @@ int connection_begin(conn_rec *c, void *socket)
     if (!metrics->segment || c->master || !c->sbh)
         return DECLINED;
     struct connection *connection = apr_pcalloc(c->pool, sizeof *connection);
-    connection->bytes_received = metrics->received;
-    connection->bytes_sent = metrics->sent;
+    connection->metrics = metrics;
     ap_set_module_config(c->conn_config, &smx_module, connection);
     smx_counter_inc(metrics->connections_total);
     smx_gauge_inc(metrics->connections);
-    apr_pool_cleanup_register(c->pool, metrics, connection_end, apr_pool_cleanup_null);
+    apr_pool_cleanup_register(c->pool, connection, connection_end, apr_pool_cleanup_null);
     ap_add_input_filter(filter_name, connection, NULL, c);
     ap_add_output_filter(filter_name, connection, NULL, c);
     return DECLINED;

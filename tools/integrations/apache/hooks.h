@@ -12,32 +12,40 @@
 #include <util_filter.h>
 
 /* What the last request of a connection updated, and whose it is: the next one is often alike. Only
- * of requests without a handler: a handler's name may lie where the next request has another. No
- * longer than a connection: a series that there was no room for is made once there is. */
+ * of requests without a handler: a handler's name may lie where the next request has another; that
+ * were read as one and not redirected: else a method's number may be another's. No longer than a
+ * connection: a series that there was no room for is made once there is. */
 struct remembered {
-    smx_counter counter;
-    struct histograms histograms;
     const struct server_config *config;
     int status;
-    char method[8]; /* none longer is remembered */
+    int method_number;
+    char initial; /* of the method: HEAD has the number of GET */
+    smx_counter counter;
+    struct histograms histograms;
 };
 
 /* mod_smx's record of a client's connection. One thread at a time works on it. */
 struct connection {
-    smx_counter bytes_received;
-    smx_counter bytes_sent;
-    uint64_t received;  /* on this connection */
-    uint64_t accounted; /* those of them that were of requests that have ended */
+    const struct metrics *metrics;
+    uint64_t received;     /* bytes that are not counted yet */
+    uint64_t sent;         /* likewise */
+    uint64_t request_size; /* bytes received that are, of this request */
     struct remembered last;
 };
 
 /* The one of this connection; NULL if it is not a client's: a stream of HTTP/2, or our own one to
  * another server. */
-struct connection *connection_of(const conn_rec *connection);
+static inline struct connection *connection_of(const conn_rec *connection)
+{
+    return ap_get_module_config(connection->conn_config, &smx_module);
+}
 
-/* pre_connection, and the filters that count bytes, which it adds. */
+/* pre_connection, and the filters that see bytes, which it adds. */
 int connection_begin(conn_rec *connection, void *socket);
 void connection_register_filters(void);
+
+/* Count the bytes that have come and gone. Filters are called several times a request. */
+void connection_count_bytes(struct connection *connection);
 
 /* post_read_request and log_transaction. */
 int request_begin(request_rec *request);

@@ -12,8 +12,6 @@
 #include <http_log.h>
 #include <string.h>
 
-APLOG_USE_MODULE(smx);
-
 const char *const label_names[N_LABELS] = {"vhost", "method", "status", "handler"};
 
 static const char *const level_names[N_LEVELS] = {

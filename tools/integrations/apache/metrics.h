@@ -30,6 +30,8 @@ struct histograms {
 /* All zero without a segment: every update then goes nowhere. */
 struct metrics {
     smx_segment *segment;
+    smx_counter received; /* with each request, as is sent */
+    smx_counter sent;
     smx_family requests;
     smx_family duration;
     smx_family request_size;
@@ -37,8 +39,6 @@ struct metrics {
     smx_family in_flight;
     smx_counter connections_total;
     smx_gauge connections;
-    smx_counter received;
-    smx_counter sent;
     smx_counter errors[N_LEVELS];
     smx_gauge children[N_CHILD_STATES];
     smx_gauge workers[SERVER_NUM_STATUS]; /* [SERVER_DEAD] is not used: such a slot is empty */

@@ -21,18 +21,6 @@
 #include <http_protocol.h>
 #include <mpm_common.h>
 
-APLOG_USE_MODULE(smx);
-
-struct server_config *config_of(const server_rec *server)
-{
-    return ap_get_module_config(server->module_config, &smx_module);
-}
-
-struct connection *connection_of(const conn_rec *connection)
-{
-    return ap_get_module_config(connection->conn_config, &smx_module);
-}
-
 /* A label must be UTF-8, which a name in a configuration need not be. */
 static char *printable(char *name)
 {
