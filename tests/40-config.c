@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <math.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 static char directory[SCRATCH_SIZE], path[SCRATCH_SIZE + 16];
 
@@ -44,6 +45,22 @@ static struct config *load(const char *text, const char *const arguments[])
     if (config_load(&options, &config, why) < 0)
         fail_msg("%s", why);
     return config;
+}
+
+/* The kernel says 0 of it, and has more. */
+static void a_file_without_a_size_is_read(void **state)
+{
+    (void)state;
+    char why[CONFIG_WHY_SIZE];
+    struct config *config = NULL;
+    struct options options = options_of(NULL, NULL);
+    options.config_file = "/proc/self/comm";
+    assert_int_equal(prctl(PR_SET_NAME, "labels: {a: b}"), 0);
+    if (config_load(&options, &config, why) < 0)
+        fail_msg("%s", why);
+    assert_int_equal(config->settings.n_labels, 1);
+    assert_string_equal(config->settings.labels[0].value.at, "b");
+    config_free(config);
 }
 
 static void an_empty_file_changes_nothing(void **state)
@@ -299,6 +316,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_empty_file_changes_nothing),
+        cmocka_unit_test(a_file_without_a_size_is_read),
         cmocka_unit_test(what_a_file_says_is_in_force),
         cmocka_unit_test(the_rules_of_health_are_those_of_the_file),
         cmocka_unit_test(an_option_overrules_the_file_as_a_whole),

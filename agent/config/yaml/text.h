@@ -10,8 +10,8 @@
 /* A larger file is a mistake. */
 enum { TEXT_MAX = 1 << 20, TEXT_WHY_SIZE = 128 };
 
-/* Read a regular file as a whole. Returns: 0, or a negative errno and says why: "is a directory".
- * Owns: the caller frees *text. */
+/* Read a regular file as a whole; a NUL stands behind it. Returns: 0, or a negative errno and says
+ * why: "is a directory". Owns: the caller frees *text. */
 int text_read(const char *path, char **text, size_t *length, char why[TEXT_WHY_SIZE]);
 
 #endif
