@@ -3,7 +3,7 @@
  * 30-storm.c - the demo server under load while its workers are killed, one every 20 ms. What the
  * segment says is compared with the tally that each worker keeps by itself, which loses at most the
  * one request in flight for each kill.
- * SMX_STORM_SECONDS: how long, 30 by default.
+ * SMX_STORM_SECONDS: how long, 10 by default. What goes wrong at a death shows at the first few.
  */
 #include "support/family.h"
 #include "support/process.h"
@@ -353,7 +353,7 @@ static int tear_down(void **state)
 static unsigned storm_seconds(void)
 {
     const char *text = getenv("SMX_STORM_SECONDS");
-    int seconds = text ? atoi(text) : 30;
+    int seconds = text ? atoi(text) : 10;
     return seconds > 0 ? (unsigned)seconds : 1;
 }
 
