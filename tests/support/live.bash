@@ -50,15 +50,17 @@ running() {
     kill -0 "${pids[$1]}" 2>/dev/null
 }
 
-# eventually COMMAND...: until it succeeds; fails after 30 seconds, or $SMX_PATIENCE.
+# eventually COMMAND...: until it succeeds; fails after 30 seconds, or $SMX_PATIENCE. What does not come
+# soon is asked for less often: a query costs more than the pause.
 eventually() {
-    local deadline=$((SECONDS + ${SMX_PATIENCE:-30}))
+    local tries=0 deadline=$((SECONDS + ${SMX_PATIENCE:-30}))
     until "$@"; do
         if [[ $SECONDS -ge $deadline ]]; then
             echo "waited in vain for: $*" >&2
             return 1
         fi
-        sleep 0.05
+        tries=$((tries + 1))
+        if [[ $tries -le 10 ]]; then sleep 0.05; else sleep 0.25; fi
     done
 }
 
