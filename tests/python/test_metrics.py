@@ -194,6 +194,22 @@ class Gauges(unittest.TestCase):
         for end in (*written, *go_r):
             os.close(end)
 
+    def test_one_value_for_all_is_moved_by_each_and_nothing_is_lost(self):
+        gauge = smx.Gauge("shared", "", multiprocess_mode="mostrecent")
+        gauge.set(0)
+        pids = []
+        for _ in range(4):
+            pid = os.fork()
+            if pid == 0:
+                for _ in range(50000):
+                    gauge.inc(2)
+                    gauge.dec()
+                os._exit(0)
+            pids.append(pid)
+        for pid in pids:
+            self.assertEqual(os.waitpid(pid, 0)[1], 0)
+        self.assertEqual(gauge.get(), 4 * 50000)
+
     def test_modes_of_dead_processes_are_refused_by_naming_the_other(self):
         for mode, other in {"all": "liveall", "sum": "livesum", "min": "livemin",
                             "max": "livemax", "livemostrecent": "mostrecent",

@@ -142,7 +142,7 @@ static PyObject *gauge_inc(PyObject *self, PyObject *const *args, Py_ssize_t n, 
         return forward(self, "_add", args, n, names);
     if (n && !real_of(args[0], &amount))
         return NULL;
-    fast_gauge_add(cell->handle, amount);
+    smx_fgauge_add(cell->handle, amount);
     Py_RETURN_NONE;
 }
 
@@ -154,7 +154,7 @@ static PyObject *gauge_dec(PyObject *self, PyObject *const *args, Py_ssize_t n, 
         return forward(self, "_sub", args, n, names);
     if (n && !real_of(args[0], &amount))
         return NULL;
-    fast_gauge_add(cell->handle, -amount);
+    smx_fgauge_add(cell->handle, -amount);
     Py_RETURN_NONE;
 }
 

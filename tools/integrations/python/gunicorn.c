@@ -38,7 +38,7 @@ __attribute__((hot)) PyObject *gunicorn_before(PyObject *self, PyObject *const *
     } else if (remember(requests, args[1]) < 0) {
         return NULL;
     }
-    fast_gauge_add(requests->in_flight, 1);
+    requests_move(requests, 1);
     Py_RETURN_NONE;
 }
 
@@ -104,7 +104,7 @@ __attribute__((hot)) PyObject *gunicorn_after(PyObject *self, PyObject *const *a
         return NULL;
     }
     int error = count(self, args, &timer);
-    fast_gauge_add(requests->in_flight, -1); /* also where that has failed */
+    requests_move(requests, -1); /* also where that has failed */
     if (error)
         return NULL;
     Py_RETURN_NONE;

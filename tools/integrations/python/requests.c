@@ -164,7 +164,7 @@ int request_end(struct request *r)
     if (r->ended)
         return 0;
     r->ended = true;
-    fast_gauge_add(r->requests->in_flight, -1);
+    requests_move(r->requests, -1);
     if (!r->counted && find_timer(r) < 0)
         return -1;
     (void)smx_timer_stop(&r->timer);
@@ -252,7 +252,7 @@ struct request *request_begin(struct requests *requests, PyObject *method, PyObj
     r->method = Py_NewRef(method);
     r->source = Py_NewRef(source);
     r->server = Py_NewRef(server);
-    fast_gauge_add(requests->in_flight, 1);
+    requests_move(requests, 1);
     r->timer = smx_timer_start((smx_histogram){0});
     return r;
 }
