@@ -57,7 +57,7 @@ play_the_kernel() {
     compile faking.c "$@"
     run timeout 120 qemu-aarch64 ./host
     echo "$output"
-    [[ $status -eq 0 && $output == *'1..10' && $output != *'not ok'* ]]
+    [[ $status -eq 0 && $output == *'1..11' && $output != *'not ok'* ]]
 }
 
 @test "the sequences commit, abort and leave as the kernel expects" {
