@@ -133,7 +133,7 @@ static int init_own(void)
 void smx__rseq_spread(uint32_t cpus)
 {
 #if SMX_HAVE_RSEQ && !SMX__REGISTERS
-    if (cpus == 0 || smx__rseq_cpu() <= INT32_MAX)
+    if (cpus == 0 || smx__rseq_works())
         return;
     uint32_t *cpu_id_start = (uint32_t *)(thread_pointer() + (uintptr_t)__rseq_offset);
     *cpu_id_start = (uint32_t)getpid() % cpus;
