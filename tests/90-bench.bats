@@ -151,13 +151,18 @@ eventually() {
     [[ $(grep -c '^| lock_xadd_private | [128] | 1 | ' <<<"$output") -eq 3 ]]
 }
 
+# A segment of process $pid is there, and its worker. Between two cases there is neither.
+measures() {
+    worker=$(<"/proc/$pid/task/$pid/children")
+    [[ -n $worker && -n $(ls "$scratch") ]]
+}
+
 @test "an interrupted run leaves nothing behind" {
     for signal in INT TERM; do
         "$bench" --directory "$scratch" update >"$BATS_TEST_TMPDIR/out" 3>&- &
         pid=$!
         eventually grep -q counter_add "$BATS_TEST_TMPDIR/out"
-        worker=$(<"/proc/$pid/task/$pid/children")
-        [[ -n $(ls "$scratch") ]]
+        eventually measures
         kill -s "$signal" "$pid"
         status=0
         wait "$pid" || status=$?
