@@ -73,7 +73,8 @@ served() {
     eventually scraped_is demo_worker_restarts_total 1
     request 2 /error
     # What the kernel counts of them shall be the same in every scrape.
-    kill -STOP "${pids[demo]}" $(pgrep -P "${pids[demo]}")
+    eventually has_workers 3
+    freeze "${pids[demo]}" $(pgrep -P "${pids[demo]}")
     judge
     kill -CONT "${pids[demo]}" $(pgrep -P "${pids[demo]}")
 }
@@ -137,7 +138,7 @@ JUDGE
 @test "the numbers of processes are the same in every format" {
     start_puppet app shop
     tell app "counter orders_total 1"
-    kill -STOP "${pids[app]}"
+    freeze "${pids[app]}"
     judge
     grep -q '^smx_process_cpu_seconds_total{app="shop",worker="0"} ' "$scratch/text"
     grep -q '^smx_app_context_switches_total{app="shop",type="voluntary"} ' "$scratch/openmetrics"

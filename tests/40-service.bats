@@ -92,7 +92,8 @@ agent_pid() {
 
 @test "a loop that turns tells the watchdog, one that hangs is ended and started anew" {
     local first
-    start_managed --watchdog=3
+    # The agent tells it after half of that: the other half is for a machine that is busy.
+    start_managed --watchdog=8
     first=$(agent_pid)
     # In the sandbox, over more than the time that the manager would wait.
     eventually times_told WATCHDOG=1 4

@@ -22,8 +22,8 @@ need_mounts() {
 # often as that.
 serves_on() {
     local least=$1 most=${2-$1} workers lines
+    eventually has_children "${pids[demo]}" 2
     workers=$(pgrep -P "${pids[demo]}" | sort)
-    [ "$(wc -l <<<"$workers")" -eq 2 ]
     request 20 /fast
     [ "$(curl -s "$demo_url/fast")" = ok ]
     [ "$(curl -s -o /dev/null -w '%{http_code}' "$demo_url/error")" = 500 ]
@@ -48,8 +48,7 @@ says() {
 start_demo_in() {
     start demo unshare --mount bash -c "$1"'
         exec "$0" --listen 127.0.0.1:0 --workers 2' "$bin/smx-demo"
-    eventually file_says "$scratch/demo.out" :
-    demo_url=http://$(head -n 1 "$scratch/demo.out")
+    demo_serves demo
 }
 
 @test "on a tmpfs of 1 MiB" {
@@ -162,7 +161,6 @@ start_demo_in() {
 
 @test "with a file size limit that the segment does not fit" {
     start demo bash -c 'ulimit -f 4; exec "$0" --listen 127.0.0.1:0 --workers 2' "$bin/smx-demo"
-    eventually file_says "$scratch/demo.out" :
-    demo_url=http://$(head -n 1 "$scratch/demo.out")
+    demo_serves demo
     serves_on 1
 }

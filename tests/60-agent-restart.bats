@@ -69,6 +69,7 @@ never_down() {
         start_agent
         eventually scrapes_after "$(grep -c end "$scratch/totals")"
         kill -KILL "$(pgrep -P "$master" | head -n 1)"
+        eventually dumped_is demo_worker_restarts_total "$turn" # or the next one is a zombie
         eventually scrapes_after "$(grep -c end "$scratch/totals")"
         stop agent KILL
     done
@@ -76,7 +77,8 @@ never_down() {
     stop load
     eventually dumped_is demo_worker_connections 0
     eventually dumped_is demo_http_in_flight_requests 0
-    scraped_is demo_http_requests_total "$(dumped demo_http_requests_total)"
+    # What waited to be accepted is served yet.
+    eventually totals_agree
     touch "$scratch/enough"
     eventually not running watcher
 
@@ -94,6 +96,10 @@ never_down() {
 
 not() {
     ! "$@"
+}
+
+totals_agree() {
+    scraped_is demo_http_requests_total "$(dumped demo_http_requests_total)"
 }
 
 scrapes_after() {

@@ -51,7 +51,7 @@ leaves_out() {
 }
 
 refuses_dump() {
-    run timeout 10 "$bin/smx-dump" "$1"
+    run timeout 90 "$bin/smx-dump" "$1"
     [ "$status" -eq 1 ]
     [ -n "$output" ]
 }
@@ -226,6 +226,6 @@ poke() {
     for ((i = 0; i < 100 * ${SMX_TEST_SCALE:-1}; i++)); do
         serves
     done
-    timeout 10 "$bin/smx-dump" "$file" >/dev/null 2>&1 || [ $? -eq 1 ]
+    timeout 90 "$bin/smx-dump" "$file" >/dev/null 2>&1 || [ $? -eq 1 ]
     stop changing
 }

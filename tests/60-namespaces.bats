@@ -61,7 +61,7 @@ lives_and_dies() {
     eventually scraped_line "smx_segment_processes{app=\"$1\"} 2"
     eventually scraped_line "active{app=\"$1\"} 3"
     worker=$(children "$2" "${pids[$1]}")
-    kill -STOP "$worker"
+    freeze "$worker"
     scraped_line "active{app=\"$1\"} 3"
     scraped_line "smx_segment_processes{app=\"$1\"} 2"
     kill -KILL "$worker"
@@ -102,7 +102,7 @@ lives_and_dies() {
     eventually file_says "$scratch/other.out" shared.v1.smx
     start_agent_in
     eventually scraped_line 'smx_segment_processes{app="shared"} 4'
-    scraped_line 'active{app="shared"} 6'
+    eventually scraped_line 'active{app="shared"} 6'
     stop shared KILL
     eventually scraped_line 'smx_segment_processes{app="shared"} 2'
     scraped_line 'active{app="shared"} 3'

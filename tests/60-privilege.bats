@@ -162,8 +162,7 @@ hide_a_secret() {
 start_victims_demo() {
     start demo setpriv --reuid=$victim --regid=$victim --clear-groups --pdeathsig TERM \
         "$bin/smx-demo" --listen 127.0.0.1:0 --workers 1
-    eventually file_says "$scratch/demo.out" :
-    demo_url=http://$(head -n 1 "$scratch/demo.out")
+    demo_serves demo
 }
 
 @test "whatever lies in the way under its name, an application neither follows nor harms it" {

@@ -66,7 +66,7 @@ pid_of() {
     value_is 'smx_app_processes{app="demo"}' 3
     for worker in 0 1 2; do
         pid=$(pid_of $worker)
-        kill -STOP "$pid"
+        freeze "$pid"
         labels="{app=\"demo\",role=\"$([ $worker = 0 ] && echo master || echo worker)\",worker=\"$worker\"}"
         [ "$(($(value "smx_process_resident_memory_bytes$labels") / 1024))" -eq \
             "$(ps -o rss= -p "$pid")" ]
@@ -95,6 +95,7 @@ pid_of() {
     request 300 /work
     before=$(value 'smx_role_context_switches_total{app="demo",role="worker",type="voluntary"}')
     kill -KILL "$(pid_of 1)"
+    eventually dumped_is demo_worker_restarts_total 1
     eventually value_is 'smx_role_processes{app="demo",role="worker"}' 2 # it is replaced
     [ "$(value 'smx_role_context_switches_total{app="demo",role="worker",type="voluntary"}')" \
         -ge "$before" ]
@@ -108,6 +109,7 @@ pid_of() {
 
 @test "each process, only sums, or nothing" {
     start_demo demo --workers 2
+    eventually has_workers 2
     start_agent --workers.detail=sums
     has_line 'smx_role_threads{app="demo",role="worker"}'
     [ -z "$(agent_get /metrics | grep '^smx_process_[^l]' || true)" ]
@@ -128,6 +130,7 @@ pid_of() {
 @test "the page is good in every format, and in part" {
     local parts
     start_demo demo --workers 2
+    eventually has_workers 2
     start_agent
     agent_get /metrics | promtool check metrics
     curl -sf --unix-socket "$scratch/agent.sock" -H 'Accept: application/openmetrics-text' \
@@ -148,6 +151,7 @@ END
 @test "memory and bytes only when they are asked for, and only where they may be seen" {
     local labels='{app="demo",role="worker",worker="1"}'
     start_demo demo --workers 2
+    eventually has_workers 2
     start_agent
     has_line "smx_process_threads$labels"
     [ -z "$(agent_get /metrics | grep -E '^smx_.*(proportional_memory|read_bytes|written_bytes)' || true)" ]
@@ -177,6 +181,7 @@ END
 
 @test "labels that the agent adds are on the numbers of processes, too" {
     start_demo demo --workers 2
+    eventually has_workers 2
     start_agent --labels.add=dc=eu --labels.add=role=mine
     has_line 'smx_process_threads{app="demo",role="worker",worker="1",dc="eu"}'
     has_line 'smx_app_threads{app="demo",dc="eu",role="mine"}'

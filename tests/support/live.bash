@@ -21,7 +21,8 @@ live_teardown() {
     for name in "${!pids[@]}"; do
         stop "$name"
     done
-    rm -rf "$scratch"
+    # A child of what was stopped may still make a file: then once more.
+    eventually rm -rf "$scratch"
 }
 
 # start NAME COMMAND...: in the background, output to NAME.out and NAME.err. Dies with the test.
@@ -50,10 +51,10 @@ running() {
     kill -0 "${pids[$1]}" 2>/dev/null
 }
 
-# eventually COMMAND...: until it succeeds; fails after 30 seconds, or $SMX_PATIENCE. What does not come
+# eventually COMMAND...: until it succeeds; fails after 90 seconds, or $SMX_PATIENCE. What does not come
 # soon is asked for less often: a query costs more than the pause.
 eventually() {
-    local tries=0 deadline=$((SECONDS + ${SMX_PATIENCE:-30}))
+    local tries=0 deadline=$((SECONDS + ${SMX_PATIENCE:-90}))
     until "$@"; do
         if [[ $SECONDS -ge $deadline ]]; then
             echo "waited in vain for: $*" >&2
@@ -68,13 +69,43 @@ file_says() {
     grep -q "$2" "$1" 2>/dev/null
 }
 
-# start_demo NAME [ARGUMENT...]: start a demo server and set demo_url.
+# freeze PID...: SIGSTOP, and wait: a process that is not on a CPU stops when it comes to run.
+freeze() {
+    local pid
+    kill -STOP "$@"
+    for pid; do
+        eventually is_frozen "$pid"
+    done
+}
+
+is_frozen() {
+    [[ $(sed 's/.*) //' "/proc/$1/stat") == T* ]]
+}
+
+# start_demo NAME --workers N [ARGUMENT...]: a demo server with its workers; sets demo_url.
 start_demo() {
     local name=$1
     shift
     start "$name" "$bin/smx-demo" --listen 127.0.0.1:0 "$@"
-    eventually file_says "$scratch/$name.out" :
-    demo_url=http://$(head -n 1 "$scratch/$name.out")
+    demo_serves "$name"
+    [[ " $*" =~ " --workers "([0-9]+) ]]
+    eventually has_children "${pids[$name]}" "${BASH_REMATCH[1]}"
+}
+
+# The address is told before there are workers.
+demo_serves() {
+    eventually file_says "$scratch/$1.out" :
+    demo_url=http://$(head -n 1 "$scratch/$1.out")
+}
+
+has_children() {
+    [[ $(pgrep -c -P "$1") -eq $2 ]]
+}
+
+# has_workers N: so many live in the demo's segment, and say what they are.
+has_workers() {
+    "$bin/smx-dump" --json demo | jq -e --argjson n "$1" \
+        '[.processes[] | select(.live and .role == "worker")] | length == $n' >/dev/null
 }
 
 # request N PATH: that many requests, each on a connection of its own.
@@ -98,7 +129,7 @@ start_tcp_agent() {
     local name=${1-agent}
     start "$name" "$bin/smx-agent" --segments.dir="$SMX_DIR" --scrape.max-age=0 \
         --web.listen-address=127.0.0.1:0 "${@:2}"
-    eventually file_says "$scratch/$name.err" "listening.*127\.0\.0\.1:"
+    eventually file_says "$scratch/$name.err" sandboxed # by then it listens at all its addresses
     agent=$(grep -o '127\.0\.0\.1:[0-9]*' "$scratch/$name.err" | head -n 1)
 }
 
