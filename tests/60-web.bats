@@ -49,12 +49,14 @@ write_web() {
         server_name: localhost, cert_file: '$pki/client.crt', key_file: '$pki/client.key'}"
     start_prometheus
     eventually answer_is 'orders_total{app="shop"}' 41
-    answer_is smx_agent_web_config_last_reload_successful 1
+    eventually answer_is smx_agent_web_config_last_reload_successful 1
     make_certificate next server
     cp "$pki/next.crt" "$pki/server.crt"
     cp "$pki/next.key" "$pki/server.key"
     write_web "$pki/server.crt" "$pki/server.key" hidden
+    was_never_refused
     eventually is_down 401
+    run ! was_never_refused
     printf hidden >"$scratch/password"
     tell app "counter orders_total 1"
     eventually is_up

@@ -14,7 +14,8 @@ scrape_configs: [{job_name: smx, static_configs: [{targets: ['$agent']}],
   ${scrape_settings-}}]
 END
     start prometheus prometheus --config.file="$scratch/prometheus.yml" \
-        --storage.tsdb.path="$scratch/tsdb" --web.listen-address=127.0.0.1:0 "$@"
+        --storage.tsdb.path="$scratch/tsdb" --web.listen-address=127.0.0.1:0 \
+        --log.level=debug "$@"
     eventually file_says "$scratch/prometheus.err" 'msg="Listening on"\|msg="Start listening'
     eventually find_prometheus
     eventually is_up
@@ -40,4 +41,16 @@ answer_is() {
 is_up() {
     curl -sf "http://$prometheus/api/v1/targets" |
         jq -e '.data.activeTargets[0] | .health == "up" and .lastError == ""'
+}
+
+# No scrape was answered by an error, or not at all, or not understood. One that came late on a busy
+# machine, or that the agent has counted as one that would, is a matter of time, and of none of these.
+was_never_refused() {
+    local late
+    grep -E 'msg="(Scrape|Append) failed"' "$scratch/prometheus.err" |
+        grep -v 'context deadline exceeded' >"$scratch/refused" || return 0
+    cat "$scratch/refused"
+    late=$(curl -sf "http://$agent/metrics" | sed -n 's/^smx_agent_late_scrapes_total //p')
+    [[ $(grep -vc 'HTTP status 503' "$scratch/refused") -eq 0 &&
+        $(wc -l <"$scratch/refused") -le ${late:-0} ]]
 }
