@@ -13,6 +13,7 @@ setup() {
     export ASAN_OPTIONS=quarantine_size_mb=0:thread_local_quarantine_size_kb=0
     client=$BATS_TEST_DIRNAME/support/client.py
     scale=${SMX_TEST_SCALE:-1}
+    patience=30 # of a scraper, where the machine is busy with other tests
 }
 
 teardown() {
@@ -37,7 +38,8 @@ ends_well() {
 
 # watch NAME [ARGUMENT...]: a good scraper, until `was_served NAME`.
 watch() {
-    start "$1" "$client" watch "$tcp" "${@:2}"
+    start "$1" "$client" watch "$tcp" --limit="$patience" "${@:2}"
+    eventually file_says "$scratch/$1.out" watching
 }
 
 was_served() {
@@ -64,6 +66,11 @@ memory_kib() {
 # Hundredths of a second of the processor.
 cpu_ticks() {
     awk '{ sub(/.*\) /, ""); print $12 + $13 }' "/proc/${pids[agent]}/stat"
+}
+
+# What it has accepted is closed: its descriptors are its own.
+is_alone() {
+    [[ -z $(ss -Hxtnp state established | grep -F "pid=${pids[agent]},") ]]
 }
 
 descriptors_are() {
@@ -175,7 +182,7 @@ END
     eventually file_says "$scratch/crowd.out" ready
     start_stressed
     for turn in $(seq "$scale"); do
-        run "$client" burst "$tcp" 200
+        run "$client" burst "$tcp" 200 --limit="$patience"
         echo "# $output" >&3
         [ "$status" -eq 0 ]
         [[ $output == "scrapes=200 "* ]]
@@ -287,6 +294,7 @@ only_asked() {
     start_puppet shop shop
     tell shop "counter orders_total 41"
     start_stressed
+    eventually is_alone
     before=$(descriptors)
     watch neighbour --pause=0.02
     for turn in $(seq "$scale"); do
@@ -294,7 +302,7 @@ only_asked() {
             start "crowd$i" "$build/tests/crowd" "$SMX_DIR" $((i * 50)) 50 3
         done
         eventually scraped_is smx_agent_segments 501
-        [ "$(scraped smx_segment_processes)" -eq 501 ]
+        eventually scraped_is smx_segment_processes 501
         for i in {0..9}; do
             stop "crowd$i" KILL
         done
@@ -379,23 +387,32 @@ scrape_at_once() {
 
 # Again until it came in the middle, which is the rule: the first page takes longest.
 @test "SIGTERM while a long page is made ends it when that is sent, whole" {
-    local caught=
+    local caught= began status
     start crowd "$build/tests/crowd" "$SMX_DIR" 0 1 300000
     eventually file_says "$scratch/crowd.out" ready
     for _ in {1..20}; do
-        rm -f "$scratch/page"
+        rm -f "$scratch/page" "$scratch/trace"
         start agent "$bin/smx-agent" --segments.dir="$SMX_DIR" \
             --web.listen-address="unix:$scratch/agent.sock"
         eventually file_says "$scratch/agent.err" listening
-        start scrape curl -sS --fail -o "$scratch/page" --unix-socket "$scratch/agent.sock" \
-            http://agent/metrics
-        sleep "0.$((RANDOM % 10 + 10))" # any moment
+        start scrape curl -sS --fail --no-buffer --trace-ascii "$scratch/trace" \
+            -o "$scratch/page" --unix-socket "$scratch/agent.sock" http://agent/metrics
+        eventually file_says "$scratch/trace" 'GET /metrics'
+        agent_get /-/healthy # what came before it has been read now
+        sleep "0.0$((RANDOM % 10))" # any moment
+        began=$(date +%s%3N) status=0
         kill -TERM "${pids[agent]}"
         eventually file_says "$scratch/agent.err" stopping
         [ -s "$scratch/page" ] || caught=1
-        wait "${pids[scrape]}"
+        wait "${pids[scrape]}" || status=$?
         unset "pids[scrape]"
         ends_well
+        if [ "$status" -ne 0 ]; then
+            # On a busy machine it may take longer than the five seconds that it is given.
+            [ $(($(date +%s%3N) - began)) -ge 5000 ]
+            caught=
+            continue
+        fi
         [ "$(grep -c '^items_total{' "$scratch/page")" -eq 300000 ]
         [ -z "$caught" ] || break
     done

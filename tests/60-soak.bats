@@ -69,8 +69,8 @@ round() {
     for what in open half stall drip; do
         start "$what" "$client" hold "$what" "$tcp" 20 --from=127.0.0.2
     done
-    start watch "$client" watch "$address" --pause=0.02 --limit="${SMX_PATIENCE:-10}"
-    for what in crowd open half stall drip; do
+    start watch "$client" watch "$address" --pause=0.02 --limit="${SMX_PATIENCE:-30}"
+    for what in crowd open half stall drip watch; do
         eventually test -s "$scratch/$what.out"
     done
     eventually scraped_is smx_agent_segments 21

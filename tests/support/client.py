@@ -3,7 +3,8 @@
 """client.py - clients of smx-agent, good and bad, for scripts.
 
   client.py watch ADDRESS [--pause=S]    scrape on and on, in both formats and by new and kept
-                                         connections, and check every answer
+                                         connections, and check every answer; say "watching" when
+                                         the first has come
   client.py burst ADDRESS N              scrape N times at once and check every answer
   client.py hold WHAT ADDRESS N          open N connections, do with each what follows, say "held",
                                          and leave them open
@@ -195,8 +196,11 @@ def watch(options):
     scraper, turn = Scraper(options), 0
     try:
         while True:
+            seen = scraper.scrapes
             scraper.scrape(turn % 2, keep=turn % 4 < 2)
             turn += 1
+            if seen == 0 < scraper.scrapes:
+                print('watching', flush=True)
             time.sleep(options.pause)
     except Told:
         scraper.report()
