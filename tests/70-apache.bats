@@ -36,9 +36,9 @@ teardown() {
 }
 
 free_port() {
-    local port=$((22000 + RANDOM % 1000))
+    local port=$((21000 + RANDOM % 500)) # 60-quickstart's are from 22080 on
     while [[ $(ss -Hltn "sport = :$port") ]]; do
-        port=$((22000 + RANDOM % 1000))
+        port=$((21000 + RANDOM % 500))
     done
     echo "$port"
 }
@@ -174,10 +174,11 @@ exactly_counts() {
     cat <&"$to" >"$scratch/answers"
     exec {to}>&-
     eventually apache_is apache_http_requests_total 3
-    counts_are_lines
+    eventually counts_are_lines
+    eventually apache_is apache_open_connections 0
     [[ $(sum_of apache_http_request_size_bytes) -eq ${#requests} ]]
     [[ $(sum_of apache_http_response_size_bytes) -eq 12 ]]
-    apache_is apache_received_bytes_total ${#requests}
+    eventually apache_is apache_received_bytes_total ${#requests}
     apache_is apache_sent_bytes_total "$(wc -c <"$scratch/answers")"
     apache_is apache_connections_total 1
 }
@@ -196,13 +197,13 @@ has_received() {
     apache_is apache_http_requests_total 0
     exec {to}>&-
     eventually apache_is apache_http_requests_total 1
-    apache_is apache_received_bytes_total $((${#request} + 40000))
+    eventually apache_is apache_received_bytes_total $((${#request} + 40000))
     exec {to}<>"/dev/tcp/127.0.0.1/$PORT"
     printf 'GET' >&"$to"
     exec {to}>&-
     eventually apache_is apache_connections_total 2
     eventually apache_is apache_open_connections 0
-    apache_is apache_received_bytes_total $((${#request} + 40003))
+    eventually apache_is apache_received_bytes_total $((${#request} + 40003))
 }
 
 @test "a stream of HTTP/2 is a request, and a proxy's own connection is no client's" {
@@ -254,7 +255,12 @@ unlogged() {
         END { for (key in logged) bad = 1; print n + 0; exit bad }' <(logged) <(counted)
 }
 
+# Another one, if it has just ended by itself.
 kill_a_child() {
+    eventually kill_any_child 2>/dev/null
+}
+
+kill_any_child() {
     kill -KILL "$(pgrep -P "${pids[httpd]}" | shuf -n 1)"
 }
 
@@ -293,7 +299,7 @@ survives_storm() {
     survives_storm event 4
     answer_is 'sum(resets(apache_http_requests_total[1h]))' 0
     answer_is 'sum(resets(apache_http_request_duration_seconds_count[1h]))' 0
-    answer_is 'min_over_time(up[1h])' 1
+    was_never_refused
 }
 
 # The first line of extra.conf is refused, and httpd says why.
@@ -337,7 +343,7 @@ get() {
     eventually apache_is apache_http_requests_total 1
     counted
     [[ $(counted) == "first.test:$PORT  200  1" ]]
-    apache_is apache_http_request_duration_seconds 1
+    eventually apache_is apache_http_request_duration_seconds 1
     printf 'SmxEngine On\nSmxLabels none\nSmxHistogramLabels method' >"$scratch/second.conf"
     restart_httpd
     get second.test /
@@ -470,6 +476,10 @@ children_are_counted() {
     eventually children_are_counted
 }
 
+has_files() {
+    [[ $(ls "$1/fd" | wc -l) -eq $2 ]]
+}
+
 @test "a reload leaves nothing behind in the parent" {
     start_httpd
     restart_httpd
@@ -480,6 +490,6 @@ children_are_counted() {
         restart_httpd
     done
     cat "$parent/maps" | grep smx
-    [[ $(ls "$parent/fd" | wc -l) -eq $files ]]
+    eventually has_files "$parent" "$files"
     [[ $(grep -c smx "$parent/maps") -eq $mapped ]]
 }

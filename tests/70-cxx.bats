@@ -43,31 +43,46 @@ GET other 404 1
 HEAD / 200 1
 other / 405 1
 END
-    [[ $(dumped http_request_duration_seconds cxx-server) -eq 5 ]]
+    eventually dumped_is http_request_duration_seconds 5 cxx-server
     [[ $(dumped http_response_bytes_total cxx-server) -gt 200 ]]
     [[ $(dumped build_info cxx-server) -eq 1 ]]
     eventually dumped_is worker_connections 0 cxx-server
     [[ $(dumped http_requests_in_progress cxx-server) -eq 0 ]]
 }
 
-# For two seconds, over kept connections; prints how many requests were answered.
-load_server() {
-    wrk -t1 -c8 -d2s "$url/item/1" | sed -nE 's/^ *([0-9]+) requests in.*/\1/p'
+has_counted() {
+    [[ $(dumped http_requests_total cxx-server) -ge $1 ]]
+}
+
+# Of those that were killed before some are zombies, or just gone.
+kill_a_worker() {
+    eventually kill_any_worker 2>/dev/null
+}
+
+kill_any_worker() {
+    kill -9 "$(pgrep -P "${pids[server]}" | shuf -n 1)"
+}
+
+# Nobody is connected, or waits to be.
+is_quiet() {
+    dumped_is worker_connections 0 cxx-server &&
+        [[ -z $(ss -Hltn "sport = :${url##*:}" | awk '$2 > 0') ]]
 }
 
 @test "of workers that are killed under load, and scraped by Prometheus, no answer is uncounted" {
-    local answered counted loader
+    local answered counted turn
     start_server 4
     start_tcp_agent
     start_prometheus
-    load_server >"$scratch/answered" 3>&- &
-    loader=$!
-    for _ in {1..20}; do
-        sleep 0.05
-        kill -9 "$(pgrep -P "${pids[server]}" | shuf -n 1)"
+    start load wrk -t1 -c8 -d10m "$url/item/1"
+    for turn in {1..20}; do
+        eventually has_counted $((turn * 100))
+        kill_a_worker
     done
-    wait "$loader"
-    answered=$(<"$scratch/answered")
+    eventually has_counted $(($(dumped http_requests_total cxx-server) + 1000))
+    stop load INT
+    answered=$(sed -nE 's/^ *([0-9]+) requests in.*/\1/p' "$scratch/load.out")
+    eventually is_quiet
     counted=$(dumped http_requests_total cxx-server)
     echo "$answered answered, $counted counted"
     # What a killed worker has counted, and its client not got, is one answer; so with what is on
@@ -76,7 +91,7 @@ load_server() {
     eventually answer_is 'sum(http_requests_total)' "$counted"
     answer_is 'sum(resets(http_requests_total[5m]))' 0
     eventually answer_is 'sum(worker_connections)' 0
-    answer_is 'http_requests_in_progress' 0
+    eventually answer_is 'http_requests_in_progress' 0
 }
 
 @test "a server that cannot have a segment says so, and serves" {

@@ -56,6 +56,16 @@ counted() {
             .route == $path) | .value, .count | numbers] | add // 0'
 }
 
+# A request is counted when its answer has been sent already.
+counted_is() {
+    [ "$(counted "$1" "$2")" -eq "$3" ]
+}
+
+# So many workers have begun, as the log comes to say.
+has_booted() {
+    [ "$(grep -c 'Booting worker' "$scratch/server.err")" -gt "$1" ]
+}
+
 @test "metrics do what they say, with the extension" {
     has_extension True
     python_tests test_metrics test_scopes test_middleware test_gunicorn
@@ -108,10 +118,10 @@ install_package() {
     clients $((600 * ${SMX_TEST_SCALE:-1}))
     [ "$answered" -eq "$sent" ]
     [ "$(counted app_hits_total /)" -eq "$sent" ]
-    [ "$(counted http_requests_total /)" -eq "$sent" ]
-    [ "$(counted http_request_duration_seconds /)" -eq "$sent" ]
-    dumped_is http_in_flight_requests 0 web
-    [ "$(grep -c 'Booting worker' "$scratch/server.err")" -gt $((4 + sent / 100)) ]
+    eventually counted_is http_requests_total / "$sent"
+    eventually counted_is http_request_duration_seconds / "$sent"
+    eventually dumped_is http_in_flight_requests 0 web
+    eventually has_booted $((4 + sent / 100))
     [ "$(find "$SMX_DIR" -type f | wc -l)" -eq 1 ]
 }
 
@@ -122,6 +132,7 @@ install_package() {
     local kills=$((20 * ${SMX_TEST_SCALE:-1}))
     clients $((50 * kills)) --kill="${pids[server]}" --kills=$kills
     [ "$killed" -eq $kills ]
+    eventually dumped_is http_in_flight_requests 0 web
     local family total
     for family in app_hits_total http_requests_total http_request_duration_seconds; do
         total=$(counted $family /)
@@ -130,7 +141,6 @@ install_package() {
         [ "$total" -ge "$answered" ]
         [ "$total" -le $((answered + killed)) ]
     done
-    eventually dumped_is http_in_flight_requests 0 web
     eventually answer_is 'sum(http_requests_total{route="/"})' "$(counted http_requests_total /)"
     eventually answer_is 'sum(app_seconds_count)' "$(dumped app_seconds web)"
     answer_is 'sum(resets(http_requests_total[1h]))' 0
@@ -157,6 +167,7 @@ start_hooked() {
         [ "$(counted http_request_duration_seconds /)" -eq $n ]
         curl -s --unix-socket "$scratch/app.sock" http://app/boom
         eventually dumped_is http_request_exceptions_total 1 web
+        eventually dumped_is http_in_flight_requests 0 web
         [ "$("$bin/smx-dump" --json --family=http_requests_total web |
             jq '.families[].series[] | select(.labels.status == "500") | .value')" -eq 1 ]
         stop server
@@ -182,7 +193,7 @@ start_hooked() {
         'def pre_request(worker, req): hooks.pre_request(worker, req)' \
         'def post_request(worker, req, env, resp): hooks.post_request(worker, req, env, resp)' \
         >"$scratch/gunicorn.conf.py"
-    start_gunicorn --config "$scratch/gunicorn.conf.py" --preload --timeout 1 application:bare
+    start_gunicorn --config "$scratch/gunicorn.conf.py" --preload --timeout 5 application:bare
     run -52 curl -s --unix-socket "$scratch/app.sock" http://app/hang
     eventually serves
     [ "$("$bin/smx-dump" --json --family=http_request_exceptions_total web |
@@ -197,10 +208,10 @@ start_hooked() {
     start first curl -s --unix-socket "$scratch/app.sock" http://app/hang
     start second curl -s --unix-socket "$scratch/app.sock" http://app/hang
     eventually dumped_is app_busy 2 web
-    dumped_is http_in_flight_requests 2 web
+    eventually dumped_is http_in_flight_requests 2 web
     kill -KILL "$(pgrep -P "${pids[server]}" | head -n 1)"
     eventually dumped_is app_busy 1 web
-    dumped_is http_in_flight_requests 1 web
+    eventually dumped_is http_in_flight_requests 1 web
 }
 
 @test "without preload a master that opens the segment keeps the totals of its one worker" {
@@ -209,8 +220,8 @@ start_hooked() {
         application:wsgi
     clients 100
     [ "$answered" -eq 100 ]
-    [ "$(counted http_requests_total /)" -eq 100 ]
-    [ "$(grep -c 'Booting worker' "$scratch/server.err")" -gt 8 ]
+    eventually counted_is http_requests_total / 100
+    eventually has_booted 8
 }
 
 @test "without a segment gunicorn serves, and says so once" {
@@ -224,11 +235,11 @@ start_hooked() {
     start_server uvicorn --uds "$scratch/app.sock" --log-level warning application:asgi
     clients 300
     [ "$answered" -eq 300 ]
-    [ "$(counted http_requests_total /)" -eq 300 ]
-    [ "$(counted http_request_duration_seconds /)" -eq 300 ]
+    eventually counted_is http_requests_total / 300
+    eventually counted_is http_request_duration_seconds / 300
     start hanging curl -s --unix-socket "$scratch/app.sock" http://app/hang
     eventually dumped_is http_in_flight_requests 1 web
-    [ "$(counted http_requests_total /hang)" -eq 1 ]
+    eventually counted_is http_requests_total /hang 1
     [ "$(counted http_request_duration_seconds /hang)" -eq 0 ]
     stop hanging
     eventually dumped_is http_in_flight_requests 0 web

@@ -21,7 +21,7 @@ HEAD, BODY = b"HTTP/1.1 200", b"done"
 def request(path, options):
     """Whether it was answered."""
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(30)
+        sock.settimeout(90)
         try:
             sock.connect(options.socket)
             sock.sendall(f"GET {path} HTTP/1.1\r\nHost: app\r\nConnection: close\r\n\r\n".encode())
@@ -53,7 +53,10 @@ class Load:
         children = Path(f"/proc/{self.options.kill}/task/{self.options.kill}/children")
         pids = children.read_text().split()
         if pids:
-            os.kill(int(random.choice(pids)), signal.SIGKILL)
+            try:
+                os.kill(int(random.choice(pids)), signal.SIGKILL)
+            except ProcessLookupError:
+                return  # it has just ended by itself: another one, next time
             self.killed += 1
 
     def run(self):

@@ -42,7 +42,7 @@ def python(code, *arguments, **environment):
 
 def eventually(condition, what):
     """Wait until it holds."""
-    deadline = time.monotonic() + float(os.environ.get("SMX_PATIENCE", 30))
+    deadline = time.monotonic() + float(os.environ.get("SMX_PATIENCE", 90))
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain for: {what}"
         time.sleep(0.02)
