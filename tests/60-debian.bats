@@ -111,7 +111,7 @@ list_files() {
     inside sh -c 'dpkg --install /opt/*.deb'
     inside sh /opt/service
     inside systemd-analyze --man=no verify smx-agent.service smx-agent.socket
-    status_is StatusText "serving at 127.0.0.1:9745"
+    eventually status_is StatusText "serving at 127.0.0.1:9745"
     # What it gives up by itself works under the unit, too.
     health_has '.components.agent | .sandbox.seccomp == "on" and .sandbox.landlock == "on"'
 }
@@ -128,6 +128,11 @@ list_files() {
     [[ $(inside stat -c '%U %G %a' /run/smx/shop.v1.smx) == 'nobody smx 640' ]]
 }
 
+# The journal hears of things when it comes to them.
+journal_has() {
+    inside journalctl --unit=smx-agent.service --output=json | jq -se "$1"
+}
+
 @test "an option in /etc/default/smx-agent counts, and a bad one is in the journal as an error" {
     need_machine
     inside sh -c 'echo SMX_AGENT_LOG_LEVEL=loud >>/etc/default/smx-agent'
@@ -142,10 +147,9 @@ list_files() {
     inside sed -i '$d' /etc/default/smx-agent
     inside systemctl restart smx-agent.service
     eventually ready
-    inside journalctl --unit=smx-agent.service --output=json >journal
-    jq -se 'map(select(.MESSAGE | test("cannot listen")))[0] | .PRIORITY == "3"
-        and (.MESSAGE | test("^ts="))' journal
-    jq -se 'map(select(.MESSAGE | test("listening")))[0].PRIORITY == "6"' journal
+    eventually journal_has 'map(select(.MESSAGE | test("cannot listen")))[0] | .PRIORITY == "3"
+        and (.MESSAGE | test("^ts="))'
+    eventually journal_has 'map(select(.MESSAGE | test("listening")))[0].PRIORITY == "6"'
 }
 
 @test "the configuration file counts, and is read again by a reload" {
@@ -155,6 +159,7 @@ list_files() {
     eventually page_has '^orders_total\{.*cluster="eu2"'
     inside sed -i 's/^  cluster: eu2/  # cluster: eu1/' /etc/smx/agent.yaml
     inside systemctl reload smx-agent.service
+    eventually page_has '^orders_total\{app="shop"\} 41$'
     run ! page_has 'cluster="eu2"'
 }
 
@@ -164,7 +169,7 @@ list_files() {
     inside systemctl start smx-agent.socket
     status_is ActiveState inactive
     ready
-    status_is ActiveState active
+    eventually status_is ActiveState active # it may answer before systemd has heard that it is ready
     # Nobody is refused while it is restarted.
     inside systemctl restart smx-agent.service
     ready
@@ -184,7 +189,7 @@ list_files() {
     inside kill -STOP "$first"
     eventually status_is NRestarts 1
     eventually ready
-    inside journalctl --unit=smx-agent.service | grep "Watchdog timeout"
+    eventually journal_has 'any(.MESSAGE | test("Watchdog timeout"))'
     inside rm -r /run/systemd/system/smx-agent.service.d
     inside systemctl daemon-reload
 }

@@ -29,7 +29,7 @@ of() {
 }
 
 eventually() {
-    local deadline=$((SECONDS + 30))
+    local deadline=$((SECONDS + 90))
     until "$@"; do
         ((SECONDS < deadline)) || return 1
         read -rt 0.02 <> <(:) || true
@@ -168,7 +168,9 @@ measures() {
         wait "$pid" || status=$?
         [[ $status -eq $((128 + $(kill -l "$signal"))) ]]
         [[ -z $(ls "$scratch") ]]
-        [[ -z $(pgrep -g "${worker// /}") ]]
+        for worker in $worker; do
+            [[ -z $(pgrep -g "$worker") ]]
+        done
     done
 }
 
