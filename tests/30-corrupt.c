@@ -18,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { HEADER = 4096, CAPACITY = 40, ALLOCATED = 1024, PUBLISHED = 1088, PATIENCE_S = 240 };
+enum { HEADER = 4096, CAPACITY = 40, ALLOCATED = 1024, PUBLISHED = 1088, PATIENCE_S = 840 };
 
 static char directory[SCRATCH_SIZE];
 static char path[SEGWRITER_PATH_SIZE];

@@ -22,7 +22,7 @@ static int setup(void **state)
 {
     struct smx_diag diag;
     (void)state;
-    alarm(280);
+    alarm(840);
     if (scratch_make(directory) != 0)
         return -1;
     victim_make(&victim, directory);

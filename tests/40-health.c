@@ -95,16 +95,22 @@ static struct health_source source_of(const struct app *app)
                                   .reader = app->reader};
 }
 
-/* Judge one application by some rules, `later` from now. */
-static const struct health_app *judge(const struct app *app, const struct health_rule *rules,
-                                      size_t n, int64_t later)
+/* Judge one application by some rules at some time. */
+static const struct health_app *judge_at(const struct app *app, const struct health_rule *rules,
+                                         size_t n, uint64_t at_ns)
 {
     struct health_source source = source_of(app);
-    struct health_input input = {
-        .sources = &source, .n = 1, .rules = {rules, n}, .now_ns = now_ns() + (uint64_t)later};
+    struct health_input input = {.sources = &source, .n = 1, .rules = {rules, n}, .now_ns = at_ns};
     assert_int_equal(health_evaluate(&health, &input), 0);
     assert_true(health.n >= 1);
     return &health.apps[0];
+}
+
+/* `later` from now. */
+static const struct health_app *judge(const struct app *app, const struct health_rule *rules,
+                                      size_t n, int64_t later)
+{
+    return judge_at(app, rules, n, now_ns() + (uint64_t)later);
 }
 
 static void expect(const struct health_app *app, enum health_status status, bool ready, bool live)
@@ -268,8 +274,8 @@ static void who_has_ever_sent_a_heartbeat_hangs_when_it_is_too_old(void **state)
     while (now_ns() - first < 50000000) /* apart */
         ;
     start(app, "worker", true);
-    expect(judge(app, &critical, 1, (int64_t)(first + 30 * SECOND + 10000000 - now_ns())),
-           HEALTH_DEGRADED, true, true);
+    expect(judge_at(app, &critical, 1, first + 30 * SECOND + 10000000), HEALTH_DEGRADED, true,
+           true);
     assert_int_equal(health.apps[0].n_hung, 1);
     close_app(app);
 }

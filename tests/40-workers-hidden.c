@@ -58,6 +58,7 @@ static void start_liar(struct liar *liar)
     *liar->ready = 0;
     liar->pid = worker_start(hold, liar);
     assert_true(worker_reach(liar->ready, 1));
+    staff_rest(liar->pid);
 }
 
 static void tell_lie(const struct liar *liar, unsigned slot, const struct segwriter_process *lie)

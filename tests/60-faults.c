@@ -27,7 +27,7 @@
 #include <unistd.h>
 
 static const int errors[] = {EIO, ENOMEM, EMFILE, EINTR, ENFILE, ECONNABORTED};
-enum { ERRORS = sizeof errors / sizeof errors[0], WAIT_MS = 5000, SHORT_MS = 100 };
+enum { ERRORS = sizeof errors / sizeof errors[0], WAIT_MS = 90000, SHORT_MS = 100 };
 
 static char directory[SCRATCH_SIZE], control[96], address[96];
 static uint32_t *ready;
@@ -125,11 +125,12 @@ static void start(const char *loop)
     assert_true(agent > 0 && eventually(is_up, NULL));
 }
 
-/* Scrape while calls fail, then once more. Returns: the calls there were. */
-static uint32_t try(uint32_t first, uint32_t last, int error)
+/* Scrape while calls fail, waiting so long for an answer, then once more. Returns: the calls there
+ * were. */
+static uint32_t try(uint32_t first, uint32_t last, int error, unsigned wait_ms)
 {
     faults_arm(first, last, error);
-    (void)get(address, "/metrics", SHORT_MS);
+    (void)get(address, "/metrics", wait_ms);
     uint32_t calls = faults_end();
     assert_int_equal(kill(agent, 0), 0);
     const char *answer = get(address, "/metrics", WAIT_MS);
@@ -144,12 +145,12 @@ static void sweep(const char *loop)
     start(loop);
     unsigned fds = open_fds();
     size_t turn = 0, each = scaled(1) < ERRORS ? scaled(1) : ERRORS, runs = 0;
-    uint32_t calls = try(UINT32_MAX, UINT32_MAX, EIO);
+    uint32_t calls = try(UINT32_MAX, UINT32_MAX, EIO, WAIT_MS);
     assert_in_range(calls, 20, 1000);
     for (uint32_t n = 1; n <= calls; n++)
         for (size_t i = 0; i < each; i++, runs += 2) {
-            (void)try(n, n, errors[turn % ERRORS]);
-            (void)try(n, FAULTS_FOR_EVER, errors[turn % ERRORS]);
+            (void)try(n, n, errors[turn % ERRORS], SHORT_MS);
+            (void)try(n, FAULTS_FOR_EVER, errors[turn % ERRORS], SHORT_MS);
             turn++;
         }
     print_message("# %u calls, %zu runs\n", calls, runs);

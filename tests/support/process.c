@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STOP_MS = 10000, EVENTUALLY_MS = 30000, LOOK_MS = 10 };
+enum { STOP_MS = 90000, EVENTUALLY_MS = 90000, LOOK_MS = 10 };
 
 uint64_t now_ms(void)
 {

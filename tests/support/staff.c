@@ -4,6 +4,7 @@
  */
 #include "support/staff.h"
 
+#include "support/process.h"
 #include "support/tap.h"
 #include "support/worker.h"
 
@@ -71,7 +72,25 @@ struct child *staff_add(const char *role, unsigned burn_ms)
     snprintf(child->role, sizeof child->role, "%s", role);
     child->pid = worker_start(staff_live, child);
     assert_true(worker_reach(&child->ready, 1));
+    staff_rest(child->pid);
     return child;
+}
+
+/* It has come to its pause(), and does nothing more: its numbers do not change. */
+static bool is_resting(void *pid)
+{
+    char path[64], line[256] = "";
+    snprintf(path, sizeof path, "/proc/%d/stat", *(pid_t *)pid);
+    FILE *file = fopen(path, "re");
+    const char *name_end = file && fgets(line, sizeof line, file) ? strrchr(line, ')') : NULL;
+    if (file)
+        fclose(file);
+    return name_end && name_end[2] == 'S';
+}
+
+void staff_rest(pid_t pid)
+{
+    assert_true(eventually(is_resting, &pid));
 }
 
 void staff_end(struct child *child)

@@ -39,6 +39,7 @@ int staff_teardown(void **state);
 
 /* Start a child, wait until it has its slot and has used so much CPU time; kill it. */
 struct child *staff_add(const char *role, unsigned burn_ms);
+void staff_rest(pid_t pid); /* wait until it sleeps, having said that it is ready */
 void staff_end(struct child *child);
 
 /* The body of a child. */
