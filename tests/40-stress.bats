@@ -218,7 +218,7 @@ shares_a_scrape() {
 ask() {
     local line length
     printf 'GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n' "$1" >&7
-    while read -r -t 10 line <&7 && [[ $line != $'\r' ]]; do
+    while read -r -t 90 line <&7 && [[ $line != $'\r' ]]; do
         echo "${line%$'\r'}"
         [[ $line != Content-Length:* ]] || length=$(tr -dc 0-9 <<<"$line")
     done

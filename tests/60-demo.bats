@@ -18,7 +18,7 @@ send() {
     local host=${demo_url#http://} to
     exec {to}<>"/dev/tcp/${host%:*}/${host##*:}"
     printf "$1" >&"$to"
-    timeout 10 cat <&"$to" || true
+    timeout 90 cat <&"$to" || true
     exec {to}>&-
 }
 
