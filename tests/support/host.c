@@ -13,7 +13,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { GUARD = 4321, FAMILIES = 6, SERIES = 8, RECOVERY_MS = 10000 };
+enum { GUARD = 4321, FAMILIES = 6, SERIES = 8, RECOVERY_MS = 90000 };
 
 /* A call of libshm, after which errno is what it was. */
 #define QUIET(call)                                                                                \
