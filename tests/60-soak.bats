@@ -69,7 +69,7 @@ round() {
     for what in open half stall drip; do
         start "$what" "$client" hold "$what" "$tcp" 20 --from=127.0.0.2
     done
-    start watch "$client" watch "$address" --pause=0.02 --limit="${SMX_PATIENCE:-30}"
+    start watch "$client" watch "$address" --pause=0.02 --limit="${SMX_PATIENCE:-60}"
     for what in crowd open half stall drip watch; do
         eventually test -s "$scratch/$what.out"
     done
