@@ -19,10 +19,10 @@ search() {
     local models=$1 model=$2
     mkdir -p "$3" && cd "$3" || return
     shift 3
-    # clang -O0: what the search would gain by more of it, it takes longer to compile.
+    # tcc: what most searches would gain by a better compiler, it takes longer to compile.
     {
         spin -a -o3 "${@/#/-D}" "$models/$model.pml" &&
-            clang -O0 -w -DSAFETY -DNOCLAIM -DMEMLIM=900 -o pan pan.c && ./pan -w22 -m10000
+            tcc -w -DSAFETY -DNOCLAIM -DMEMLIM=900 -o pan pan.c && ./pan -w22 -m10000
     } >said 2>&1
     awk '/^unreached in/ { where = $NF }
          /^\t[^ ]*\.pml:/ { sub(/.*\.pml:/, ""); sub(/,.*/, ""); print where, $0 }' said |
