@@ -10,14 +10,17 @@
 load support/tidy
 
 @test "clang-tidy finds nothing in the library and the tools" {
-    run analyze '^(libshm|tools)/'
+    run analyze '^(libshm|tools)/.*[.]c$'
+    echo "$output"
+    [[ $status -eq 0 ]]
+    run tidy '[.]cpp$' "${budget[@]}"
     echo "$output"
     [[ $status -eq 0 ]]
 }
 
 @test "every source is somebody's" {
     [[ -z $(jq -r '.[].file' "$build/compile_commands.json" | sed "s|^$root/||" |
-        grep -vE '^(libshm|tools|tests|agent)/') ]]
+        grep -vE '^(libshm|tools|tests|agent)/.*[.]c$|[.]cpp$') ]]
 }
 
 # Of the tests, what the stage that builds by clang does not build, and what it builds.
@@ -38,11 +41,14 @@ there='^tests/([123]0-|support/)'
     cd "$BATS_TEST_TMPDIR"
     printf 'int f(int *p);\nint f(int *p) { if (!p) return *p; return 0; }\n' >a.c
     printf 'int g(long n);\nint g(long n) { return n; }\n' >b.c
-    printf '[{"directory": "%s", "file": "%s", "command": "cc -Wconversion %s"}]' "$PWD" \
-        "$PWD/a.c" a.c "$PWD" "$PWD/b.c" b.c | sed 's/\]\[/,/' >compile_commands.json
+    printf 'int __h(void);\nint __h(void) { return 0; }\n' >c.c
+    printf '{"directory": "%s", "file": "%s.c", "command": "cc -Wconversion %s.c"}\n' \
+        "$PWD" "$PWD/a" a "$PWD" "$PWD/b" b "$PWD" "$PWD/c" c | jq -s . >compile_commands.json
     root=$PWD build=$PWD
     run analyze '^a.c$'
     [[ $status -ne 0 && $output == *a.c*NullDereference* && $output != *b.c* ]]
+    run analyze '^c.c$'
+    [[ $status -ne 0 && $output == *c.c*reserved-identifier* ]]
     run tidy '^b.c$' "$only_warnings"
     [[ $status -ne 0 && $output == *clang-diagnostic-shorten-64-to-32* ]]
 }

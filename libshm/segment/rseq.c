@@ -23,10 +23,10 @@
 #include <unistd.h>
 
 /* libc's, if it has them; the size is above 0 if it registered its threads. */
-/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
+/* NOLINTBEGIN(*-reserved-identifier) */
 extern const ptrdiff_t __rseq_offset __attribute__((weak));
 extern const unsigned int __rseq_size __attribute__((weak));
-/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
+/* NOLINTEND(*-reserved-identifier) */
 
 #if SMX_HAVE_RSEQ
 static uintptr_t thread_pointer(void)
