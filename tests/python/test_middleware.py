@@ -271,6 +271,19 @@ class Wsgi(Requests):
         self.assertRaises(OSError, body.close)
         self.assertEqual((closed, self.timed(), self.in_flight()), ([1], 1, 0))
 
+    def test_it_is_called_by_who_passes_on_what_it_was_given(self):
+        def application(environ, start_response):
+            start_response("200 OK", [])
+            return []
+
+        def passing(*given, **named):
+            return measured(*given, **named)
+
+        measured = smx.wsgi.Middleware(application, self.namespace)
+        passing({"REQUEST_METHOD": "GET"}, lambda status, headers: None)
+        self.assertEqual((self.counted(), self.timed()), ({("GET", "200", ""): 1}, 1))
+        for given, named in (({},), {}), (({"REQUEST_METHOD": "GET"},), {"start_response": 1}):
+            self.assertRaises(TypeError, passing, *given, **named)
 
     def test_requests_leave_nothing_behind(self):
         def application(environ, start_response):
@@ -447,6 +460,29 @@ class Asgi(Requests):
 
         asyncio.run(main())
         self.assertEqual((self.counted(), self.failed(), self.timed()), ({}, {}, 2))
+
+    def test_it_is_called_by_who_passes_on_what_it_was_given(self):
+        async def application(scope, receive, send):
+            def sending(*given, **named):
+                return send(*given, **named)
+
+            await self.start(sending)
+            await sending({"type": "http.response.body"})
+            for given, named in ((), {}), ((), {"body": b""}), (({}, {}), {}):
+                with self.assertRaises(TypeError):
+                    await sending(*given, **named)
+
+        async def send(message):
+            pass
+
+        async def passing(*given, **named):
+            await measured(*given, **named)
+
+        measured = smx.asgi.Middleware(application, self.namespace)
+        asyncio.run(passing({"type": "http", "method": "GET"}, None, send))
+        self.assertEqual((self.counted(), self.failed(), self.timed()),
+                         ({("GET", "200", ""): 1}, {}, 1))
+        self.assertRaises(TypeError, asyncio.run, passing({}, None))
 
     def test_what_is_no_coroutine_cannot_be_served(self):
         self.assertRaises(TypeError, self.run_one, lambda scope, receive, send: None)

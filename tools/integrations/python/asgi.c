@@ -203,7 +203,7 @@ static int is_of_type(const struct requests *requests, PyObject *what, const cha
 static PyObject *request_send(PyObject *self, PyObject *args, PyObject *named)
 {
     struct request *r = (struct request *)self;
-    if (named || PyTuple_Size(args) != 1)
+    if (fast_has_names(named) || PyTuple_Size(args) != 1)
         return PyErr_Format(PyExc_TypeError, "send() takes a message");
     PyObject *message = PyTuple_GetItem(args, 0);
     int starts = is_of_type(r->requests, message, "http.response.start");
@@ -250,7 +250,7 @@ static PyObject *begin(const struct middleware *m, PyObject *scope, PyObject *re
 static PyObject *middleware_call(PyObject *self, PyObject *args, PyObject *named)
 {
     const struct middleware *m = (struct middleware *)self;
-    if (named || PyTuple_Size(args) != 3 || !m->requests)
+    if (fast_has_names(named) || PyTuple_Size(args) != 3 || !m->requests)
         return PyErr_Format(PyExc_TypeError, "an application takes scope, receive and send");
     PyObject *scope = PyTuple_GetItem(args, 0);
     int is_http = is_of_type(m->requests, scope, "http");

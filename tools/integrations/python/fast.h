@@ -47,6 +47,12 @@ void fast_set(PyObject **slot, PyObject *value);
 /* fast.c: the end of tp_dealloc of a type that the collector knows. */
 void fast_free(PyObject *self);
 
+/* Whether a call has names: who passes on what it was given may have an empty dict. */
+static inline bool fast_has_names(PyObject *named)
+{
+    return named && PyDict_Size(named) > 0;
+}
+
 /* The module's state. */
 struct fast_state {
     PyTypeObject *waiting; /* asgi.c's */

@@ -173,7 +173,7 @@ static int add_request(PyObject *module)
 static PyObject *middleware_call(PyObject *self, PyObject *args, PyObject *named)
 {
     const struct middleware *m = (struct middleware *)self;
-    if (named || PyTuple_Size(args) != 2 || !m->requests)
+    if (fast_has_names(named) || PyTuple_Size(args) != 2 || !m->requests)
         return PyErr_Format(PyExc_TypeError, "an application takes environ and start_response");
     PyObject *source = PyTuple_GetItem(args, 0);
     PyObject *method = PyObject_GetItem(source, m->requests->words[WORD_WSGI_METHOD]);
