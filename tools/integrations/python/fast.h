@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * fast.h - what the files of smx._fast share. fast.c has the module and its cells; requests.c what
- * the middlewares do for each request, whichever way it comes; wsgi.c and asgi.c the two ways, and
- * gunicorn.c the hooks that stand for one.
+ * the middlewares do for each request, whichever way it comes; middleware.c their base, wsgi.c and
+ * asgi.c the two ways, and gunicorn.c the hooks that stand for one.
  */
 #ifndef SMX_PYTHON_FAST_H
 #define SMX_PYTHON_FAST_H
@@ -163,7 +163,7 @@ void request_tell_raised(struct request *r, bool fails, bool ends);
 int request_traverse(PyObject *self, visitproc visit, void *arg);
 void request_dealloc(PyObject *self);
 
-/* The base of a middleware: requests.c has all but its call. */
+/* middleware.c: the base of a middleware, all but its call. */
 struct middleware {
     PyObject_HEAD struct requests *requests;
     PyObject *application;

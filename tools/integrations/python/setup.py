@@ -21,8 +21,8 @@ def cflags():
 
 
 setup(ext_modules=[Extension(
-    "smx._fast", ["fast.c", "requests.c", "wsgi.c", "asgi.c", "gunicorn.c"], depends=["fast.h"],
-    optional=True, py_limited_api=True,
+    "smx._fast", ["fast.c", "requests.c", "middleware.c", "wsgi.c", "asgi.c", "gunicorn.c"],
+    depends=["fast.h"], optional=True, py_limited_api=True,
     define_macros=[("Py_LIMITED_API", "0x030A0000"), ("_GNU_SOURCE", None)],
     extra_compile_args=["-std=c17", "-O2", "-fno-plt", "-fvisibility=hidden", *cflags()],
 )])
