@@ -484,6 +484,29 @@ class Asgi(Requests):
                          ({("GET", "200", ""): 1}, {}, 1))
         self.assertRaises(TypeError, asyncio.run, passing({}, None))
 
+    def test_it_cannot_be_given_a_turn_while_it_has_one(self):
+        async def application(scope, receive, send):
+            for turn in (coroutine[0].close, lambda: coroutine[0].send(None),
+                         lambda: coroutine[0].throw(KeyError())):
+                with self.assertRaisesRegex(ValueError, "already executing"):
+                    turn()
+            self.assertEqual(self.in_flight(), 1)
+            await self.start(send)
+            await send({"type": "http.response.body"})
+
+        async def send(message):
+            pass
+
+        measured = smx.asgi.Middleware(application, self.namespace)
+        for _ in range(2):
+            coroutine = [measured({"type": "http", "method": "GET"}, None, send)]
+            self.assertRaises(StopIteration, coroutine[0].send, None)
+            self.assertRaises(RuntimeError, coroutine[0].send, None)
+            self.assertRaises(RuntimeError, coroutine[0].throw, KeyError())
+            self.assertIsNone(coroutine[0].close())
+        self.assertEqual((self.counted(), self.failed(), self.timed(), self.in_flight()),
+                         ({("GET", "200", ""): 2}, {}, 2, 0))
+
     def test_what_is_no_coroutine_cannot_be_served(self):
         self.assertRaises(TypeError, self.run_one, lambda scope, receive, send: None)
         self.assertEqual((self.counted(), self.timed(), self.in_flight()),

@@ -12,6 +12,7 @@ struct waiting {
     PyObject_HEAD struct request *request;
     PyObject *inner; /* NULL once it is done */
     bool whole;      /* all that the application does: its exceptions are told */
+    bool running;
 };
 
 /* What gives an awaitable its turns: a coroutine itself, or the iterator of something else. */
@@ -52,14 +53,24 @@ static void settle(struct waiting *w, bool returned)
         request_tell_raised(w->request, fails, true);
 }
 
+/* Whether it can have a turn; else an exception is raised, as a coroutine's. */
+static bool can_run(const struct waiting *w)
+{
+    if (w->running)
+        PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+    else if (!w->inner)
+        PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+    return w->inner && !w->running;
+}
+
 static PySendResult waiting_step(PyObject *self, PyObject *value, PyObject **result)
 {
     struct waiting *w = (struct waiting *)self;
-    if (!w->inner) {
-        PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+    if (!can_run(w))
         return PYGEN_ERROR;
-    }
+    w->running = true;
     PySendResult got = PyIter_Send(w->inner, value, result);
+    w->running = false;
     if (got != PYGEN_NEXT)
         settle(w, got == PYGEN_RETURN);
     return got;
@@ -86,11 +97,14 @@ static PyObject *waiting_next(PyObject *self)
 static PyObject *waiting_throw(PyObject *self, PyObject *args)
 {
     struct waiting *w = (struct waiting *)self;
-    PyObject *inner = w->inner ? w->inner : Py_None; /* that has none: an AttributeError */
-    PyObject *throw = PyObject_GetAttrString(inner, "throw");
+    if (!can_run(w))
+        return NULL;
+    w->running = true;
+    PyObject *throw = PyObject_GetAttrString(w->inner, "throw");
     PyObject *result = throw ? PyObject_Call(throw, args, NULL) : NULL;
     Py_XDECREF(throw);
-    if (!result && w->inner)
+    w->running = false;
+    if (!result)
         settle(w, PyErr_ExceptionMatches(PyExc_StopIteration) != 0);
     return result;
 }
@@ -99,12 +113,14 @@ static PyObject *waiting_close(PyObject *self, PyObject *unused)
 {
     struct waiting *w = (struct waiting *)self;
     (void)unused;
-    PyObject *done = w->inner ? PyObject_CallMethod(w->inner, "close", NULL) : Py_NewRef(Py_None);
-    if (!done && w->inner)
-        settle(w, false);
-    else if (w->inner && w->whole)
-        settle(w, true);
-    Py_CLEAR(w->inner);
+    if (!w->running && !w->inner)
+        Py_RETURN_NONE;
+    if (!can_run(w))
+        return NULL;
+    w->running = true;
+    PyObject *done = PyObject_CallMethod(w->inner, "close", NULL);
+    w->running = false;
+    settle(w, done && w->whole);
     return done;
 }
 
