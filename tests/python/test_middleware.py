@@ -7,6 +7,7 @@ import inspect
 import io
 import sys
 import unittest
+import weakref
 from itertools import count
 from pathlib import Path
 from wsgiref.util import FileWrapper, setup_testing_defaults
@@ -285,6 +286,112 @@ class Wsgi(Requests):
         for given, named in (({},), {}), (({"REQUEST_METHOD": "GET"},), {"start_response": 1}):
             self.assertRaises(TypeError, passing, *given, **named)
 
+    def test_a_request_within_another_has_its_own(self):
+        def application(environ, start_response):
+            if environ["PATH_INFO"] == "/":
+                for i in range(2):
+                    measured({"REQUEST_METHOD": "PUT", "PATH_INFO": "/within"}, server)
+            within.append(self.in_flight())
+            start_response("200 OK" if environ["PATH_INFO"] == "/" else "404 None", [])
+            return []
+
+        def server(status, headers):
+            return None
+
+        within = []
+        measured = smx.wsgi.Middleware(application, self.namespace)
+        for _ in range(2):
+            measured({"REQUEST_METHOD": "GET", "PATH_INFO": "/"}, server)
+        self.assertEqual(within, [2, 2, 1] * 2)
+        self.assertEqual(self.counted(), {("GET", "200", ""): 2, ("PUT", "404", ""): 4})
+        self.assertEqual((self.timed(), self.in_flight()), (6, 0))
+
+    def test_what_an_application_keeps_of_a_request_is_that_requests_for_ever(self):
+        def application(environ, start_response):
+            kept.append(start_response)
+            if len(kept) == 2:
+                kept[0]("500 Late", [])
+            kept_write.append(start_response("200 OK", []))
+            if len(kept) == 2:
+                kept_write[0](b"late")
+            return []
+
+        def server(number):
+            def start_response(status, headers):
+                told.append((number, status))
+                return lambda data: told.append((number, data))
+            return start_response
+
+        kept, kept_write, told = [], [], []
+        measured = smx.wsgi.Middleware(application, self.namespace)
+        for number in range(3):
+            measured({"REQUEST_METHOD": "GET"}, server(number))
+        self.assertEqual(told, [(0, "200 OK"), (0, "500 Late"), (1, "200 OK"), (0, b"late"),
+                                (2, "200 OK")])
+        self.assertEqual((self.counted(), self.in_flight()), ({("GET", "200", ""): 3}, 0))
+
+    def test_what_is_written_while_an_answer_is_made_is_the_servers(self):
+        def application(environ, start_response):
+            write = start_response("200 OK", [])
+            yield b"a"
+            write(b"b")
+
+        body = self.begin(application, valid=False)
+        self.assertEqual((list(body), self.written), ([b"a"], [b"b"]))
+        body.close()
+        self.assertEqual((self.timed(), self.in_flight()), (1, 0))
+
+    def test_a_status_is_needed(self):
+        def application(environ, start_response):
+            for arguments, named in ((), {}), ((), {"headers": []}), (("200 OK",), {}), (
+                    ("200 OK", [], None, None), {}):
+                with self.assertRaises(TypeError):
+                    start_response(*arguments, **named)
+            start_response(status="200 OK", headers=[])
+            return []
+
+        measured = smx.wsgi.Middleware(application, self.namespace)
+        measured({"REQUEST_METHOD": "GET"}, lambda status, headers, exc_info=None: None)
+        self.assertEqual(self.counted(), {("GET", "200", ""): 1})
+        self.assertRaises(KeyError, measured, {}, None)
+        self.assertEqual(self.in_flight(), 0)
+
+    def test_nothing_of_a_request_outlives_it(self):
+        class Something:
+            pass
+
+        def application(environ, start_response):
+            start_response("200 OK", [])
+            return []
+
+        def start_response(status, headers, something=None):
+            return something.append
+
+        measured = smx.wsgi.Middleware(application, self.namespace)
+        for _ in range(2):
+            something, server = Something(), Something()
+            measured({"REQUEST_METHOD": "GET", "something": something},
+                     lambda status, headers, server=server: lambda data: server)
+            references = [weakref.ref(something), weakref.ref(server)]
+            del something, server
+            self.assertEqual([reference() for reference in references], [None, None])
+
+    def test_a_middleware_leaves_nothing_behind(self):
+        def application(environ, start_response):
+            start_response("200 OK", [])
+            return []
+
+        def middlewares():
+            gc.collect()
+            return sum(isinstance(one, smx._http.Requests) for one in gc.get_objects())
+
+        before = middlewares()
+        measured = smx.wsgi.Middleware(application, self.namespace)
+        measured({"REQUEST_METHOD": "GET"}, lambda status, headers: None)
+        self.assertEqual(middlewares(), before + 1)
+        del measured
+        self.assertEqual(middlewares(), before)
+
     def test_requests_leave_nothing_behind(self):
         def application(environ, start_response):
             if environ["PATH_INFO"] == "/fails":
@@ -506,6 +613,82 @@ class Asgi(Requests):
             self.assertIsNone(coroutine[0].close())
         self.assertEqual((self.counted(), self.failed(), self.timed(), self.in_flight()),
                          ({("GET", "200", ""): 2}, {}, 2, 0))
+
+    def test_requests_at_the_same_time_and_what_is_kept_of_them_do_not_meet(self):
+        async def application(scope, receive, send):
+            kept.append(send)
+            await self.start(send, 200 + scope["number"])
+            await asyncio.sleep(0)
+            if scope["number"] % 2:
+                await kept[0]({"type": "http.response.body", "body": scope["number"]})
+            await send({"type": "http.response.body", "body": b"own"})
+
+        def server(number):
+            async def send(message):
+                await asyncio.sleep(0)
+                told.append((number, message.get("status", message.get("body"))))
+            return send
+
+        async def main():
+            measured = smx.asgi.Middleware(application, self.namespace)
+            tasks = []
+            for first in range(0, 8, 4):
+                tasks += [asyncio.create_task(measured(
+                    {"type": "http", "method": "GET", "number": number}, None, server(number)))
+                    for number in range(first, first + 4)]
+                await asyncio.gather(*tasks)
+
+        kept, told = [], []
+        asyncio.run(main())
+        self.assertEqual(sorted(told, key=repr), sorted([
+            *((number, 200 + number) for number in range(8)),
+            *((number, b"own") for number in range(8)), *((0, odd) for odd in (1, 3, 5, 7)),
+        ], key=repr))
+        self.assertEqual(self.counted(), {("GET", str(200 + number), ""): 1 for number in range(8)})
+        self.assertEqual((self.timed(), self.in_flight()), (8, 0))
+
+    def test_nothing_of_a_request_outlives_it(self):
+        class Something:
+            pass
+
+        async def application(scope, receive, send):
+            await self.start(send)
+            await send({"type": "http.response.body"})
+
+        async def one(measured):
+            something, server = Something(), Something()
+
+            async def send(message, server=server):
+                pass
+
+            references = [weakref.ref(something), weakref.ref(server)]
+            await measured({"type": "http", "method": "GET", "something": something}, None, send)
+            return references
+
+        async def main():
+            measured = smx.asgi.Middleware(application, self.namespace)
+            for _ in range(2):
+                self.assertEqual([reference() for reference in await one(measured)], [None, None])
+
+        asyncio.run(main())
+
+    def test_the_type_of_a_message_is_told_by_its_letters(self):
+        class Text(str):
+            pass
+
+        async def application(scope, receive, send):
+            for text in str, Text, lambda text: "".join(list(text)):
+                await send({"type": text("http.response.early"), "status": 103})
+                await send({"type": text("http.response.start"), "status": 200})
+            for text in str, Text, lambda text: "".join(list(text)):
+                await send({"type": text("http.response.body"), "more_body": True})
+            self.assertEqual(self.in_flight(), 1)
+            await send({"type": "".join(["http.response.", "body"])})
+            self.assertEqual(self.in_flight(), 0)
+
+        for kind in "http", "".join(["ht", "tp"]):
+            self.assertEqual(len(self.run_one(application, kind=kind)), 10)
+        self.assertEqual((self.counted(), self.timed()), ({("GET", "200", ""): 2}, 2))
 
     def test_what_is_no_coroutine_cannot_be_served(self):
         self.assertRaises(TypeError, self.run_one, lambda scope, receive, send: None)

@@ -26,12 +26,20 @@ static PyObject *iterator_of(PyObject *awaitable)
     return iterator;
 }
 
+static struct waiting *waiting_new(struct requests *requests, bool whole)
+{
+    struct waiting *w = (struct waiting *)fast_take(&requests->spare_waiting[whole]);
+    if (w)
+        return w;
+    const struct fast_state *state = PyType_GetModuleState(requests->kind);
+    return state ? (struct waiting *)PyType_GenericAlloc(state->waiting, 0) : NULL;
+}
+
 /* Takes the reference to the awaitable; NULL, with an exception, if that is NULL. */
 static PyObject *wait_for(struct request *r, PyObject *awaitable, bool whole)
 {
-    const struct fast_state *state = PyType_GetModuleState(r->requests->kind);
-    PyObject *inner = awaitable && state ? iterator_of(awaitable) : NULL;
-    struct waiting *w = inner ? (struct waiting *)PyType_GenericAlloc(state->waiting, 0) : NULL;
+    PyObject *inner = awaitable ? iterator_of(awaitable) : NULL;
+    struct waiting *w = inner ? waiting_new(r->requests, whole) : NULL;
     Py_XDECREF(awaitable);
     if (!w) {
         Py_XDECREF(inner);
@@ -46,11 +54,15 @@ static PyObject *wait_for(struct request *r, PyObject *awaitable, bool whole)
 /* It is done: with an exception, if one is raised. */
 static void settle(struct waiting *w, bool returned)
 {
+    struct request *r = w->request;
     /* What is no Exception is a cancellation, which is the client's. */
     bool fails = w->whole && !returned && PyErr_ExceptionMatches(PyExc_Exception);
+    w->request = NULL;
     Py_CLEAR(w->inner);
     if (returned || w->whole)
-        request_tell_raised(w->request, fails, true);
+        request_tell_raised(r, fails, true);
+    fast_set(&r->requests->spare_waiting[w->whole], Py_NewRef((PyObject *)w));
+    request_release(r);
 }
 
 /* Whether it can have a turn; else an exception is raised, as a coroutine's. */
@@ -113,7 +125,7 @@ static PyObject *waiting_close(PyObject *self, PyObject *unused)
 {
     struct waiting *w = (struct waiting *)self;
     (void)unused;
-    if (!w->running && !w->inner)
+    if (!w->inner)
         Py_RETURN_NONE;
     if (!can_run(w))
         return NULL;
@@ -141,7 +153,8 @@ static void waiting_dealloc(PyObject *self)
     Py_CLEAR(w->inner);
     if (unfinished)
         request_tell_raised(w->request, false, true);
-    Py_CLEAR(w->request);
+    if (w->request)
+        request_release(w->request);
     fast_free(self);
 }
 
@@ -170,8 +183,8 @@ static int add_waiting(PyObject *module)
 /* The status, which is a number; -1 with an exception. */
 static int take_status(struct request *r, PyObject *message)
 {
-    PyObject *status = PyObject_GetItem(message, r->requests->words[WORD_STATUS]);
-    if (status && !PyLong_Check(status)) {
+    PyObject *status = fast_get_item(message, r->requests->words[WORD_STATUS]);
+    if (status && !PyLong_CheckExact(status)) {
         PyObject *number = PyNumber_Long(status);
         fast_set(&status, number);
     }
@@ -181,22 +194,10 @@ static int take_status(struct request *r, PyObject *message)
     return 0;
 }
 
-/* What a message has by a key, or NULL, with or without an exception. Most are dicts, which say so
- * without raising one. */
-static PyObject *get(PyObject *message, PyObject *key)
-{
-    if (PyDict_Check(message))
-        return Py_XNewRef(PyDict_GetItemWithError(message, key));
-    PyObject *found = PyObject_GetItem(message, key);
-    if (!found && PyErr_ExceptionMatches(PyExc_KeyError))
-        PyErr_Clear();
-    return found;
-}
-
 /* Whether this is the last part of the answer; -1 with an exception. */
 static int is_last(const struct request *r, PyObject *message)
 {
-    PyObject *more = get(message, r->requests->words[WORD_MORE_BODY]);
+    PyObject *more = fast_get(message, r->requests->words[WORD_MORE_BODY]);
     if (!more)
         return PyErr_Occurred() ? -1 : 1;
     int truth = PyObject_IsTrue(more);
@@ -204,55 +205,82 @@ static int is_last(const struct request *r, PyObject *message)
     return truth < 0 ? -1 : !truth;
 }
 
-/* Whether a message, or a scope, is of this type; -1 with an exception. */
-static int is_of_type(const struct requests *requests, PyObject *what, const char *type)
+/* Which of the types that are known a text is, or N_WORDS; the one that is equal is found without
+ * a comparison from then on. */
+__attribute__((cold)) static enum word find_type(struct requests *requests, PyObject *text)
 {
-    PyObject *found = PyObject_GetItem(what, requests->words[WORD_TYPE]);
-    if (!found)
-        return -1;
-    int is = PyUnicode_Check(found) && PyUnicode_CompareWithASCIIString(found, type) == 0;
-    Py_DECREF(found);
-    return is;
+    for (enum word word = WORD_HTTP; word <= WORD_BODY && PyUnicode_Check(text); word++) {
+        if (PyUnicode_Compare(text, requests->words[word]) == 0) {
+            if (PyUnicode_CheckExact(text))
+                fast_set(&requests->words[word], Py_NewRef(text));
+            return word;
+        }
+    }
+    return N_WORDS;
+}
+
+/* The type of a message, or of a scope; or N_WORDS, with an exception or without one. */
+static enum word type_of(struct requests *requests, PyObject *what)
+{
+    PyObject *text = fast_get_item(what, requests->words[WORD_TYPE]);
+    if (!text)
+        return N_WORDS;
+    enum word type = WORD_HTTP;
+    while (type <= WORD_BODY && text != requests->words[type])
+        type++;
+    if (type > WORD_BODY)
+        type = find_type(requests, text);
+    Py_DECREF(text);
+    return type;
 }
 
 /* send(message). */
-static PyObject *request_send(PyObject *self, PyObject *args, PyObject *named)
+static PyObject *request_send(PyObject *self, PyObject *const *args, size_t n, PyObject *names)
 {
     struct request *r = (struct request *)self;
-    if (fast_has_names(named) || PyTuple_Size(args) != 1)
+    if (names || FAST_N_ARGS(n) != 1 || !r->server)
         return PyErr_Format(PyExc_TypeError, "send() takes a message");
-    PyObject *message = PyTuple_GetItem(args, 0);
-    int starts = is_of_type(r->requests, message, "http.response.start");
-    if (starts < 0 || (starts && (take_status(r, message) < 0 || request_count(r) < 0)))
-        return NULL;
-    int last = starts ? 0 : is_of_type(r->requests, message, "http.response.body");
-    if (last > 0)
-        last = is_last(r, message);
+    enum word type = type_of(r->requests, args[0]);
+    int last = 0;
+    if (type == WORD_START)
+        last = take_status(r, args[0]) < 0 || request_count(r) < 0 ? -1 : 0;
+    else if (type == WORD_BODY)
+        last = is_last(r, args[0]);
+    else if (PyErr_Occurred())
+        last = -1;
     if (last < 0)
         return NULL;
-    PyObject *sending = PyObject_CallFunctionObjArgs(r->server, message, NULL);
+    PyObject *sending = PyObject_CallFunctionObjArgs(r->server, args[0], NULL);
     return last ? wait_for(r, sending, false) : sending;
+}
+
+/* The same, for those who have a tuple. */
+static PyObject *request_call(PyObject *self, PyObject *args, PyObject *named)
+{
+    PyObject *message = PyTuple_Size(args) > 0 ? PyTuple_GetItem(args, 0) : NULL;
+    return request_send(self, &message, (size_t)PyTuple_Size(args),
+                        fast_has_names(named) ? named : NULL);
 }
 
 static int add_request(PyObject *module)
 {
     PyType_Slot slots[] = {
-        SLOT(Py_tp_call, request_send),
+        SLOT(Py_tp_members, request_members),
+        SLOT(Py_tp_call, request_call),
         SLOT(Py_tp_traverse, request_traverse),
         SLOT(Py_tp_dealloc, request_dealloc),
         {0, NULL},
     };
     return fast_add_type(module, "smx._fast.AsgiRequest", sizeof(struct request),
-                         Py_TPFLAGS_HAVE_GC, slots);
+                         Py_TPFLAGS_HAVE_GC | FAST_IS_FUNCTION, slots);
 }
 
 /* Call the application; gives what waits for it. */
 static PyObject *begin(const struct middleware *m, PyObject *scope, PyObject *receive,
                        PyObject *send)
 {
-    PyObject *method = PyObject_GetItem(scope, m->requests->words[WORD_METHOD]);
-    struct request *r = method ? request_begin(m->requests, method, scope, send) : NULL;
-    Py_XDECREF(method);
+    PyObject *method = fast_get_item(scope, m->requests->words[WORD_METHOD]);
+    struct request *r = request_begin(m->requests, request_send, method, scope, send);
     if (!r)
         return NULL;
     PyObject *waiting = wait_for(
@@ -269,10 +297,10 @@ static PyObject *middleware_call(PyObject *self, PyObject *args, PyObject *named
     if (fast_has_names(named) || PyTuple_Size(args) != 3 || !m->requests)
         return PyErr_Format(PyExc_TypeError, "an application takes scope, receive and send");
     PyObject *scope = PyTuple_GetItem(args, 0);
-    int is_http = is_of_type(m->requests, scope, "http");
-    if (is_http < 0)
+    enum word type = type_of(m->requests, scope);
+    if (type == N_WORDS && PyErr_Occurred())
         return NULL;
-    if (!is_http)
+    if (type != WORD_HTTP)
         return PyObject_Call(m->application, args, NULL);
     return begin(m, scope, PyTuple_GetItem(args, 1), PyTuple_GetItem(args, 2));
 }

@@ -15,16 +15,14 @@
 
 #define NS_PER_SECOND UINT64_C(1000000000)
 
-/* A call of a method that is given what this one was. */
-static PyObject *forward(PyObject *self, const char *method, PyObject *const *args, Py_ssize_t n,
-                         PyObject *names)
+PyObject *fast_call(ternaryfunc function, PyObject *self, PyObject *const *args, Py_ssize_t n,
+                    PyObject *names)
 {
     PyObject *result = NULL;
     Py_ssize_t n_names = names ? PyTuple_Size(names) : 0;
-    PyObject *function = PyObject_GetAttrString(self, method);
     PyObject *tuple = PyTuple_New(n);
-    PyObject *named = PyDict_New();
-    if (!function || !tuple || !named)
+    PyObject *named = n_names ? PyDict_New() : NULL;
+    if (!tuple || (n_names && !named))
         goto out;
     for (Py_ssize_t i = 0; i < n; i++) {
         Py_INCREF(args[i]);
@@ -34,10 +32,19 @@ static PyObject *forward(PyObject *self, const char *method, PyObject *const *ar
     for (Py_ssize_t i = 0; i < n_names; i++)
         if (PyDict_SetItem(named, PyTuple_GetItem(names, i), args[n + i]) < 0)
             goto out;
-    result = PyObject_Call(function, tuple, named);
+    result = function(self, tuple, named);
 out:
     Py_XDECREF(named);
     Py_XDECREF(tuple);
+    return result;
+}
+
+/* A call of a method that is given what this one was. */
+static PyObject *forward(PyObject *self, const char *method, PyObject *const *args, Py_ssize_t n,
+                         PyObject *names)
+{
+    PyObject *function = PyObject_GetAttrString(self, method);
+    PyObject *result = function ? fast_call(PyObject_Call, function, args, n, names) : NULL;
     Py_XDECREF(function);
     return result;
 }
@@ -194,11 +201,34 @@ static const PyMethodDef gauge_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-void fast_set(PyObject **slot, PyObject *value)
+__attribute__((cold)) static PyObject *get_of_other(PyObject *mapping, PyObject *key)
 {
-    PyObject *old = *slot;
-    *slot = value;
-    Py_XDECREF(old);
+    PyObject *found = PyObject_GetItem(mapping, key);
+    if (!found && PyErr_ExceptionMatches(PyExc_KeyError))
+        PyErr_Clear();
+    return found;
+}
+
+/* Most are dicts, which say without an exception that there is none. */
+PyObject *fast_get(PyObject *mapping, PyObject *key)
+{
+    if (!PyDict_CheckExact(mapping))
+        return get_of_other(mapping, key);
+    return Py_XNewRef(PyDict_GetItemWithError(mapping, key));
+}
+
+__attribute__((cold)) static void lacks(PyObject *key)
+{
+    if (!PyErr_Occurred())
+        PyErr_SetObject(PyExc_KeyError, key);
+}
+
+PyObject *fast_get_item(PyObject *mapping, PyObject *key)
+{
+    PyObject *found = fast_get(mapping, key);
+    if (!found)
+        lacks(key);
+    return found;
 }
 
 void fast_free(PyObject *self)

@@ -12,6 +12,7 @@
 #include <smx/scope.h>
 #include <smx/smx.h>
 #include <stdbool.h>
+#include <structmember.h>
 
 /* Cells: a copy of a series' handle, and the ticks of one unit; 0 while labels are missing. */
 struct counter_cell {
@@ -41,8 +42,34 @@ struct gauge_cell {
 int fast_add_type(PyObject *module, const char *name, size_t size, unsigned flags,
                   PyType_Slot slots[]);
 
-/* fast.c: put a reference, which is taken, in the place of another. */
-void fast_set(PyObject **slot, PyObject *value);
+/* Put a reference, which is taken, in the place of another. */
+static inline void fast_set(PyObject **slot, PyObject *value)
+{
+    PyObject *old = *slot;
+    *slot = value;
+    Py_XDECREF(old);
+}
+
+/* fast.c: a function with what it was given otherwise; for names see PyObject_Vectorcall(). */
+PyObject *fast_call(ternaryfunc function, PyObject *self, PyObject *const *args, Py_ssize_t n,
+                    PyObject *names);
+
+/* fast.c: what a mapping has by a key, or NULL, with an exception or without one. */
+PyObject *fast_get(PyObject *mapping, PyObject *key);
+
+/* The same, but that it is a KeyError where there is none. */
+PyObject *fast_get_item(PyObject *mapping, PyObject *key);
+
+/* A spare object, which the caller takes, or NULL. Such a one is tracked by the collector all the
+ * time, has its references to what outlives requests, and nobody else has it. */
+static inline PyObject *fast_take(PyObject **spare)
+{
+    PyObject *self = *spare;
+    if (!self || Py_REFCNT(self) > 1)
+        return NULL;
+    *spare = NULL;
+    return self;
+}
 
 /* fast.c: the end of tp_dealloc of a type that the collector knows. */
 void fast_free(PyObject *self);
@@ -52,6 +79,13 @@ static inline bool fast_has_names(PyObject *named)
 {
     return named && PyDict_Size(named) > 0;
 }
+
+/* What calls an object with its arguments as they lie on the caller's stack, and no tuple made of
+ * them. Python 3.12 has it in its limited API; it was the same before. */
+typedef PyObject *(*fast_function)(PyObject *self, PyObject *const *args, size_t n,
+                                   PyObject *names);
+enum { FAST_IS_FUNCTION = 1 << 11 }; /* Py_TPFLAGS_HAVE_VECTORCALL */
+#define FAST_N_ARGS(n) ((Py_ssize_t)((n) & ~((size_t)1 << (8 * sizeof(size_t) - 1))))
 
 /* The module's state. */
 struct fast_state {
@@ -66,6 +100,9 @@ enum word {
     WORD_ROUTE,
     WORD_NOTHING,
     WORD_TYPE,
+    WORD_HTTP,
+    WORD_START,
+    WORD_BODY,
     WORD_MORE_BODY,
     WORD_WSGI_METHOD,
     WORD_FILE_WRAPPER,
@@ -86,7 +123,7 @@ struct series {
 
 /* Requests that are alike. */
 struct kind {
-    PyObject *method;
+    uint64_t method;  /* see method_number() */
     PyObject *status; /* as the server was told */
     PyObject *route;  /* NULL: there were none yet */
     struct series series;
@@ -97,6 +134,9 @@ enum { N_KINDS = 16 }; /* places for them, by their route; more need a key */
  * them a server does so much else that each cache line is fetched anew. */
 struct requests {
     PyObject_HEAD smx_fgauge in_flight;
+    /* Objects that have done their work, for the next, if nobody else has them; or NULL. */
+    PyObject *spare;
+    PyObject *spare_waiting[2];
     PyObject *begun; /* the request of gunicorn's that `timer` times, or NULL: see gunicorn.c */
     smx_timer timer;
     bool usual; /* "smx.route" is where a route is, if it is there */
@@ -128,7 +168,8 @@ static inline void requests_move(const struct requests *requests, double amount)
 
 /* One request; the two ways have more behind it. */
 struct request {
-    PyObject_HEAD struct requests *requests;
+    PyObject_HEAD fast_function call;
+    struct requests *requests;
     PyObject *method;
     PyObject *source; /* the environ, or the scope */
     PyObject *server; /* its start_response(), or send() */
@@ -138,9 +179,13 @@ struct request {
     bool ended;
 };
 
-/* requests.c: one that begins now; NULL with an exception. */
-struct request *request_begin(struct requests *requests, PyObject *method, PyObject *source,
-                              PyObject *server);
+/* requests.c: one that begins now; takes the reference to the method. NULL with an exception, also
+ * if the method is NULL. */
+struct request *request_begin(struct requests *requests, fast_function call, PyObject *method,
+                              PyObject *source, PyObject *server);
+
+/* requests.c: give up the reference to one that has ended, or that somebody else ends. */
+void request_release(struct request *r);
 
 /* requests.c: all 0, or -1 with an exception. Each may be told more than once; the first counts. */
 int request_count(struct request *r); /* its status is known, and nothing of the answer has left */
@@ -159,7 +204,8 @@ PyObject *gunicorn_after(PyObject *self, PyObject *const *args, Py_ssize_t n);
  * ends by it. */
 void request_tell_raised(struct request *r, bool fails, bool ends);
 
-/* requests.c: what a type of requests does with its references. */
+/* requests.c: what a type of requests does with its references, and the place of its call. */
+extern const PyMemberDef request_members[];
 int request_traverse(PyObject *self, visitproc visit, void *arg);
 void request_dealloc(PyObject *self);
 

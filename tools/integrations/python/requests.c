@@ -13,6 +13,9 @@ static const char *const words[N_WORDS] = {
     [WORD_ROUTE] = "route",
     [WORD_NOTHING] = "",
     [WORD_TYPE] = "type",
+    [WORD_HTTP] = "http",
+    [WORD_START] = "http.response.start",
+    [WORD_BODY] = "http.response.body",
     [WORD_MORE_BODY] = "more_body",
     [WORD_WSGI_METHOD] = "REQUEST_METHOD",
     [WORD_FILE_WRAPPER] = "wsgi.file_wrapper",
@@ -34,7 +37,7 @@ static bool is_same(PyObject *a, PyObject *b)
 /* The route of a request, if there is no need to call what tells it; else NULL. Borrowed. */
 static PyObject *route_at_hand(const struct requests *requests, PyObject *source)
 {
-    if (!requests->usual || !PyDict_Check(source))
+    if (!requests->usual || !(PyDict_CheckExact(source) || PyDict_Check(source)))
         return NULL;
     PyObject *route = PyDict_GetItemWithError(source, requests->words[WORD_SMX_ROUTE]);
     if (route)
@@ -42,6 +45,24 @@ static PyObject *route_at_hand(const struct requests *requests, PyObject *source
     if (PyErr_Occurred() || PyDict_Contains(source, requests->words[WORD_ROUTE]) != 0)
         return NULL; /* a framework's */
     return requests->words[WORD_NOTHING];
+}
+
+/* A method as a number, its letters and how many, which is compared at once; 0 where that is not
+ * for certain the same text. */
+static uint64_t method_number(PyObject *method)
+{
+    Py_ssize_t n = 0;
+    const char *letters = PyUnicode_CheckExact(method) ? PyUnicode_AsUTF8AndSize(method, &n) : NULL;
+    if (!letters) {
+        PyErr_Clear();
+        return 0;
+    }
+    if (n > 7)
+        return 0;
+    uint64_t number = (uint64_t)n;
+    for (Py_ssize_t i = 0; i < n; i++)
+        number = number << 8 | (unsigned char)letters[i];
+    return number;
 }
 
 /* The status as a label; NULL with an exception. */
@@ -84,7 +105,6 @@ static PyObject *find(struct requests *requests, PyObject *const key_parts[3], P
 
 static void kind_clear(struct kind *kind)
 {
-    Py_CLEAR(kind->method);
     Py_CLEAR(kind->status);
     Py_CLEAR(kind->route);
 }
@@ -108,8 +128,9 @@ __attribute__((cold)) static int find_other(struct requests *requests, PyObject 
         out->total = ((struct counter_cell *)PyTuple_GetItem(found, 0))->handle;
         out->duration = ((struct histogram_cell *)PyTuple_GetItem(found, 1))->handle;
     }
-    if (found && route) {
-        struct kind new = {Py_NewRef(method), Py_NewRef(status), Py_NewRef(route), *out};
+    uint64_t number = found && route ? method_number(method) : 0;
+    if (number) {
+        struct kind new = {number, Py_NewRef(status), Py_NewRef(route), *out};
         struct kind old = *kind;
         *kind = new;
         kind_clear(&old);
@@ -125,8 +146,8 @@ __attribute__((hot)) int requests_find(struct requests *requests, PyObject *meth
 {
     PyObject *route = route_at_hand(requests, source);
     const struct kind *kind = route ? kind_of(requests, route) : NULL;
-    if (!kind || !kind->route || !is_same(route, kind->route) || !is_same(method, kind->method) ||
-        !is_same(status, kind->status))
+    if (!kind || !kind->route || !is_same(route, kind->route) || !is_same(status, kind->status) ||
+        method_number(method) != kind->method)
         return PyErr_Occurred() ? -1 : find_other(requests, method, status, source, out);
     *out = kind->series;
     return 0;
@@ -147,7 +168,7 @@ int request_count(struct request *r)
 }
 
 /* What times a request that was answered with nothing; 0, or -1 with an exception. */
-static int find_timer(struct request *r)
+__attribute__((cold)) static int find_timer(struct request *r)
 {
     struct requests *requests = r->requests;
     PyObject *cell = PyObject_CallMethodObjArgs((PyObject *)requests, requests->words[WORD_TIMER],
@@ -188,6 +209,11 @@ void request_tell_raised(struct request *r, bool fails, bool ends)
     PyObject *kind;
     PyObject *error;
     PyObject *traceback;
+    if (!fails && (!ends || r->counted)) {
+        if (ends)
+            (void)request_end(r);
+        return;
+    }
     PyErr_Fetch(&kind, &error, &traceback);
     PyErr_NormalizeException(&kind, &error, &traceback);
     if ((fails && request_fail(r, error) < 0) || (ends && request_end(r) < 0))
@@ -207,15 +233,20 @@ int request_traverse(PyObject *self, visitproc visit, void *arg)
     return 0;
 }
 
-void request_dealloc(PyObject *self)
+static void request_clear(struct request *r)
 {
-    struct request *r = (struct request *)self;
-    PyObject_GC_UnTrack(self);
-    Py_CLEAR(r->requests);
     Py_CLEAR(r->method);
     Py_CLEAR(r->source);
     Py_CLEAR(r->server);
     Py_CLEAR(r->status);
+}
+
+void request_dealloc(PyObject *self)
+{
+    struct request *r = (struct request *)self;
+    PyObject_GC_UnTrack(self);
+    request_clear(r);
+    Py_CLEAR(r->requests);
     fast_free(self);
 }
 
@@ -242,14 +273,27 @@ static PyObject *requests_bind(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
-struct request *request_begin(struct requests *requests, PyObject *method, PyObject *source,
-                              PyObject *server)
+static struct request *request_new(struct requests *requests)
 {
-    struct request *r = (struct request *)PyType_GenericAlloc(requests->kind, 0);
-    if (!r)
+    struct request *r = (struct request *)fast_take(&requests->spare);
+    if (r)
+        return r;
+    r = (struct request *)PyType_GenericAlloc(requests->kind, 0);
+    if (r)
+        r->requests = (struct requests *)Py_NewRef((PyObject *)requests);
+    return r;
+}
+
+struct request *request_begin(struct requests *requests, fast_function call, PyObject *method,
+                              PyObject *source, PyObject *server)
+{
+    struct request *r = method ? request_new(requests) : NULL;
+    if (!r) {
+        Py_XDECREF(method);
         return NULL;
-    r->requests = (struct requests *)Py_NewRef((PyObject *)requests);
-    r->method = Py_NewRef(method);
+    }
+    r->call = call;
+    r->method = method;
     r->source = Py_NewRef(source);
     r->server = Py_NewRef(server);
     requests_move(requests, 1);
@@ -257,13 +301,32 @@ struct request *request_begin(struct requests *requests, PyObject *method, PyObj
     return r;
 }
 
+void request_release(struct request *r)
+{
+    if (Py_REFCNT((PyObject *)r) > 1) {
+        Py_DECREF((PyObject *)r);
+        return;
+    }
+    request_clear(r);
+    r->counted = false;
+    r->ended = false;
+    fast_set(&r->requests->spare, (PyObject *)r);
+}
+
+const PyMemberDef request_members[] = {
+    {"__vectorcalloffset__", T_PYSSIZET, offsetof(struct request, call), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
 static int requests_traverse(PyObject *self, visitproc visit, void *arg)
 {
     struct requests *requests = (struct requests *)self;
     Py_VISIT(Py_TYPE(self));
+    Py_VISIT(requests->spare);
+    Py_VISIT(requests->spare_waiting[0]);
+    Py_VISIT(requests->spare_waiting[1]);
     Py_VISIT(requests->begun);
     for (int i = 0; i < N_KINDS; i++) {
-        Py_VISIT(requests->kinds[i].method);
         Py_VISIT(requests->kinds[i].status);
         Py_VISIT(requests->kinds[i].route);
     }
@@ -275,6 +338,9 @@ static int requests_traverse(PyObject *self, visitproc visit, void *arg)
 static int requests_clear(PyObject *self)
 {
     struct requests *requests = (struct requests *)self;
+    Py_CLEAR(requests->spare);
+    Py_CLEAR(requests->spare_waiting[0]);
+    Py_CLEAR(requests->spare_waiting[1]);
     Py_CLEAR(requests->begun);
     for (int i = 0; i < N_KINDS; i++)
         kind_clear(&requests->kinds[i]);

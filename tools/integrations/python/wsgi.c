@@ -56,26 +56,53 @@ static PyObject *write_data(PyObject *self, PyObject *data)
     return PyObject_CallFunctionObjArgs(write, data, NULL);
 }
 
-static const PyMethodDef write_method = METHOD("write", write_data, METH_O, NULL);
-
-/* start_response(status, headers, exc_info). */
-static PyObject *start(PyObject *self, PyObject *args, PyObject *named)
+/* -1 with an exception. */
+static int take_status(struct request *r, PyObject *status)
 {
-    struct wsgi_request *w = (struct wsgi_request *)self;
-    PyObject *status = PyTuple_Size(args) > 0 ? PyTuple_GetItem(args, 0) : NULL;
-    if (!status && named)
-        status = PyDict_GetItemString(named, "status");
+    status = PyUnicode_CheckExact(status) || PyUnicode_Check(status)
+                 ? Py_NewRef(status)
+                 : PySequence_GetSlice(status, 0, 3);
     if (!status)
-        return PyErr_Format(PyExc_TypeError, "start_response() takes a status");
-    status = PyUnicode_Check(status) ? Py_NewRef(status) : PySequence_GetSlice(status, 0, 3);
-    if (!status)
-        return NULL;
-    fast_set(&w->base.status, status);
-    PyObject *write = PyObject_Call(w->base.server, args, named);
+        return -1;
+    fast_set(&r->status, status);
+    return 0;
+}
+
+/* What start_response() gives, by what the server's has: itself, which takes data, too. So there is
+ * one object for all of a request. */
+static PyObject *started(struct wsgi_request *w, PyObject *write)
+{
     if (!write)
         return NULL;
     fast_set(&w->write, write);
-    return PyCFunction_NewEx((PyMethodDef *)(uintptr_t)&write_method, self, NULL);
+    return Py_NewRef((PyObject *)w);
+}
+
+/* start_response(status, headers, exc_info), or write(data). */
+static PyObject *start_or_write(PyObject *self, PyObject *args, PyObject *named)
+{
+    struct wsgi_request *w = (struct wsgi_request *)self;
+    PyObject *first = PyTuple_Size(args) > 0 ? PyTuple_GetItem(args, 0) : NULL;
+    if (!fast_has_names(named) && w->write && PyTuple_Size(args) == 1)
+        return write_data(self, first);
+    if (!first && named)
+        first = PyDict_GetItemString(named, "status");
+    if (!first)
+        return PyErr_Format(PyExc_TypeError, "start_response() takes a status");
+    return take_status(&w->base, first) < 0
+               ? NULL
+               : started(w, PyObject_Call(w->base.server, args, named));
+}
+
+/* The same, of which most is start_response(status, headers). */
+static PyObject *start(PyObject *self, PyObject *const *args, size_t n, PyObject *names)
+{
+    struct wsgi_request *w = (struct wsgi_request *)self;
+    if (names || FAST_N_ARGS(n) != 2)
+        return fast_call(start_or_write, self, args, FAST_N_ARGS(n), names);
+    if (take_status(&w->base, args[0]) < 0)
+        return NULL;
+    return started(w, PyObject_CallFunctionObjArgs(w->base.server, args[0], args[1], NULL));
 }
 
 static PyObject *next(PyObject *self)
@@ -161,13 +188,25 @@ static int add_request(PyObject *module)
         {NULL, NULL, 0, NULL},
     };
     PyType_Slot slots[] = {
-        SLOT(Py_tp_methods, methods),        SLOT(Py_tp_call, start),
-        SLOT(Py_tp_iter, PyObject_SelfIter), SLOT(Py_tp_iternext, next),
-        SLOT(Py_tp_traverse, traverse),      SLOT(Py_tp_clear, clear),
-        SLOT(Py_tp_dealloc, dealloc),        {0, NULL},
+        SLOT(Py_tp_members, request_members),
+        SLOT(Py_tp_methods, methods),
+        SLOT(Py_tp_call, start_or_write),
+        SLOT(Py_tp_iter, PyObject_SelfIter),
+        SLOT(Py_tp_iternext, next),
+        SLOT(Py_tp_traverse, traverse),
+        SLOT(Py_tp_clear, clear),
+        SLOT(Py_tp_dealloc, dealloc),
+        {0, NULL},
     };
     return fast_add_type(module, "smx._fast.WsgiRequest", sizeof(struct wsgi_request),
-                         Py_TPFLAGS_HAVE_GC, slots);
+                         Py_TPFLAGS_HAVE_GC | FAST_IS_FUNCTION, slots);
+}
+
+static void release(struct request *r)
+{
+    if (Py_REFCNT((PyObject *)r) == 1)
+        Py_CLEAR(((struct wsgi_request *)r)->write);
+    request_release(r);
 }
 
 static PyObject *middleware_call(PyObject *self, PyObject *args, PyObject *named)
@@ -176,13 +215,12 @@ static PyObject *middleware_call(PyObject *self, PyObject *args, PyObject *named
     if (fast_has_names(named) || PyTuple_Size(args) != 2 || !m->requests)
         return PyErr_Format(PyExc_TypeError, "an application takes environ and start_response");
     PyObject *source = PyTuple_GetItem(args, 0);
-    PyObject *method = PyObject_GetItem(source, m->requests->words[WORD_WSGI_METHOD]);
-    if (!method)
+    PyObject *method = fast_get_item(source, m->requests->words[WORD_WSGI_METHOD]);
+    struct request *r = request_begin(m->requests, start, method, source, PyTuple_GetItem(args, 1));
+    if (!r)
         return NULL;
-    struct request *r = request_begin(m->requests, method, source, PyTuple_GetItem(args, 1));
-    PyObject *body = r ? answer(r, m->application) : NULL;
-    Py_XDECREF((PyObject *)r);
-    Py_DECREF(method);
+    PyObject *body = answer(r, m->application);
+    release(r);
     return body;
 }
 
