@@ -6,7 +6,7 @@
 # reset, health checks. After each round, when all of them are gone, it must hold as much memory and
 # as many descriptors as after the others.
 #
-# 9 rounds, times SMX_TEST_SCALE, which take some 20 seconds; or as many as go in SMX_SOAK_SECONDS,
+# 14 rounds, times SMX_TEST_SCALE, which take some 40 seconds; or as many as go in SMX_SOAK_SECONDS,
 # and then it rests four times as long as it works, so that an hour of it does no harm. What it has
 # measured goes to SMX_SOAK_LOG, too: seconds, scrapes, KiB, descriptors.
 
@@ -34,7 +34,7 @@ teardown() {
     live_teardown
 }
 
-# wrk has no unix: sockets.
+# ab has no unix: sockets.
 start_soaked_agent() {
     start agent "$@" "$bin/smx-agent" --segments.dir="$SMX_DIR" --scrape.max-age=0 \
         --web.listen-address=127.0.0.1:0 --web.listen-address="$address" \
@@ -44,50 +44,39 @@ start_soaked_agent() {
 }
 
 in_base_state() {
-    [[ $(scraped smx_agent_http_connections) == 1 && $(scraped smx_agent_segments) == 1 ]]
+    [[ $(scraped smx_agent_http_connections smx_agent_segments) == $'1\n1' ]]
 }
 
-# many_scrapes N HEADER: at least so many. That each comes in time is what `watch` looks at.
+# many_scrapes HEADER: $scrapes of them, by four connections at a time. That each comes in time is
+# what `watch` looks at.
 many_scrapes() {
-    local enough=$(($(scraped smx_agent_scrapes_total) + $1))
-    start wrk wrk --threads 1 --connections 4 --duration 10m --timeout 5m --header "$2" \
-        "http://$tcp/metrics"
-    eventually scraped_reaches smx_agent_scrapes_total "$enough"
-    stop wrk INT
-    grep -q Requests/sec "$scratch/wrk.out"
-    ! grep -E 'Socket errors|Non-2xx' "$scratch/wrk.out"
-}
-
-scraped_reaches() {
-    [[ $(scraped "$1") -ge $2 ]]
+    ab -q -l -k -c 4 -s 300 -n "$scrapes" -H "$1" "http://$tcp/metrics" >"$scratch/ab.out"
+    grep -qE "^Complete requests: +$scrapes$" "$scratch/ab.out"
+    grep -qE '^Failed requests: +0$' "$scratch/ab.out"
+    ! grep -E '^(Non-2xx|Write errors)' "$scratch/ab.out"
 }
 
 # What happens in a round; nothing of it is left at its end.
 round() {
     local what
     start crowd "$build/tests/crowd" "$SMX_DIR" 1 20 20
-    for what in open half stall drip; do
-        start "$what" "$client" hold "$what" "$tcp" 20 --from=127.0.0.2
-    done
+    start held "$client" hold open,half,stall,drip "$tcp" 20 --from=127.0.0.2
     start watch "$client" watch "$address" --pause=0.02 --limit="${SMX_PATIENCE:-60}"
-    for what in crowd open half stall drip watch; do
+    for what in crowd held watch; do
         eventually test -s "$scratch/$what.out"
     done
     eventually scraped_is smx_agent_segments 21
-    many_scrapes "$scrapes" 'Accept: text/plain'
-    many_scrapes "$scrapes" 'Accept: application/openmetrics-text'
-    many_scrapes "$scrapes" 'Accept: application/vnd.google.protobuf;'$protobuf
-    many_scrapes "$scrapes" 'Accept-Encoding: gzip'
+    many_scrapes 'Accept: text/plain'
+    many_scrapes 'Accept: application/openmetrics-text'
+    many_scrapes 'Accept: application/vnd.google.protobuf;'$protobuf
+    many_scrapes 'Accept-Encoding: gzip'
     "$client" reset "$tcp" 20
     printf 'rubbish\r\n\r\n' | "$client" send "$tcp" >"$scratch/rubbish.out"
-    for what in / /health /health/live /health/ready /nothing; do
-        curl -s -o "$scratch/page" --unix-socket "$scratch/agent.sock" "http://agent$what"
-    done
+    curl -s -o "$scratch/page" --unix-socket "$scratch/agent.sock" \
+        "http://agent/"{,health,health/live,health/ready,nothing}
     stop crowd KILL
     rm "$SMX_DIR"/crowd{?,??}.v1.smx
-    for what in open half stall drip; do
-        stop "$what"
-    done
+    stop held
     stop watch
     [ "$ended" -eq 0 ]
     eventually in_base_state

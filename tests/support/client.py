@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """client.py - clients of smx-agent, good and bad, for scripts.
 
@@ -6,8 +6,8 @@
                                          connections, and check every answer; say "watching" when
                                          the first has come
   client.py burst ADDRESS N              scrape N times at once and check every answer
-  client.py hold WHAT ADDRESS N          open N connections, do with each what follows, say "held",
-                                         and leave them open
+  client.py hold WHAT,... ADDRESS N      open N connections for each WHAT, do with each what follows,
+                                         say "held", and leave them open
       open                               send nothing
       half                               send half a request
       stall                              ask for /metrics and read nothing
@@ -29,6 +29,7 @@ gone down; the exit status is then 1. A connection that is refused is no failure
 what the agent has counted itself since it began (smx_role_*, smx_app_*) may then begin anew.
 """
 import argparse
+import itertools
 import random
 import re
 import resource
@@ -221,14 +222,14 @@ DRIPS = (HALF + b': ', b'POST /metrics HTTP/1.1\r\nContent-Length: 1000000\r\n\r
          b'POST /metrics HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n')
 
 
-def begin(options, i):
+def begin(options, what, i):
     sock = connect(options)
-    if options.what == 'half':
+    if what == 'half':
         sock.sendall(HALF)
-    elif options.what == 'stall':
+    elif what == 'stall':
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.sendall(HALF + b': x\r\n\r\n')
-    elif options.what == 'drip':
+    elif what == 'drip':
         sock.sendall(DRIPS[i % len(DRIPS)])
     return sock
 
@@ -241,24 +242,31 @@ def drip(options, socks):
             except OSError:
                 sock.close()
                 try:
-                    socks[i] = begin(options, i)
+                    socks[i] = begin(options, 'drip', i)
                 except OSError:
                     pass
             time.sleep(0.0005)
 
 
+def kinds(text):
+    found = text.split(',')
+    if not {'open', 'half', 'stall', 'drip'}.issuperset(found):
+        raise ValueError
+    return found
+
+
 def hold(options):
-    socks = []
+    socks = {what: [] for what in options.what}
     try:
-        for i in range(options.n):
+        for what, i in itertools.product(socks, range(options.n)):
             try:
-                socks.append(begin(options, i))
+                socks[what].append(begin(options, what, i))
             except OSError as why:
-                print(f'connection {i}: {why!r}', flush=True)
+                print(f'connection {what} {i}: {why!r}', flush=True)
             time.sleep(options.pause)
-        print(f'held {len(socks)}', flush=True)
-        if options.what == 'drip':
-            drip(options, socks)
+        print(f'held {sum(map(len, socks.values()))}', flush=True)
+        if 'drip' in socks:
+            drip(options, socks['drip'])
         signal.pause()
     except Told:
         pass
@@ -324,7 +332,7 @@ def main():
         sub = actions.add_parser(action.__name__)
         sub.set_defaults(run=action)
         if action is hold:
-            sub.add_argument('what', choices=('open', 'half', 'stall', 'drip'))
+            sub.add_argument('what', type=kinds)
         sub.add_argument('address')
         if action in (burst, hold, reset, rubbish):
             sub.add_argument('n', type=int)

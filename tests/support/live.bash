@@ -137,12 +137,14 @@ agent_get() {
     curl -sf --unix-socket "$scratch/agent.sock" "http://agent$1"
 }
 
-# The sum over the series of a family whose lines match; nothing if there is none.
+# scraped FAMILY...: of each the sum over its series, one a line; nothing if there is none.
 scraped() {
     local scrape
     scrape=$(agent_get /metrics) || return
-    awk -v name="$1" '$1 ~ "^" name "($|\\{)" { sum += $NF; n++ }
-        END { if (n) printf "%.0f\n", sum }' <<<"$scrape"
+    awk -v names="$*" 'BEGIN { split(names, order, " ") }
+        { name = $1; sub(/\{.*/, "", name); sum[name] += $NF }
+        END { for (i = 1; i in order; i++) if (order[i] in sum) printf "%.0f\n", sum[order[i]] }' \
+        <<<"$scrape"
 }
 
 scraped_is() {
