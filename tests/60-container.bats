@@ -15,10 +15,9 @@ setup_file() {
     [[ $(id -u) -eq 0 ]] || return 0
     cd "$root"
     export image=$BATS_FILE_TMPDIR/image
-    local names base
-    names=$("$root/tests/support/image.py" packages $dockerfile | paste -sd ,)
-    base=$(debian_tar minbase "$names")
-    "$root/tests/support/image.py" build $dockerfile "$root" "$base" "$image" \
+    local base
+    base=$(debian_base)
+    unshare --mount "$root/tests/support/image.py" build $dockerfile "$root" "$base" "$image" \
         >"$BATS_FILE_TMPDIR/log" 2>&1 || { tail -n 40 "$BATS_FILE_TMPDIR/log" && return 1; }
     cp "$build/tests/puppet" "$image/root"
 }

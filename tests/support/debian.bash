@@ -2,7 +2,7 @@
 #
 # debian.bash - for scripts that install the packages where nothing else is: a small Debian of its
 # own, made once by mmdebstrap and kept beside the builds, and a machine of it with a real systemd,
-# by systemd-nspawn. Without a network there is none the first time. Needs live.bash.
+# by systemd-nspawn. Needs live.bash, and a network for what comes from Debian.
 
 # The packages that the given ones need, as apt knows them: of alternatives the first.
 needed_by() {
@@ -19,36 +19,55 @@ mirror() {
         'Component: main' "Codename: $1" 2>/dev/null | head -n 1
 }
 
-# debian_tar VARIANT PACKAGE,...: a Debian like this one with these packages, of which one is kept
-# beside the builds. Prints the path of a tar file.
-debian_tar() {
-    local codename kept
+# debian_base: a Debian like this one that has apt and no more than that needs, in a directory beside
+# the builds. Whoever comes while it is made waits for it. Prints its path.
+debian_base() {
+    local codename kept made
     codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
-    kept=$(dirname "$build")/debian-$(sha256sum <<<"$codename $*" | cut -c 1-16).tar
-    if [[ ! -e $kept ]]; then
-        # Under another name until it is complete.
-        mmdebstrap --quiet --variant="$1" --include="$2" \
+    kept=$(realpath "$(dirname "$build")")/debian-$codename
+    (
+        flock 9
+        [[ ! -e $kept ]] || exit 0
+        rm -rf "$kept.new" # of who was killed
+        # In memory it takes half the time.
+        made=$(mktemp -d /dev/shm/smx-test-XXXXXX)
+        trap 'rm -rf "$made"' EXIT
+        mmdebstrap --quiet --variant=minbase --skip=cleanup/apt/lists \
             --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
-            --dpkgopt=force-unsafe-io --format=tar "$codename" "$kept.$$" "$(mirror "$codename")" \
-            >&2 && mv "$kept.$$" "$kept"
-    fi
-    echo "$kept"
+            --dpkgopt=force-unsafe-io --format=directory "$codename" "$made/root" \
+            "$(mirror "$codename")" >&2 9>&- &&
+            cp -a "$made/root" "$kept.new" && mv "$kept.new" "$kept"
+    ) 9>"$kept.lock" && echo "$kept"
 }
 
-# debian_root DIRECTORY DEB...: a Debian with what the packages need, and without them.
+# with_debian DIRECTORY COMMAND...: in a mount namespace of its own, with $debian there, which stays
+# as it is: what is written goes to DIRECTORY.over/.
+with_debian() {
+    mkdir -p "$1" "$1.over" "$1.work"
+    exec unshare --mount bash -ec 'mount -t overlay none "$2" \
+        -o "lowerdir=$1,upperdir=$2.over,workdir=$2.work" && exec "${@:3}"' - "$debian" "$@"
+}
+
+# debian_root DIRECTORY DEB...: with what the packages need, and without them. It has no network, and
+# shall not try each day to update what it has.
 debian_root() {
     local names
     names=$({ needed_by "${@:2}" && printf '%s\n' systemd systemd-sysv procps curl; } | sort -u)
-    mkdir -p "$1"
-    tar -C "$1" --numeric-owner -xf "$(debian_tar essential "$(paste -sd , <<<"$names")")"
+    # Unquoted: a word a package.
+    (with_debian "$1" bash -ec '
+        cp /etc/resolv.conf "$1/etc"
+        mount -t proc proc "$1/proc"
+        mount --rbind /dev "$1/dev"
+        DEBIAN_FRONTEND=noninteractive chroot "$1" apt-get -q -y install "${@:2}"
+        rm -f "$1"/etc/systemd/system/timers.target.wants/apt-daily*' - "$1" $names)
 }
 
 # boot DIRECTORY: as a machine without a network but its own loopback, and with the system calls that
 # containers are refused. Its systemd is left in $machine.
 boot() {
     local calls=(io_uring_{setup,enter,register} landlock_{create_ruleset,add_rule,restrict_self})
-    setpriv --pdeathsig TERM systemd-nspawn --quiet --directory="$1" --register=no --keep-unit \
-        --boot --private-network --console=pipe --system-call-filter="${calls[*]}" \
+    (with_debian "$1" setpriv --pdeathsig TERM systemd-nspawn --quiet --directory="$1" --register=no \
+        --keep-unit --boot --private-network --console=pipe --system-call-filter="${calls[*]}") \
         </dev/null >"$1.log" 2>&1 3>&- &
     export nspawn=$!
     eventually find_machine

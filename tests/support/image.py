@@ -1,12 +1,14 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """image.py - does what a container engine does with a Dockerfile, as far as a chroot goes.
 
   image.py packages DOCKERFILE           the packages that it installs
   image.py build DOCKERFILE CONTEXT BASE DIRECTORY
-                                         build: BASE is a tar file of what is FROM debian:...; the
-                                         last stage's tree is left in DIRECTORY/root, and what is to
-                                         be known of it in DIRECTORY/config.json
+                                         build: BASE is a directory with what is FROM debian:...,
+                                         and stays as it is; the last stage's tree is left in
+                                         DIRECTORY/root, and what is to be known of it in
+                                         DIRECTORY/config.json. Mounts, and leaves it to whoever
+                                         runs it in a mount namespace to unmount
 
 Knows FROM, RUN, COPY, ARG, ENV, EXPOSE, USER, HEALTHCHECK and ENTRYPOINT, in the forms that ours has,
 and fails at all else.
@@ -56,10 +58,21 @@ class Build:
         self.stages[words[2] if len(words) == 3 else str(len(self.stages))] = self.place
         self.config, self.arguments = {'env': {}}, {}
         if words[0].startswith('debian:'):
-            subprocess.run(['tar', '-C', self.place, '--numeric-owner', '-xf', self.base], check=True)
+            self.mount_base()
             shutil.copy('/etc/resolv.conf', self.place + '/etc/resolv.conf')
         elif words[0] != 'scratch':
             raise ValueError(f'FROM {rest}')
+
+    def mount_base(self):
+        """What is written above it is kept in memory."""
+        memory = self.place + '.memory'
+        os.makedirs(memory)
+        subprocess.run(['mount', '-t', 'tmpfs', 'none', memory], check=True)
+        os.mkdir(memory + '/over')
+        os.mkdir(memory + '/work')
+        subprocess.run(['mount', '-t', 'overlay', 'none', self.place, '-o',
+                        f'lowerdir={self.base},upperdir={memory}/over,workdir={memory}/work'],
+                       check=True)
 
     def do_run(self, rest):
         environment = {'PATH': '/usr/sbin:/usr/bin:/sbin:/bin', **self.config['env'],
@@ -102,9 +115,6 @@ class Build:
 
     def finish(self):
         os.rename(self.place, self.directory + '/root')
-        for stage in self.stages.values():
-            if stage != self.place:
-                shutil.rmtree(stage)
         with open(self.directory + '/config.json', 'w') as out:
             json.dump(self.config, out)
 
