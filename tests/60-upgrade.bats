@@ -14,8 +14,9 @@ setup_file() {
     commit=$(git -C "$root" log -1 --format=%H -- libshm/layout.h) && [ -n "$commit" ] &&
         git -C "$root" diff --quiet HEAD -- libshm/layout.h || return 0
     mkdir "$old"
-    git -C "$root" archive "$commit" | tar -x -C "$old"
-    cmake -S "$old" -B "$old/build" -G Ninja -DCMAKE_BUILD_TYPE=Debug >/dev/null
+    git -C "$root" archive "$commit" -- . ':!tools/integrations' | tar -x -C "$old"
+    cmake -S "$old" -B "$old/build" -G Ninja -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS_DEBUG= \
+        -DSMX_INTEGRATIONS=OFF >/dev/null
     cmake --build "$old/build" --target puppet smx-agent >/dev/null
 }
 
