@@ -284,8 +284,9 @@ static int run_workers(const struct bench_case *bench, const struct bench_place 
     struct visit v = {.room = (size_t)bench->procs * WORKER_LINES * LINE_BYTES + SPARE_BYTES,
                       .connection = -1};
     v.answer = malloc(v.room);
-    int code = v.answer ? segment_open(&(struct segment_plan){.rows = 2}, place, &segment, result)
-                        : bench_fail(result, -ENOMEM, "no memory");
+    if (!v.answer)
+        return bench_fail(result, -ENOMEM, "no memory");
+    int code = segment_open(&(struct segment_plan){.rows = 2}, place, &segment, result);
     if (code == 0)
         code = start_workers(bench->procs, result);
     if (code == 0)
