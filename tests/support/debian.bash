@@ -34,6 +34,7 @@ debian_base() {
         trap 'rm -rf "$made"' EXIT
         mmdebstrap --quiet --variant=minbase --skip=cleanup/apt/lists \
             --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Languages "none"' \
+            --aptopt='Acquire::Retries "3"' \
             --dpkgopt=force-unsafe-io --format=directory "$codename" "$made/root" \
             "$(mirror "$codename")" >&2 9>&- &&
             cp -a "$made/root" "$kept.new" && mv "$kept.new" "$kept"
