@@ -180,7 +180,7 @@ OPTIONS
 make_narrow_pipe() {
     mkfifo "$1"
     exec 8<>"$1"
-    python3 -c 'import fcntl; fcntl.fcntl(8, fcntl.F_SETPIPE_SZ, 8192)' 8>&8
+    /usr/bin/python3 -c 'import fcntl; fcntl.fcntl(8, fcntl.F_SETPIPE_SZ, 8192)' 8>&8
 }
 
 # What is in it.

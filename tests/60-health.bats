@@ -33,7 +33,7 @@ health() {
 
 # fits FILE [DEFINITION]
 fits() {
-    python3 - "$root/packaging/health.schema.json" "$@" <<'END'
+    /usr/bin/python3 - "$root/packaging/health.schema.json" "$@" <<'END'
 import json, sys
 import jsonschema
 

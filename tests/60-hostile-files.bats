@@ -73,7 +73,8 @@ need_root() {
     mkdir "$(evil)"
     leaves_out not_regular "$(evil)"
     rmdir "$(evil)"
-    python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$(evil)"
+    /usr/bin/python3 -c \
+        'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$(evil)"
     leaves_out not_regular "$(evil)"
 }
 

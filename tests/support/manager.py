@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """manager.py - a service manager as small as can be: runs a command as systemd does a service of
 Type=notify with WatchdogSec= and Restart=on-watchdog.
