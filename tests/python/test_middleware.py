@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The middlewares, without a server: wsgiref's validator and a few lines in its place."""
 import asyncio
+import contextlib
 import enum
 import gc
 import inspect
@@ -341,6 +342,101 @@ class Wsgi(Requests):
         body.close()
         self.assertEqual((self.timed(), self.in_flight()), (1, 0))
 
+    def test_what_start_response_gives_is_no_body(self):
+        class Body:
+            def __init__(self, body):
+                self.body = body
+
+            def __iter__(self):
+                return (part for part in self.body)
+
+            def close(self):
+                self.body.close()
+
+        for within in (lambda body: body, Body):
+            def application(environ, start_response):
+                return within(start_response("200 OK", []))
+
+            body = self.begin(application, valid=False)
+            self.assertRaises(TypeError, list, body)
+            with contextlib.suppress(TypeError, AttributeError):
+                body.close()
+        self.assertEqual(self.failed(), {("GET", "", "TypeError"): 2})
+        self.assertEqual((self.counted(), self.timed(), self.in_flight()),
+                         ({("GET", "500", ""): 2}, 2, 0))
+
+    def test_what_is_told_while_a_request_is_counted_is_taken(self):
+        class Environ(dict):
+            told = 0
+
+            def get(self, key, default=None):
+                if not self.told:
+                    self.told = 1
+                    self.start_response("".join(["404", " None"]), [])
+                    self.others = [write() for _ in range(100)]
+                return super().get(key, default)
+
+        def application(environ, start_response):
+            environ.start_response = start_response
+            start_response("".join(["200", " OK"]), [])(b"a")
+            return []
+
+        def write():
+            return lambda data: told.append(data)
+
+        told = []
+        measured = smx.wsgi.Middleware(application, self.namespace)
+        for i in range(20):
+            measured(Environ({"REQUEST_METHOD": "GET", "smx.route": f"/{i}"}),
+                     lambda status, headers: write())
+        self.assertEqual(told, [b"a"] * 20)
+        self.assertEqual((sum(self.counted().values()), self.timed()), (20, 20))
+
+    def test_a_request_that_is_told_while_it_is_counted_is_counted_once(self):
+        class Environ(dict):
+            told = 0
+
+            def get(self, key, default=None):
+                if not self.told:
+                    self.told = 1
+                    self.write(b"b")
+                return super().get(key, default)
+
+        def application(environ, start_response):
+            environ.write = start_response("200 OK", [])
+            environ.write(b"a")
+            return []
+
+        measured = smx.wsgi.Middleware(application, self.namespace)
+        measured(Environ({"REQUEST_METHOD": "GET"}), lambda status, headers: lambda data: None)
+        self.assertEqual((self.counted(), self.timed()), ({("GET", "200", ""): 1}, 1))
+
+    def test_what_no_server_has_called_for_is_no_request(self):
+        def application(environ, start_response):
+            start_response("200 OK", [])
+            return []
+
+        measured = smx.wsgi.Middleware(application, self.namespace)
+        measured({"REQUEST_METHOD": "GET"}, lambda status, headers: None)
+        kind = smx._requests.WsgiRequest
+        spare = [one for requests in gc.get_referents(measured)
+                 for one in gc.get_referents(requests) if type(one) is kind]
+        for one in [kind(), *spare] if smx._cells.extension else []:
+            for use in (lambda: one("500 Late", []), lambda: one("500 Late", [], None),
+                        lambda: next(one), one.close):
+                self.assertRaises(RuntimeError, use)
+        measured({"REQUEST_METHOD": "GET"}, lambda status, headers: None)
+        self.assertEqual((self.counted(), self.in_flight()), ({("GET", "200", ""): 2}, 0))
+
+    def test_no_request_is_lost_for_an_exceptions_name(self):
+        def application(environ, start_response):
+            raise type("X" * 70000, (Exception,), {})
+
+        self.assertRaises(Exception, self.begin, application, valid=False)
+        self.assertEqual(self.failed(), {("GET", "", "X" * 1000): 1})
+        self.assertEqual((self.counted(), self.timed(), self.in_flight()),
+                         ({("GET", "500", ""): 1}, 1, 0))
+
     def test_a_status_is_needed(self):
         def application(environ, start_response):
             for arguments, named in ((), {}), ((), {"headers": []}), (("200 OK",), {}), (
@@ -527,6 +623,33 @@ class Asgi(Requests):
         asyncio.run(main())
         self.assertEqual((self.counted(), self.failed(), self.timed(), self.in_flight()),
                          ({("GET", "200", ""): 1}, {}, 1, 0))
+
+    def test_what_it_waits_for_may_be_a_plain_iterator(self):
+        class Plain:
+            def __await__(self):
+                return iter([None] * 3)
+
+        def begin():
+            return measured({"type": "http", "method": "GET"}, None, None)
+
+        async def main():
+            task = asyncio.create_task(begin())
+            await asyncio.sleep(0)
+            task.cancel()
+            with self.assertRaises(asyncio.CancelledError):
+                await task
+
+        measured = smx.asgi.Middleware(lambda scope, receive, send: Plain(), self.namespace)
+        asyncio.run(main())
+        coroutine = begin()
+        coroutine.send(None)
+        coroutine.close()
+        for error in (KeyError("x"), KeyError):
+            coroutine = begin()
+            coroutine.send(None)
+            self.assertRaises(KeyError, coroutine.throw, error)
+        self.assertEqual(self.failed(), {("GET", "", "KeyError"): 2})
+        self.assertEqual((self.timed(), self.in_flight()), (4, 0))
 
     def test_an_exception_that_is_thrown_into_it_comes_to_the_application(self):
         async def application(scope, receive, send):

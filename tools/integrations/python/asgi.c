@@ -106,15 +106,39 @@ static PyObject *waiting_next(PyObject *self)
     return waiting_send(self, Py_None);
 }
 
+/* A method of what it waits for, where that has it: a plain iterator has none. NULL, with an
+ * exception or without one. */
+static PyObject *method_of_inner(const struct waiting *w, const char *name)
+{
+    PyObject *method = PyObject_GetAttrString(w->inner, name);
+    if (!method && PyErr_ExceptionMatches(PyExc_AttributeError))
+        PyErr_Clear();
+    return method;
+}
+
+/* Raise what throw() was given. */
+static void raise_given(PyObject *args)
+{
+    PyObject *what = PyTuple_GetItem(args, 0);
+    if (!what)
+        return;
+    if (PyExceptionInstance_Check(what))
+        PyErr_SetObject((PyObject *)Py_TYPE(what), what);
+    else
+        PyErr_SetObject(what, PyTuple_Size(args) > 1 ? PyTuple_GetItem(args, 1) : NULL);
+}
+
 static PyObject *waiting_throw(PyObject *self, PyObject *args)
 {
     struct waiting *w = (struct waiting *)self;
     if (!can_run(w))
         return NULL;
     w->running = true;
-    PyObject *throw = PyObject_GetAttrString(w->inner, "throw");
-    PyObject *result = throw ? PyObject_Call(throw, args, NULL) : NULL;
-    Py_XDECREF(throw);
+    PyObject *method = method_of_inner(w, "throw");
+    PyObject *result = method ? PyObject_Call(method, args, NULL) : NULL;
+    if (!method && !PyErr_Occurred())
+        raise_given(args);
+    Py_XDECREF(method);
     w->running = false;
     if (!result)
         settle(w, PyErr_ExceptionMatches(PyExc_StopIteration) != 0);
@@ -130,7 +154,11 @@ static PyObject *waiting_close(PyObject *self, PyObject *unused)
     if (!can_run(w))
         return NULL;
     w->running = true;
-    PyObject *done = PyObject_CallMethod(w->inner, "close", NULL);
+    PyObject *close = method_of_inner(w, "close");
+    PyObject *done = close ? PyObject_CallFunctionObjArgs(close, NULL) : NULL;
+    if (!close && !PyErr_Occurred())
+        done = Py_NewRef(Py_None);
+    Py_XDECREF(close);
     w->running = false;
     settle(w, done && w->whole);
     return done;

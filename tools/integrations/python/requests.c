@@ -158,9 +158,12 @@ int request_count(struct request *r)
     struct series series;
     if (r->counted)
         return 0;
-    PyObject *status = r->status ? r->status : r->requests->words[WORD_NOTHING];
-    if (requests_find(r->requests, r->method, status, r->source, &series) < 0)
-        return -1;
+    /* Where Python is called another thread may replace the status, or count the request. */
+    PyObject *status = Py_NewRef(r->status ? r->status : r->requests->words[WORD_NOTHING]);
+    int error = requests_find(r->requests, r->method, status, r->source, &series);
+    Py_DECREF(status);
+    if (error || r->counted)
+        return error;
     r->counted = true;
     r->timer.histogram = series.duration;
     smx_counter_inc(series.total);
@@ -216,7 +219,9 @@ void request_tell_raised(struct request *r, bool fails, bool ends)
     }
     PyErr_Fetch(&kind, &error, &traceback);
     PyErr_NormalizeException(&kind, &error, &traceback);
-    if ((fails && request_fail(r, error) < 0) || (ends && request_end(r) < 0))
+    if (fails && request_fail(r, error) < 0)
+        PyErr_WriteUnraisable((PyObject *)r);
+    if (ends && request_end(r) < 0)
         PyErr_WriteUnraisable((PyObject *)r);
     PyErr_Restore(kind, error, traceback);
 }
@@ -233,11 +238,12 @@ int request_traverse(PyObject *self, visitproc visit, void *arg)
     return 0;
 }
 
+/* The server's first: without it nothing can be told, by a finalizer of the others, say. */
 static void request_clear(struct request *r)
 {
+    Py_CLEAR(r->server);
     Py_CLEAR(r->method);
     Py_CLEAR(r->source);
-    Py_CLEAR(r->server);
     Py_CLEAR(r->status);
 }
 

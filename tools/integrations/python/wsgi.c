@@ -10,7 +10,17 @@ struct wsgi_request {
     PyObject *write;  /* what the server's start_response() gives */
     PyObject *body;   /* what the application gives, unless it is a list */
     PyObject *chunks; /* its iterator */
+    bool iterating;   /* at this moment: a body that leads back here would have no end */
+    bool closing;     /* the same */
 };
+
+/* Who asks the collector, or the type, can have one that no server has called for. */
+static bool is_under_way(const struct wsgi_request *w)
+{
+    if (!w->base.server)
+        PyErr_SetString(PyExc_RuntimeError, "no request is under way");
+    return w->base.server;
+}
 
 static int count_and_end(struct request *r)
 {
@@ -50,10 +60,12 @@ static PyObject *answer(struct request *r, PyObject *application)
 
 static PyObject *write_data(PyObject *self, PyObject *data)
 {
-    PyObject *write = ((struct wsgi_request *)self)->write;
     if (request_count((struct request *)self) < 0)
         return NULL;
-    return PyObject_CallFunctionObjArgs(write, data, NULL);
+    PyObject *write = Py_NewRef(((struct wsgi_request *)self)->write); /* it may be replaced */
+    PyObject *done = PyObject_CallFunctionObjArgs(write, data, NULL);
+    Py_DECREF(write);
+    return done;
 }
 
 /* -1 with an exception. */
@@ -82,6 +94,8 @@ static PyObject *started(struct wsgi_request *w, PyObject *write)
 static PyObject *start_or_write(PyObject *self, PyObject *args, PyObject *named)
 {
     struct wsgi_request *w = (struct wsgi_request *)self;
+    if (!is_under_way(w))
+        return NULL;
     PyObject *first = PyTuple_Size(args) > 0 ? PyTuple_GetItem(args, 0) : NULL;
     if (!fast_has_names(named) && w->write && PyTuple_Size(args) == 1)
         return write_data(self, first);
@@ -100,17 +114,29 @@ static PyObject *start(PyObject *self, PyObject *const *args, size_t n, PyObject
     struct wsgi_request *w = (struct wsgi_request *)self;
     if (names || FAST_N_ARGS(n) != 2)
         return fast_call(start_or_write, self, args, FAST_N_ARGS(n), names);
-    if (take_status(&w->base, args[0]) < 0)
+    if (!is_under_way(w) || take_status(&w->base, args[0]) < 0)
         return NULL;
     return started(w, PyObject_CallFunctionObjArgs(w->base.server, args[0], args[1], NULL));
+}
+
+static PyObject *next_of_body(struct wsgi_request *w)
+{
+    w->iterating = true;
+    if (!w->chunks && w->body)
+        w->chunks = PyObject_GetIter(w->body);
+    PyObject *chunk = w->chunks ? PyIter_Next(w->chunks) : NULL;
+    w->iterating = false;
+    return chunk;
 }
 
 static PyObject *next(PyObject *self)
 {
     struct wsgi_request *w = (struct wsgi_request *)self;
-    if (!w->chunks && w->body)
-        w->chunks = PyObject_GetIter(w->body);
-    PyObject *chunk = w->chunks ? PyIter_Next(w->chunks) : NULL;
+    if (!is_under_way(w))
+        return NULL;
+    if (w->iterating)
+        return PyErr_Format(PyExc_TypeError, "an answer cannot be made of itself");
+    PyObject *chunk = next_of_body(w);
     int something = chunk ? PyObject_IsTrue(chunk) : 0;
     if (something < 0)
         Py_CLEAR(chunk);
@@ -122,8 +148,12 @@ static PyObject *next(PyObject *self)
     return chunk;
 }
 
-static int close_body(const struct wsgi_request *w)
+static int close_body(struct wsgi_request *w)
 {
+    if (w->closing) {
+        PyErr_SetString(PyExc_TypeError, "an answer cannot be closed by itself");
+        return -1;
+    }
     PyObject *close =
         w->body ? PyObject_GetAttr(w->body, w->base.requests->words[WORD_CLOSE]) : NULL;
     if (!close) {
@@ -131,7 +161,9 @@ static int close_body(const struct wsgi_request *w)
             PyErr_Clear();
         return PyErr_Occurred() ? -1 : 0;
     }
+    w->closing = true;
     PyObject *done = PyObject_CallFunctionObjArgs(close, NULL);
+    w->closing = false;
     Py_DECREF(close);
     Py_XDECREF(done);
     return done ? 0 : -1;
@@ -145,6 +177,8 @@ static PyObject *close_answer(PyObject *self, PyObject *unused)
     PyObject *error = NULL;
     PyObject *traceback = NULL;
     (void)unused;
+    if (!is_under_way(w))
+        return NULL;
     if (close_body(w) < 0)
         PyErr_Fetch(&kind, &error, &traceback);
     int counted = count_and_end(&w->base);

@@ -23,7 +23,7 @@ def _method(method: str) -> str:
 
 
 def _clean(route: str) -> str:
-    """A route that can be a label: no request shall fail for its metrics."""
+    """A route, or a name, that can be a label: no request shall fail for its metrics."""
     return route.encode(errors="replace")[:1000].decode(errors="replace").replace("\0", "?")
 
 
@@ -95,4 +95,4 @@ class Requests(RequestsCell):
     def _fail(self, method: str, source: Any, error: BaseException) -> None:
         """Count an exception."""
         route = _clean(self._route(source))
-        self._exceptions.labels(_method(method), route, type(error).__name__).inc()
+        self._exceptions.labels(_method(method), route, _clean(type(error).__name__)).inc()

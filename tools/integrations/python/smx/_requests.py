@@ -81,8 +81,10 @@ class Request:
     def count(self) -> None:
         """Its status is known, and nothing of the answer has left."""
         if self._timer is None:
-            counter, self._timer = self._requests._find(self._method, self._status, self._source)
-            counter.inc()
+            counter, timer = self._requests._find(self._method, self._status, self._source)
+            if self._timer is None:  # or else another thread has counted it
+                self._timer = timer
+                counter.inc()
 
     def fail(self, error: BaseException) -> None:
         """An exception has left the application."""
