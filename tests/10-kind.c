@@ -164,7 +164,7 @@ static void run_with_group(int (*body)(void *argument))
     }
     int status = worker_run(body, NULL);
     /* The kernel lets the last process go a moment after it was waited for. */
-    uint64_t deadline = worker_now_ns() + UINT64_C(90000000000);
+    uint64_t deadline = worker_now_ns() + PATIENCE_NS;
     while (rmdir(group) != 0 && errno == EBUSY && worker_now_ns() < deadline)
         sched_yield();
     assert_int_equal(status, 0);

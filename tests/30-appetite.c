@@ -81,7 +81,7 @@ static uint64_t anonymous_bytes(void)
 static int set_up(void **state)
 {
     (void)state;
-    alarm(840);
+    alarm(ALARM_S);
     work.question_ns = 0;
     return scratch_make(directory);
 }

@@ -18,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { HEADER = 4096, CAPACITY = 40, ALLOCATED = 1024, PUBLISHED = 1088, PATIENCE_S = 840 };
+enum { HEADER = 4096, CAPACITY = 40, ALLOCATED = 1024, PUBLISHED = 1088 };
 
 static char directory[SCRATCH_SIZE];
 static char path[SEGWRITER_PATH_SIZE];
@@ -76,7 +76,7 @@ static int setup(void **state)
 {
     struct smx_diag diag;
     (void)state;
-    alarm(PATIENCE_S);
+    alarm(ALARM_S);
     write_segment();
     if (scratch_make(directory) != 0 || segwriter_save(writer, directory, path) != 0 ||
         smx_reader_open(path, &reader, &diag) != 0 || smx_reader_update(reader, &diag) != 0)

@@ -102,7 +102,7 @@ static void a_daemon_lives_on_without_its_parent(void **state)
     assert_int_equal(cells_gauge_sum(segment, gauge), 1);
     worker_arrive(&shared->go);
     assert_true(worker_reach(&shared->arrived, 2));
-    uint64_t deadline = worker_now_ns() + UINT64_C(90000000000);
+    uint64_t deadline = worker_now_ns() + PATIENCE_NS;
     while (cells_live(segment) != 1 && worker_now_ns() < deadline)
         ;
     assert_int_equal(cells_live(segment), 1);

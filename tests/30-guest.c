@@ -261,7 +261,7 @@ static int spoil_all(void *argument)
     struct server s;
     struct target targets[32];
     bool *claims_all = argument;
-    alarm(840);
+    alarm(ALARM_S);
     CHECK(start(&s) == 0);
     size_t n = find_targets(&s, targets);
     CHECK(n >= 24);
@@ -400,7 +400,7 @@ static int serve_while_scribbled(void *argument)
 {
     struct server s;
     size_t *rounds = argument;
-    alarm(840);
+    alarm(ALARM_S);
     CHECK(start(&s) == 0);
     pid_t scribbler = worker_start(scribble, &s);
     for (size_t i = 0; i < *rounds; i++)

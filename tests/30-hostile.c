@@ -22,7 +22,7 @@ static int setup(void **state)
 {
     struct smx_diag diag;
     (void)state;
-    alarm(840);
+    alarm(ALARM_S);
     if (scratch_make(directory) != 0)
         return -1;
     victim_make(&victim, directory);

@@ -78,7 +78,7 @@ static void storm(pid_t pid[WORKERS])
     for (int kill_number = 0; kill_number < KILLS; kill_number++) {
         int victim = kill_number * 7 % WORKERS;
         uint64_t before = __atomic_load_n(&tally[victim].labelled, __ATOMIC_RELAXED);
-        uint64_t deadline = worker_now_ns() + UINT64_C(90000000000);
+        uint64_t deadline = worker_now_ns() + PATIENCE_NS;
         while (__atomic_load_n(&tally[victim].labelled, __ATOMIC_RELAXED) < before + 3 &&
                worker_now_ns() < deadline)
             sched_yield();
@@ -107,7 +107,7 @@ static void what_killed_workers_counted_stays(void **state)
         pid[i] = worker_start(work, (void *)i);
     storm(pid);
     /* The last ones may still be on their way out of fork(). */
-    uint64_t deadline = worker_now_ns() + UINT64_C(90000000000);
+    uint64_t deadline = worker_now_ns() + PATIENCE_NS;
     while (cells_live(segment) < WORKERS + 1 && worker_now_ns() < deadline)
         sched_yield();
     assert_int_equal(cells_live(segment), WORKERS + 1);
@@ -163,7 +163,7 @@ static void a_registry_whose_writers_are_killed_stays_whole(void **state)
     for (; killed < 100 && family->n_series < family->max_series; killed++) {
         pid_t pid = worker_start(register_until_killed, NULL);
         uint64_t until = __atomic_load_n(&tally[0].labelled, __ATOMIC_RELAXED) + 10;
-        uint64_t deadline = worker_now_ns() + UINT64_C(90000000000);
+        uint64_t deadline = worker_now_ns() + PATIENCE_NS;
         while (__atomic_load_n(&tally[0].labelled, __ATOMIC_RELAXED) < until &&
                worker_now_ns() < deadline)
             sched_yield();

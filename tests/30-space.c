@@ -224,7 +224,7 @@ static int ask_again(void *argument)
     smx_counter late = {0};
     for (uint64_t begin = now_ms(); !late.base || late.base == early.base;) {
         late = smx_counter_with(family, SMX_VALUES("new"));
-        CHECK(now_ms() < begin + 90000);
+        CHECK(now_ms() < begin + PATIENCE_MS);
     }
     smx_counter_inc(early);
     smx_counter_inc(nothing);
@@ -265,7 +265,7 @@ static int try_in_vain(void *argument)
     CHECK(cells_lost(segment, SMX_LOST_SPACE) == TRIES);
     CHECK(make_room() == 0);
     while (!a_histogram_family(segment).record)
-        CHECK(now_ms() < begin + 90000);
+        CHECK(now_ms() < begin + PATIENCE_MS);
     return 0;
 }
 

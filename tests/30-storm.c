@@ -227,7 +227,7 @@ static bool every_load_arrives(void *argument)
 static void read_line(int fd, char *line, size_t size)
 {
     struct pollfd ready = {.fd = fd, .events = POLLIN};
-    assert_int_equal(poll(&ready, 1, 90000), 1);
+    assert_int_equal(poll(&ready, 1, PATIENCE_MS), 1);
     ssize_t n = read(fd, line, size - 1);
     assert_true(n > 1);
     line[n - 1] = '\0';

@@ -29,7 +29,7 @@ static void count_change(void *context)
 /* Turn until the watch says something, forget it, arm again. */
 static void expect_change(struct loop *loop, struct dirwatch *watch, unsigned *changes)
 {
-    uint64_t end = loop_now_ns() + UINT64_C(90000000000);
+    uint64_t end = loop_now_ns() + PATIENCE_NS;
     while (*changes == 0 && loop_now_ns() < end)
         assert_int_equal(loop_turn(loop, 100000000), 0);
     assert_true(*changes > 0);

@@ -106,11 +106,11 @@ static void turn(struct fixture *f, uint64_t end)
     assert_int_equal(loop_turn(f->loop, MS), 0);
 }
 
-/* The whole of an answer; ninety seconds at most. */
+/* The whole of an answer, or fail after PATIENCE_MS. */
 static const char *answer_on(struct fixture *f, int fd)
 {
     static char text[4096];
-    uint64_t end = loop_now_ns() + 90000 * MS;
+    uint64_t end = loop_now_ns() + PATIENCE_NS;
     ssize_t n;
     while ((n = recv(fd, text, sizeof text - 1, MSG_DONTWAIT)) < 0)
         turn(f, end);
@@ -126,7 +126,7 @@ static void expect_body(struct fixture *f, int fd, const char *body)
 
 static struct http_deferred *deferred_of(struct fixture *f)
 {
-    uint64_t end = loop_now_ns() + 90000 * MS;
+    uint64_t end = loop_now_ns() + PATIENCE_NS;
     while (!f->deferred)
         turn(f, end);
     struct http_deferred *deferred = f->deferred;
@@ -155,7 +155,7 @@ static void one_whose_client_has_gone_can_be_put_once_more(void **state)
     struct http_deferred *deferred = deferred_of(&f);
     close(fd);
     http_retry(deferred);
-    uint64_t end = loop_now_ns() + 90000 * MS;
+    uint64_t end = loop_now_ns() + PATIENCE_NS;
     while (http_connections(f.http).now > 0)
         turn(&f, end);
     finish(&f);

@@ -180,7 +180,7 @@ static int set_up(void **state)
 {
     char directories[64], listen[96];
     (void)state;
-    alarm(840);
+    alarm(ALARM_S);
     scrapes = dumps = 0;
     if (scratch_make(directory) != 0)
         return -1;

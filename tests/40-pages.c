@@ -280,7 +280,7 @@ static void a_scrape_that_would_be_late_is_refused_in_time(void **state)
         assert_non_null(strstr(pager_wait_for(&late), "within the scrape's timeout"));
         assert_int_equal(pager_status_of(&late), 503);
         pager_leave(&late);
-        uint64_t end = loop_now_ns() + 90000 * MS;
+        uint64_t end = loop_now_ns() + PATIENCE_NS;
         for (; read_at("large") == read; pager_turn())
             assert_true(loop_now_ns() < end);
     }
@@ -323,7 +323,7 @@ static void who_waits_when_it_ends_gets_his_page(void **state)
     assert_false(pager.drained);
     assert_int_equal(pager_count(pager_wait_for(&c), "\nlarge_total{"), LARGE);
     assert_int_equal(pager_status_of(&c), 200);
-    for (uint64_t end = loop_now_ns() + 90000 * MS; !pager.drained; pager_turn())
+    for (uint64_t end = loop_now_ns() + PATIENCE_NS; !pager.drained; pager_turn())
         assert_true(loop_now_ns() < end);
     pager_leave(&c);
     pager_finish();

@@ -177,9 +177,9 @@ static void hang_up(struct client *c)
         assert_int_equal(loop_turn(c->f->loop, MS), 0);
 }
 
-/* Call again while it must wait, turning the server's loop; 90 seconds at most. */
+/* Call again while it must wait, turning the server's loop; PATIENCE_MS at most. */
 #define PATIENTLY(c, code, call)                                                                   \
-    for (uint64_t end = loop_now_ns() + 90000 * MS;                                                \
+    for (uint64_t end = loop_now_ns() + PATIENCE_NS;                                               \
          ((code) = (call)) == GNUTLS_E_AGAIN || (code) == GNUTLS_E_INTERRUPTED;) {                 \
         assert_true(loop_now_ns() < end);                                                          \
         assert_int_equal(loop_turn((c)->f->loop, MS), 0);                                          \
@@ -265,7 +265,7 @@ static void an_answer_may_come_later(void **state)
     start(&f, &options);
     assert_int_equal(shake(&f, &c, NULL, "NORMAL"), 0);
     gnutls_record_send(c.session, GET("/later"), strlen(GET("/later")));
-    for (uint64_t end = loop_now_ns() + 90000 * MS; !f.deferred && loop_now_ns() < end;)
+    for (uint64_t end = loop_now_ns() + PATIENCE_NS; !f.deferred && loop_now_ns() < end;)
         assert_int_equal(loop_turn(f.loop, MS), 0);
     struct http_reply reply = {.status = 200, .content_type = "text/plain", .body = body_new()};
     buffer_puts(&reply.body->bytes, "well");

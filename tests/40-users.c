@@ -42,7 +42,7 @@ static void note(void *context, struct passwords_check *check)
 
 static void wait_for(struct loop *loop, int n)
 {
-    uint64_t end = loop_now_ns() + 90000 * MS;
+    uint64_t end = loop_now_ns() + PATIENCE_NS;
     while (done < n) {
         assert_true(loop_now_ns() < end);
         assert_int_equal(loop_turn(loop, 10 * MS), 0);

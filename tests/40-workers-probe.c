@@ -48,15 +48,15 @@ static void start_probing(uint64_t interval_ns)
                                             .kept = 100});
 }
 
-static uint64_t in_ninety_seconds(void)
+static uint64_t after_patience(void)
 {
-    return worker_now_ns() + UINT64_C(90000000000);
+    return worker_now_ns() + PATIENCE_NS;
 }
 
 /* Until the prober has answered. Returns false when it does not. */
 static bool turn(void)
 {
-    uint64_t end = in_ninety_seconds();
+    uint64_t end = after_patience();
     while (workers_probing(staff.workers) && worker_now_ns() < end)
         if (loop_turn(loop, 10000000) < 0)
             return false;
@@ -102,7 +102,7 @@ static pid_t find_prober(void)
 
 static pid_t prober(void)
 {
-    uint64_t end = in_ninety_seconds();
+    uint64_t end = after_patience();
     pid_t pid;
     while ((pid = find_prober()) == 0 && worker_now_ns() < end)
         pause_ms(1);
@@ -134,7 +134,7 @@ static struct child *add_writer(void)
 static void test_numbers(void **state)
 {
     (void)state;
-    uint64_t known = 0, told = 1, end = in_ninety_seconds();
+    uint64_t known = 0, told = 1, end = after_patience();
     start_probing(1);
     const struct child *child = add_writer();
     const struct process_row *row = staff_row(staff_scrape(), PROCESS_EACH, NULL);
@@ -187,7 +187,7 @@ static bool is_told(void)
 /* Until it is told: where the machine is busy, an answer may be old before we have it. */
 static bool comes_to_be_told(void)
 {
-    uint64_t end = in_ninety_seconds();
+    uint64_t end = after_patience();
     bool told = is_told();
     while (!told && worker_now_ns() < end)
         told = turn() && is_told();
@@ -198,7 +198,7 @@ static bool comes_to_be_told(void)
 static void test_stuck(void **state)
 {
     (void)state;
-    uint64_t end = in_ninety_seconds();
+    uint64_t end = after_patience();
     start_probing(SHORT_NS);
     staff_add("worker", 0);
     staff_scrape();
@@ -289,7 +289,7 @@ static void test_mistaken(void **state)
     (void)state;
     int socket, n = -EAGAIN;
     const pid_t pid = staff_add("worker", 0)->pid;
-    const uint64_t start = staff_word(pid, "stat", 21), end = in_ninety_seconds();
+    const uint64_t start = staff_word(pid, "stat", 21), end = after_patience();
     const struct probe_process right = {.pid = pid, .owner = geteuid(), .start_ticks = start};
     struct probe_process list[PROBE_BATCH] = {right, right, right, right};
     list[0].start_ticks++;

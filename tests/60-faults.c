@@ -27,7 +27,7 @@
 #include <unistd.h>
 
 static const int errors[] = {EIO, ENOMEM, EMFILE, EINTR, ENFILE, ECONNABORTED};
-enum { ERRORS = sizeof errors / sizeof errors[0], WAIT_MS = 90000, SHORT_MS = 100 };
+enum { ERRORS = sizeof errors / sizeof errors[0], SHORT_MS = 100 };
 
 static char directory[SCRATCH_SIZE], control[96], address[96];
 static uint32_t *ready;
@@ -91,7 +91,7 @@ static bool is_complete(const char *answer)
 static bool is_up(void *unused)
 {
     (void)unused;
-    return is_complete(get(address, "/metrics", WAIT_MS));
+    return is_complete(get(address, "/metrics", PATIENCE_MS));
 }
 
 static unsigned open_fds(void)
@@ -133,7 +133,7 @@ static uint32_t try(uint32_t first, uint32_t last, int error, unsigned wait_ms)
     (void)get(address, "/metrics", wait_ms);
     uint32_t calls = faults_end();
     assert_int_equal(kill(agent, 0), 0);
-    const char *answer = get(address, "/metrics", WAIT_MS);
+    const char *answer = get(address, "/metrics", PATIENCE_MS);
     if (!is_complete(answer))
         fail_msg("calls %u to %u fail with %s (%s), the next scrape is: %.1000s", first, last,
                  strerrorname_np(error), faults->name, answer);
@@ -145,7 +145,7 @@ static void sweep(const char *loop)
     start(loop);
     unsigned fds = open_fds();
     size_t turn = 0, each = scaled(1) < ERRORS ? scaled(1) : ERRORS, runs = 0;
-    uint32_t calls = try(UINT32_MAX, UINT32_MAX, EIO, WAIT_MS);
+    uint32_t calls = try(UINT32_MAX, UINT32_MAX, EIO, PATIENCE_MS);
     assert_in_range(calls, 20, 1000);
     for (uint32_t n = 1; n <= calls; n++)
         for (size_t i = 0; i < each; i++, runs += 2) {
@@ -181,7 +181,7 @@ static void serve_without(const char *call, int error)
         (const char *const[]){"smx-demo", "--listen", "127.0.0.1:0", "--workers", "2", NULL}, &out);
     assert_true(demo > 0 && read(out, where, sizeof where - 1) > 0);
     for (int i = 0; i < 5; i++)
-        if (!strstr(get(where, "/fast", WAIT_MS), "\r\n\r\nok"))
+        if (!strstr(get(where, "/fast", PATIENCE_MS), "\r\n\r\nok"))
             fail_msg("%s fails with %s: no answer", call, strerrorname_np(error));
     assert_true(faults_end() > 0);
     faults->only[0] = '\0';

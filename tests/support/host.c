@@ -4,6 +4,7 @@
  */
 #include "support/host.h"
 
+#include "support/patience.h"
 #include "support/process.h"
 #include "support/soundness.h"
 #include "support/worker.h"
@@ -13,7 +14,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { GUARD = 4321, FAMILIES = 6, SERIES = 8, RECOVERY_MS = 90000 };
+enum { GUARD = 4321, FAMILIES = 6, SERIES = 8 };
 
 /* A call of libshm, after which errno is what it was. */
 #define QUIET(call)                                                                                \
@@ -109,7 +110,7 @@ int host_use_in_child(smx_segment *segment, struct host_tally *tally)
 
 int host_recovers(smx_segment *segment, struct host_tally *tally)
 {
-    uint64_t deadline = now_ms() + RECOVERY_MS;
+    uint64_t deadline = now_ms() + PATIENCE_MS;
     uint64_t refused;
     do {
         refused = tally->refused;

@@ -159,7 +159,7 @@ void pager_turn(void)
 
 const char *pager_wait_for(struct client *c)
 {
-    uint64_t end = loop_now_ns() + 90000 * MS;
+    uint64_t end = loop_now_ns() + PATIENCE_NS;
     const char *body;
     while (!(body = pager_body_of(c))) {
         assert_true(loop_now_ns() < end);

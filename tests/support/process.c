@@ -4,6 +4,8 @@
  */
 #include "support/process.h"
 
+#include "support/patience.h"
+
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -15,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { STOP_MS = 90000, EVENTUALLY_MS = 90000, LOOK_MS = 10 };
+enum { LOOK_MS = 10 };
 
 uint64_t now_ms(void)
 {
@@ -32,7 +34,7 @@ void pause_ms(unsigned ms)
 
 bool eventually(bool (*state)(void *), void *argument)
 {
-    uint64_t deadline = now_ms() + EVENTUALLY_MS;
+    uint64_t deadline = now_ms() + PATIENCE_MS;
     while (!state(argument)) {
         if (now_ms() > deadline)
             return false;
@@ -85,7 +87,7 @@ int process_stop(pid_t pid, int signo)
     int status;
     if (signo)
         kill(pid, signo);
-    for (uint64_t deadline = now_ms() + STOP_MS; now_ms() < deadline; pause_ms(LOOK_MS))
+    for (uint64_t deadline = now_ms() + PATIENCE_MS; now_ms() < deadline; pause_ms(LOOK_MS))
         if (waitpid(pid, &status, WNOHANG) == pid)
             return status;
     kill(pid, SIGKILL);

@@ -6,6 +6,8 @@
 #ifndef SMX_TESTS_TAP_H
 #define SMX_TESTS_TAP_H
 
+#include "support/patience.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

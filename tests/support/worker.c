@@ -4,6 +4,8 @@
  */
 #include "support/worker.h"
 
+#include "support/patience.h"
+
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -62,7 +64,7 @@ uint64_t worker_now_ns(void)
 
 bool worker_reach(const uint32_t *word, uint32_t value)
 {
-    uint64_t deadline = worker_now_ns() + UINT64_C(90000000000);
+    uint64_t deadline = worker_now_ns() + PATIENCE_NS;
     for (unsigned looks = 0; __atomic_load_n(word, __ATOMIC_ACQUIRE) < value; looks++) {
         if (worker_now_ns() > deadline)
             return false;
