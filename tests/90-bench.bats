@@ -4,11 +4,10 @@
 # 90-bench.bats - smx-bench measures all that others rely on, loses nothing, and leaves nothing
 # behind. Times are not looked at, but for ratios that no noise turns round.
 
+load support/live
+
 setup_file() {
-    local root
-    root=$(dirname "$BATS_TEST_DIRNAME")
-    export build=${SMX_BUILD:-$root/build/release}
-    export bench=$build/bin/smx-bench
+    export bench=$bin/smx-bench
     export quick=$BATS_FILE_TMPDIR/quick.json
     "$bench" --quick --json >"$quick" 2>"$BATS_FILE_TMPDIR/notes" || echo "$?" >"$quick.status"
     cat "$BATS_FILE_TMPDIR/notes"
@@ -26,14 +25,6 @@ teardown() {
 # Prints the value of a jq filter over all lines.
 of() {
     jq --slurp --raw-output "$@" "$quick"
-}
-
-eventually() {
-    local deadline=$((SECONDS + 90))
-    until "$@"; do
-        ((SECONDS < deadline)) || return 1
-        read -rt 0.02 <> <(:) || true
-    done
 }
 
 @test "a quick run ends well, and every line is an object with numbers" {
