@@ -37,7 +37,7 @@ static bool is_same(PyObject *a, PyObject *b)
 /* The route of a request, if there is no need to call what tells it; else NULL. Borrowed. */
 static PyObject *route_at_hand(const struct requests *requests, PyObject *source)
 {
-    if (!requests->usual || !(PyDict_CheckExact(source) || PyDict_Check(source)))
+    if (!requests->usual || !PyDict_Check(source))
         return NULL;
     PyObject *route = PyDict_GetItemWithError(source, requests->words[WORD_SMX_ROUTE]);
     if (route)

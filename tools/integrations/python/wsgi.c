@@ -71,9 +71,7 @@ static PyObject *write_data(PyObject *self, PyObject *data)
 /* -1 with an exception. */
 static int take_status(struct request *r, PyObject *status)
 {
-    status = PyUnicode_CheckExact(status) || PyUnicode_Check(status)
-                 ? Py_NewRef(status)
-                 : PySequence_GetSlice(status, 0, 3);
+    status = PyUnicode_Check(status) ? Py_NewRef(status) : PySequence_GetSlice(status, 0, 3);
     if (!status)
         return -1;
     fast_set(&r->status, status);
