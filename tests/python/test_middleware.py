@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import enum
+import functools
 import gc
 import inspect
 import io
@@ -713,6 +714,26 @@ class Asgi(Requests):
         self.assertEqual((self.counted(), self.failed(), self.timed()),
                          ({("GET", "200", ""): 1}, {}, 1))
         self.assertRaises(TypeError, asyncio.run, passing({}, None))
+
+    def test_it_is_called_by_names_as_daphne_does(self):
+        async def application(scope, receive, send):
+            passed.append(scope["type"])
+            await send(message={"type": "http.response.start", "status": 200, "headers": []})
+            await functools.partial(send, message={"type": "http.response.body"})()
+
+        async def send(message):
+            pass
+
+        passed = []
+        measured = smx.asgi.Middleware(application, self.namespace)
+        for kind in ("http", "websocket"):
+            asyncio.run(measured(scope={"type": kind, "method": "GET"}, receive=None, send=send))
+        asyncio.run(measured({"type": "http", "method": "GET"}, send=send, receive=None))
+        self.assertEqual((passed, self.counted(), self.timed(), self.in_flight()),
+                         (["http", "websocket", "http"], {("GET", "200", ""): 2}, 2, 0))
+        for named in ({}, {"sending": send}, {"send": send, "scope": {}}):
+            with self.assertRaises(TypeError):
+                asyncio.run(measured({"type": "http", "method": "GET"}, None, **named))
 
     def test_it_cannot_be_given_a_turn_while_it_has_one(self):
         async def application(scope, receive, send):

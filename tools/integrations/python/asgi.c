@@ -262,32 +262,47 @@ static enum word type_of(struct requests *requests, PyObject *what)
     return type;
 }
 
+/* The argument of send(), by its place or its name; NULL with an exception. */
+static PyObject *message_of(PyObject *const *args, size_t n, PyObject *names)
+{
+    Py_ssize_t named = names ? PyTuple_Size(names) : 0;
+    if (FAST_N_ARGS(n) + named == 1 &&
+        (!named || PyUnicode_CompareWithASCIIString(PyTuple_GetItem(names, 0), "message") == 0))
+        return args[0];
+    return PyErr_Format(PyExc_TypeError, "send() takes a message");
+}
+
 /* send(message). */
 static PyObject *request_send(PyObject *self, PyObject *const *args, size_t n, PyObject *names)
 {
     struct request *r = (struct request *)self;
-    if (names || FAST_N_ARGS(n) != 1 || !r->server)
-        return PyErr_Format(PyExc_TypeError, "send() takes a message");
-    enum word type = type_of(r->requests, args[0]);
+    PyObject *message = message_of(args, n, names);
+    if (!message)
+        return NULL;
+    if (!r->server)
+        return PyErr_Format(PyExc_TypeError, "there is no request to send for");
+    enum word type = type_of(r->requests, message);
     int last = 0;
     if (type == WORD_START)
-        last = take_status(r, args[0]) < 0 || request_count(r) < 0 ? -1 : 0;
+        last = take_status(r, message) < 0 || request_count(r) < 0 ? -1 : 0;
     else if (type == WORD_BODY)
-        last = is_last(r, args[0]);
+        last = is_last(r, message);
     else if (PyErr_Occurred())
         last = -1;
     if (last < 0)
         return NULL;
-    PyObject *sending = PyObject_CallFunctionObjArgs(r->server, args[0], NULL);
+    PyObject *sending = PyObject_CallFunctionObjArgs(r->server, message, NULL);
     return last ? wait_for(r, sending, false) : sending;
 }
 
 /* The same, for those who have a tuple. */
 static PyObject *request_call(PyObject *self, PyObject *args, PyObject *named)
 {
-    PyObject *message = PyTuple_Size(args) > 0 ? PyTuple_GetItem(args, 0) : NULL;
-    return request_send(self, &message, (size_t)PyTuple_Size(args),
-                        fast_has_names(named) ? named : NULL);
+    static char *names[] = {"message", NULL};
+    PyObject *message = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, named, "O:send", names, &message))
+        return NULL;
+    return request_send(self, &message, 1, NULL);
 }
 
 static int add_request(PyObject *module)
@@ -319,11 +334,9 @@ static PyObject *begin(const struct middleware *m, PyObject *scope, PyObject *re
     return waiting;
 }
 
-static PyObject *middleware_call(PyObject *self, PyObject *args, PyObject *named)
+/* Without names. */
+static PyObject *serve(const struct middleware *m, PyObject *args)
 {
-    const struct middleware *m = (struct middleware *)self;
-    if (fast_has_names(named) || PyTuple_Size(args) != 3 || !m->requests)
-        return PyErr_Format(PyExc_TypeError, "an application takes scope, receive and send");
     PyObject *scope = PyTuple_GetItem(args, 0);
     enum word type = type_of(m->requests, scope);
     if (type == N_WORDS && PyErr_Occurred())
@@ -331,6 +344,30 @@ static PyObject *middleware_call(PyObject *self, PyObject *args, PyObject *named
     if (type != WORD_HTTP)
         return PyObject_Call(m->application, args, NULL);
     return begin(m, scope, PyTuple_GetItem(args, 1), PyTuple_GetItem(args, 2));
+}
+
+/* By their names, as Daphne calls. */
+static PyObject *serve_named(const struct middleware *m, PyObject *args, PyObject *named)
+{
+    static char *names[] = {"scope", "receive", "send", NULL};
+    PyObject *scope, *receive, *send;
+    if (!PyArg_ParseTupleAndKeywords(args, named, "OOO:application", names, &scope, &receive,
+                                     &send))
+        return NULL;
+    PyObject *in_order = PyTuple_Pack(3, scope, receive, send);
+    PyObject *waiting = in_order ? serve(m, in_order) : NULL;
+    Py_XDECREF(in_order);
+    return waiting;
+}
+
+static PyObject *middleware_call(PyObject *self, PyObject *args, PyObject *named)
+{
+    const struct middleware *m = (struct middleware *)self;
+    if (!m->requests)
+        return PyErr_Format(PyExc_TypeError, "the middleware has no application");
+    if (fast_has_names(named) || PyTuple_Size(args) != 3)
+        return serve_named(m, args, named);
+    return serve(m, args);
 }
 
 int asgi_add(PyObject *module)

@@ -208,7 +208,7 @@ class AsgiMiddleware:
         self._application = application
 
     async def __call__(self, scope: dict[str, Any], receive: Callable[..., Any],
-                       send: Callable[..., Any], /) -> None:
+                       send: Callable[..., Any]) -> None:
         if scope["type"] != "http":
             return await self._application(scope, receive, send)
         request = self._requests._begin(scope["method"], scope, send)
