@@ -53,8 +53,10 @@ write_web() {
     make_certificate next server
     cp "$pki/next.crt" "$pki/server.crt"
     cp "$pki/next.key" "$pki/server.key"
-    write_web "$pki/server.crt" "$pki/server.key" hidden
+    eventually shows_next
+    eventually has_scraped_since "$(date +%s.%N)"
     was_never_refused
+    write_web "$pki/server.crt" "$pki/server.key" hidden
     eventually is_down 401
     run ! was_never_refused
     printf hidden >"$scratch/password"
@@ -64,6 +66,14 @@ write_web() {
     # Its first connection was cut off by nobody: what it lost are the scrapes with the old password.
     [ "$(curl -sk -u prometheus:hidden "https://$agent/metrics" | grep -c '^smx_agent_build_info')" \
         -eq 1 ]
+}
+
+shows_next() {
+    [ "$(serial_at "$agent")" = "$(serial_of "$pki/next.crt")" ]
+}
+
+has_scraped_since() {
+    answer_is "timestamp(smx_agent_build_info) > bool $1" 1
 }
 
 is_down() {
