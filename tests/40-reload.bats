@@ -298,6 +298,7 @@ scrape_on() {
         [[ $status == 200 ]]
         scrape_has "^orders_total{app=\"shop\",version=\"$version\"} 41\$"
     done
+    for i in 1 2 3; do eventually test -e "$scratch/page-$i-1"; done
     touch "$scratch/enough"
     for i in "${scrapers[@]}"; do wait "$i"; done
     [[ $(ls "$scratch"/page-* | wc -l) -ge 3 ]]

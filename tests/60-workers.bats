@@ -92,6 +92,7 @@ pid_of() {
     local before
     start_agent
     start_demo demo --workers 2
+    eventually has_workers 2
     request 300 /work
     before=$(value 'smx_role_context_switches_total{app="demo",role="worker",type="voluntary"}')
     kill -KILL "$(pid_of 1)"
