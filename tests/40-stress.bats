@@ -157,7 +157,7 @@ END
 @test "odd, oversized and unfinished requests get an error or nothing, and hurt nobody" {
     start_stressed
     watch neighbour --pause=0.01
-    run "$client" odd "$tcp" < <(odd_requests)
+    run "$client" odd "$tcp" --limit="$patience" < <(odd_requests)
     echo "$output"
     [ "$status" -eq 0 ]
     "$client" rubbish "$tcp" $((20 * scale))
@@ -172,7 +172,7 @@ END
         printf 'GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n'
     done >"$scratch/pipeline"
     printf 'GET /health/live HTTP/1.0\r\n\r\n' >>"$scratch/pipeline"
-    "$client" send "$tcp" <"$scratch/pipeline" >"$scratch/answers"
+    "$client" send "$tcp" --limit="$patience" <"$scratch/pipeline" >"$scratch/answers"
     [ "$(grep -c '^live' "$scratch/answers")" -eq $((500 * scale + 1)) ]
 }
 

@@ -69,9 +69,9 @@ dump_of() {
     eventually is_up
 }
 
-# The exemplars of a query in the last minute, as lines: series le trace value.
+# The exemplars of a query in the last hour, as lines: series le trace value.
 exemplars() {
-    curl -sf --data-urlencode "query=$1" -d "start=$(($(date +%s) - 60))" \
+    curl -sf --data-urlencode "query=$1" -d "start=$(($(date +%s) - 3600))" \
         -d "end=$(($(date +%s) + 60))" "http://$prometheus/api/v1/query_exemplars" |
         jq -r '.data[] | .seriesLabels as $s | .exemplars[] |
             "\($s.__name__) \($s.le // "-") \(.labels.trace_id) \(.value)"' | sort

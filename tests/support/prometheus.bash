@@ -48,7 +48,7 @@ is_up() {
 was_never_refused() {
     local late
     grep -E 'msg="(Scrape|Append) failed"' "$scratch/prometheus.err" |
-        grep -v 'context deadline exceeded' >"$scratch/refused" || return 0
+        grep -v 'context deadline exceeded\|: i/o timeout' >"$scratch/refused" || return 0
     cat "$scratch/refused"
     late=$(curl -sf "http://$agent/metrics" | sed -n 's/^smx_agent_late_scrapes_total //p')
     [[ $(grep -vc 'HTTP status 503' "$scratch/refused") -eq 0 &&
