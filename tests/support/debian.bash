@@ -49,8 +49,8 @@ with_debian() {
         -o "lowerdir=$1,upperdir=$2.over,workdir=$2.work" && exec "${@:3}"' - "$debian" "$@"
 }
 
-# debian_root DIRECTORY DEB...: with what the packages need, and without them. It has no network, and
-# shall not try each day to update what it has.
+# debian_root DIRECTORY DEB...: with what the packages need, and without them. Nothing is done there
+# each day: it has no network to be updated from, and what is copied at midnight would be left over.
 debian_root() {
     local names
     names=$({ needed_by "${@:2}" && printf '%s\n' systemd systemd-sysv procps curl; } | sort -u)
@@ -60,7 +60,7 @@ debian_root() {
         mount -t proc proc "$1/proc"
         mount --rbind /dev "$1/dev"
         DEBIAN_FRONTEND=noninteractive chroot "$1" apt-get -q -y install "${@:2}"
-        rm -f "$1"/etc/systemd/system/timers.target.wants/apt-daily*' - "$1" $names)
+        rm -f "$1"/etc/systemd/system/timers.target.wants/*' - "$1" $names)
 }
 
 # boot DIRECTORY: as a machine without a network but its own loopback, and with the system calls that
