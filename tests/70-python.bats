@@ -68,7 +68,7 @@ has_booted() {
 
 @test "metrics do what they say, with the extension" {
     has_extension True
-    python_tests test_metrics test_scopes test_middleware test_gunicorn
+    python_tests test_metrics test_scopes test_wsgi test_asgi test_gunicorn
     python_tests test_health
     python_tests test_workers
 }
@@ -76,7 +76,7 @@ has_booted() {
 @test "metrics do what they say, without the extension" {
     export SMX_NO_EXTENSION=1
     has_extension False
-    python_tests test_metrics test_scopes test_middleware test_gunicorn
+    python_tests test_metrics test_scopes test_wsgi test_asgi test_gunicorn
     python_tests test_health
     python_tests test_workers
 }

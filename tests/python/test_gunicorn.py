@@ -14,8 +14,8 @@ from gunicorn.http.body import ChunkedReader
 from gunicorn.http.unreader import IterUnreader
 from gunicorn.http.wsgi import Response
 
+from measured import APP, Requests  # which opens the segment
 from support import series
-from test_middleware import APP, Requests  # which opens the segment
 
 import smx.gunicorn
 
