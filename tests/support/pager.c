@@ -168,13 +168,13 @@ const char *pager_wait_for(struct client *c)
     return body;
 }
 
-/* Not by strstr(): ASan measures the rest of the body at each call. */
+/* By neither strstr() nor memmem(): at each call ASan looks at the whole rest of the body. */
 unsigned pager_count(const char *body, const char *text)
 {
     unsigned n = 0;
     const char *end = body + strlen(body);
-    for (; (body = memmem(body, (size_t)(end - body), text, strlen(text))); body++)
-        n++;
+    for (; (body = memchr(body, text[0], (size_t)(end - body))); body++)
+        n += strncmp(body, text, strlen(text)) == 0;
     return n;
 }
 
