@@ -138,17 +138,33 @@ static uint64_t dropped(const struct fixture *f, enum connections_reason reason)
     return http_connections(f->http).dropped[reason].n;
 }
 
-/* Turn until something is so of a descriptor, or fail after PATIENCE_MS. */
-static void turn_until(struct fixture *f, bool (*state)(int fd), int fd)
+static void turn(struct fixture *f, uint64_t end)
 {
-    uint64_t end = loop_now_ns() + PATIENCE_NS;
-    while (!state(fd)) {
-        assert_true(loop_now_ns() < end);
-        assert_int_equal(loop_turn(f->loop, 10 * MS), 0);
-    }
+    assert_true(loop_now_ns() < end);
+    assert_int_equal(loop_turn(f->loop, 10 * MS), 0);
 }
 
-/* Turn until there is nothing left to do, nor in the kernel. */
+/* Turn until something is so, or fail after PATIENCE_MS. What is sent or closed has come to the other
+ * end some time later. */
+#define TURN_UNTIL(f, so)                                                                          \
+    for (uint64_t end = loop_now_ns() + PATIENCE_NS; !(so);)                                       \
+    turn(f, end)
+
+static void turn_until(struct fixture *f, bool (*state)(int fd), int fd)
+{
+    TURN_UNTIL(f, state(fd));
+}
+
+/* Connect, and be accepted. */
+static int guest(struct fixture *f, unsigned host)
+{
+    uint64_t before = http_connections(f->http).accepted;
+    int fd = client(f, host);
+    TURN_UNTIL(f, http_connections(f->http).accepted > before);
+    return fd;
+}
+
+/* Turn until there is nothing left to do, if it has come. */
 static void settle(struct fixture *f)
 {
     for (int i = 0; i < 50; i++)
@@ -180,10 +196,8 @@ static void when_it_is_full_the_one_that_waited_longest_goes(void **state)
     struct fixture f;
     int fds[MOST + 1];
     start(&f, LOOP_AUTO, &patient);
-    for (unsigned i = 0; i < MOST; i++) {
-        fds[i] = client(&f, i + 1);
-        settle(&f);
-    }
+    for (unsigned i = 0; i < MOST; i++)
+        fds[i] = guest(&f, i + 1);
     ask(&f, fds[0]); /* waits again, but not for as long as the next one */
     assert_int_equal(http_connections(f.http).now, MOST);
     fds[MOST] = client(&f, MOST + 1);
@@ -204,12 +218,11 @@ static void one_address_gets_three_quarters(void **state)
     struct fixture f;
     int fds[MOST], other;
     start(&f, LOOP_AUTO, &patient);
-    other = client(&f, 200);
-    settle(&f);
-    for (unsigned i = 0; i < MOST; i++) {
-        fds[i] = client(&f, 1);
-        settle(&f);
-    }
+    other = guest(&f, 200);
+    for (unsigned i = 0; i < MOST; i++)
+        fds[i] = guest(&f, 1);
+    for (unsigned i = 0; i < MOST / 4; i++)
+        turn_until(&f, is_ended, fds[i]);
     for (unsigned i = 0; i < MOST; i++)
         assert_int_equal(is_ended(fds[i]), i < MOST / 4);
     assert_int_equal(dropped(&f, CONNECTIONS_ADDRESS), MOST / 4);
@@ -228,10 +241,11 @@ static void who_is_being_answered_goes_last(void **state)
     start(&f, LOOP_AUTO, &patient);
     f.big = big_body(&f);
     for (unsigned i = 0; i < MOST; i++) {
-        fds[i] = client(&f, i + 1);
-        if (i != 5)
-            say(fds[i], GET("/big"));
-        settle(&f);
+        fds[i] = guest(&f, i + 1);
+        if (i == 5)
+            continue;
+        say(fds[i], GET("/big"));
+        turn_until(&f, has_answer, fds[i]);
     }
     fds[MOST] = client(&f, MOST + 1);
     ask(&f, fds[MOST]);
@@ -252,10 +266,8 @@ static void the_time_of_an_answer_is_no_waiting(void **state)
     fds[0] = client(&f, 1);
     say(fds[0], GET("/big"));
     turn_until(&f, has_answer, fds[0]);
-    for (unsigned i = 1; i < MOST; i++) {
-        fds[i] = client(&f, i + 1);
-        settle(&f);
-    }
+    for (unsigned i = 1; i < MOST; i++)
+        fds[i] = guest(&f, i + 1);
     for (size_t taken = 0; taken < BIG;) {
         turn_until(&f, has_answer, fds[0]);
         taken += (size_t)recv(fds[0], bytes, sizeof bytes, 0);
@@ -301,8 +313,7 @@ static void a_flood_of_connections_keeps_no_scraper_out(void **state)
     assert_true(dropped(&f, CONNECTIONS_ADDRESS) > 150);
     assert_true(http_connections(f.http).now <= MOST);
     close_all(fds, 200);
-    settle(&f);
-    assert_int_equal(http_connections(f.http).now, 0);
+    TURN_UNTIL(&f, http_connections(f.http).now == 0);
     finish(&f);
 }
 
@@ -362,11 +373,8 @@ static void an_answer_must_be_taken_in_time(void **state)
     say(stalled, GET("/big"));
     say(slow, GET("/big"));
     turn_until(&f, takes_in_vain, slow);
-    uint64_t end = loop_now_ns() + PATIENCE_NS;
-    while (dropped(&f, CONNECTIONS_SLOW_ANSWER) < 2 && loop_now_ns() < end)
-        assert_int_equal(loop_turn(f.loop, 10 * MS), 0);
-    settle(&f);
-    assert_int_equal(http_connections(f.http).now, 0);
+    TURN_UNTIL(&f, http_connections(f.http).now == 0);
+    assert_int_equal(dropped(&f, CONNECTIONS_SLOW_ANSWER), 2);
     close_all((int[]){stalled, slow}, 2);
     finish(&f);
 }
@@ -387,8 +395,7 @@ static void slow_readers_hold_four_answers_at_most(void **state)
     assert_int_equal(dropped(&f, CONNECTIONS_MEMORY), MOST - 4);
     assert_int_equal(http_connections(f.http).now, 4);
     close_all(fds, MOST);
-    settle(&f);
-    assert_false(http_strained(f.http));
+    TURN_UNTIL(&f, !http_strained(f.http));
     finish(&f);
 }
 
@@ -407,8 +414,7 @@ static void an_answer_that_all_share_counts_once(void **state)
     assert_int_equal(f.big->takers, MOST);
     assert_int_equal(http_connections(f.http).now, MOST);
     close_all(fds, MOST);
-    settle(&f);
-    assert_int_equal(f.big->takers, 0);
+    TURN_UNTIL(&f, f.big->takers == 0);
     assert_int_equal(f.big->references, 1);
     finish(&f);
 }
@@ -452,12 +458,10 @@ static void who_waits_for_an_answer_is_not_one_who_idles(void **state)
     int first = client(&f, 1);
     say(first, GET("/later"));
     turn_until(&f, asked_for_later, -1);
-    for (unsigned i = 0; i < MOST; i++) {
-        fds[i] = client(&f, i + 2);
-        settle(&f);
-    }
+    for (unsigned i = 0; i < MOST; i++)
+        fds[i] = guest(&f, i + 2);
+    turn_until(&f, is_ended, fds[0]);
     assert_int_equal(dropped(&f, CONNECTIONS_FULL), 1);
-    assert_true(is_ended(fds[0]));
     body_unref(answer_later(&f));
     turn_until(&f, has_answer, first);
     expect_well(first, "well");
@@ -527,9 +531,7 @@ static void without_descriptors_one_that_waits_yields(void **state)
     (void)state;
     struct fixture f;
     start(&f, LOOP_AUTO, &patient);
-    int idle = client(&f, 1), fd = -1;
-    settle(&f);
-    fd = client(&f, 2);
+    int idle = guest(&f, 1), fd = client(&f, 2);
     rlim_t before = allow_no_more();
     ask(&f, fd);
     allow(before);

@@ -84,6 +84,9 @@ static void a_client_that_goes_away_holds_up_nobody(void **state)
     assert_int_equal(pager_count(pager_wait_for(&stays), "\nlarge_total{"), LARGE);
     struct client next = pager_ask(REQUEST("?app=small", ""));
     pager_wait_for(&next);
+    for (uint64_t end = loop_now_ns() + PATIENCE_NS; http_connections(pager.http).now > 2;
+         pager_turn())
+        assert_true(loop_now_ns() < end);
     assert_int_equal(http_connections(pager.http).now, 2);
     pager_leave(&stays);
     pager_leave(&next);
