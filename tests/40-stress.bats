@@ -68,11 +68,6 @@ cpu_ticks() {
     awk '{ sub(/.*\) /, ""); print $12 + $13 }' "/proc/${pids[agent]}/stat"
 }
 
-# What it has accepted is closed: its descriptors are its own.
-is_alone() {
-    [[ -z $(ss -Hxtnp state established | grep -F "pid=${pids[agent]},") ]]
-}
-
 descriptors_are() {
     [[ $(descriptors) -eq $1 ]]
 }

@@ -93,14 +93,15 @@ goes_on() {
 
 # A line of what the agent holds: seconds, scrapes, KiB of memory, descriptors.
 measure() {
-    local pid=$1
-    echo "$SECONDS $(scraped smx_agent_scrapes_total)" \
-        "$(awk '/^RssAnon/ { print $2 }' "/proc/$pid/status")" "$(ls "/proc/$pid/fd" | wc -l)"
+    local pid=$1 scrapes
+    scrapes=$(scraped smx_agent_scrapes_total)
+    eventually is_alone
+    echo "$SECONDS $scrapes" "$(awk '/^RssAnon/ { print $2 }' "/proc/$pid/status")" \
+        "$(ls "/proc/$pid/fd" | wc -l)"
 }
 
 # Judge those lines, without the first half, while buffers still find their size: the least memory
-# and the fewest descriptors of the last third of the others against those of their first. (Not all: the connection
-# of the scrape that has counted may still be there.)
+# and the fewest descriptors of the last third of the others against those of their first.
 is_flat() {
     tail -n "+$(($(wc -l <"$1") / 2 + 1))" "$1" |
         awk -v most="$most_bytes" -v least="$least_scrapes" '
@@ -122,11 +123,11 @@ is_flat() {
 }
 
 # made_up BYTES FDS: the lines of fourteen rounds of 2500 scrapes, each of which leaks so many bytes, and
-# each round so many descriptors; in one of them a connection is counted that is going.
+# each round so many descriptors.
 made_up() {
     local i
     for i in {1..14}; do
-        echo "$i $((i * 2500)) $((8000 + i * 2500 * $1 / 1024)) $((14 + i * $2 + (i == 4)))"
+        echo "$i $((i * 2500)) $((8000 + i * 2500 * $1 / 1024)) $((14 + i * $2))"
     done >"$scratch/made_up"
 }
 

@@ -137,6 +137,11 @@ agent_get() {
     curl -sf --unix-socket "$scratch/agent.sock" "http://agent$1"
 }
 
+# What the agent has accepted is closed: its descriptors are its own.
+is_alone() {
+    [[ -z $(ss -Hxtnp state established | grep -F "pid=${pids[agent]},") ]]
+}
+
 # scraped FAMILY...: of each the sum over its series, one a line; nothing if there is none.
 scraped() {
     local scrape
