@@ -144,7 +144,7 @@ static void turn(struct fixture *f, uint64_t end)
     assert_int_equal(loop_turn(f->loop, 10 * MS), 0);
 }
 
-/* Turn until something is so, or fail after PATIENCE_MS. What is sent or closed has come to the other
+/* Turn until something is so, or fail after PATIENCE_MS. What is sent or closed comes to the other
  * end some time later. */
 #define TURN_UNTIL(f, so)                                                                          \
     for (uint64_t end = loop_now_ns() + PATIENCE_NS; !(so);)                                       \
