@@ -298,7 +298,7 @@ static PyObject *request_send(PyObject *self, PyObject *const *args, size_t n, P
 /* The same, for those who have a tuple. */
 static PyObject *request_call(PyObject *self, PyObject *args, PyObject *named)
 {
-    static char *names[] = {"message", NULL};
+    char *names[] = {"message", NULL};
     PyObject *message = NULL;
     if (!PyArg_ParseTupleAndKeywords(args, named, "O:send", names, &message))
         return NULL;
@@ -349,7 +349,7 @@ static PyObject *serve(const struct middleware *m, PyObject *args)
 /* By their names, as Daphne calls. */
 static PyObject *serve_named(const struct middleware *m, PyObject *args, PyObject *named)
 {
-    static char *names[] = {"scope", "receive", "send", NULL};
+    char *names[] = {"scope", "receive", "send", NULL};
     PyObject *scope, *receive, *send;
     if (!PyArg_ParseTupleAndKeywords(args, named, "OOO:application", names, &scope, &receive,
                                      &send))
