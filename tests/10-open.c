@@ -5,6 +5,7 @@
  */
 #include "libshm/segment/file.h"
 #include "support/cells.h"
+#include "support/patient.h"
 #include "support/scratch.h"
 #include "support/tap.h"
 #include "support/worker.h"
@@ -37,7 +38,7 @@ static smx_segment *open_app(const char *app, unsigned flags)
     struct smx_diag diag = {0, ""};
     struct smx_options options = {
         .app = app, .directory = directory, .flags = flags, .slots = 64, .rows = 2};
-    if (smx_open(&options, &segment, &diag) != 0)
+    if (patient_open(&options, &segment, &diag) != 0)
         fprintf(stderr, "# %s\n", diag.text);
     return segment;
 }

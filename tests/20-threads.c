@@ -6,6 +6,7 @@
  */
 #include "support/cells.h"
 #include "support/invariants.h"
+#include "support/patient.h"
 #include "support/scratch.h"
 #include "support/tap.h"
 #include "support/worker.h"
@@ -198,7 +199,7 @@ static void *open_together(void *argument)
 {
     struct smx_options options = {.app = "together", .directory = directory, .slots = 8};
     pthread_barrier_wait(&barrier);
-    (void)smx_open(&options, &opened[(uintptr_t)argument], NULL);
+    (void)patient_open(&options, &opened[(uintptr_t)argument], NULL);
     return NULL;
 }
 

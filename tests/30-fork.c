@@ -5,6 +5,7 @@
  * fork handler are 30-clone.c's, daemons 30-daemon.c's.
  */
 #include "support/cells.h"
+#include "support/patient.h"
 #include "support/process.h"
 #include "support/scratch.h"
 #include "support/tap.h"
@@ -33,7 +34,7 @@ static smx_segment *open_app(const char *app)
 {
     smx_segment *own;
     struct smx_options options = {.app = app, .directory = directory, .slots = 16, .rows = 2};
-    (void)smx_open(&options, &own, NULL);
+    (void)patient_open(&options, &own, NULL);
     return own;
 }
 

@@ -4,6 +4,7 @@
  * reuse; and the gauges that hang on them. Every process answers through shared memory.
  */
 #include "support/cells.h"
+#include "support/patient.h"
 #include "support/scratch.h"
 #include "support/tap.h"
 #include "support/worker.h"
@@ -136,7 +137,7 @@ static int start_together(void *argument)
     CHECK(worker_reach(&shared->arrived, MOST));
     struct smx_options options = {.app = "race", .directory = directory, .slots = MOST, .rows = 2};
     smx_segment *own;
-    CHECK(smx_open(&options, &own, NULL) == 0);
+    CHECK(patient_open(&options, &own, NULL) == 0);
     shared->worker[(uintptr_t)argument] = smx_worker(own);
     worker_arrive(&shared->go);
     CHECK(worker_reach(&shared->go, MOST));
