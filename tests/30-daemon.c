@@ -6,6 +6,7 @@
  * it, even if none of them holds a slot.
  */
 #include "support/cells.h"
+#include "support/process.h"
 #include "support/scratch.h"
 #include "support/tap.h"
 #include "support/worker.h"
@@ -67,13 +68,20 @@ static smx_gauge gauge_of(smx_segment *segment)
     return smx_gauge_new(segment, &(struct smx_metric){.name = "g"}, NULL);
 }
 
-/* In the child of a fork whose parent ends at once. Returns 0, or minus 1 if there is none. */
+static bool has_another_parent(void *parent)
+{
+    return getppid() != *(pid_t *)parent;
+}
+
+/* In the child of a fork whose parent ends at once, when it has. Returns 0, or minus 1 if there is
+ * none. */
 static int fork_away(void)
 {
+    pid_t parent = getpid();
     pid_t pid = fork();
     if (pid > 0)
         _exit(0);
-    return pid;
+    return pid == 0 && eventually(has_another_parent, &parent) ? 0 : -1;
 }
 
 /* Starts cold beside the daemon, and says what it finds. */
