@@ -120,8 +120,8 @@ static void a_signal_handler_may_report(void **state)
             kill(self, SIGUSR1);
         _exit(0);
     }
+    spell(3, SMX_CHECK_FAILED, text);
     while (waitpid(pid, NULL, WNOHANG) == 0) {
-        spell(3, SMX_CHECK_FAILED, text);
         smx_check_report(check, SMX_CHECK_FAILED, text);
         (void)look(1);
         assert_int_equal(smx_reader_check(reader, 0)->n_reports, 1);
@@ -159,7 +159,7 @@ static void a_child_reports_for_itself_and_its_death_takes_nothing_of_its_parent
 int main(void)
 {
     struct smx_options options = {.app = "check", .directory = directory};
-    alarm(120);
+    alarm(ALARM_S);
     if (scratch_make(directory) != 0 || smx_open(&options, &segment, NULL) != 0 ||
         smx_reader_open(smx_path(segment), &reader, NULL) != 0)
         return 1;

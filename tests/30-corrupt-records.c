@@ -25,7 +25,7 @@ static smx_reader *reader;
 static int setup(void **state)
 {
     (void)state;
-    alarm(240);
+    alarm(ALARM_S);
     writer = segwriter_new(
         &(struct segwriter_options){.app = "shop", .n_buckets = 1, .capacity = 1 << 22});
     return scratch_make(directory);

@@ -222,7 +222,7 @@ static void a_signal_handler_may_keep_one_and_hurts_nobody(void **state)
 int main(void)
 {
     struct smx_options options = {.app = "exemplar", .directory = directory};
-    alarm(120);
+    alarm(ALARM_S);
     if (scratch_make(directory) != 0 || smx_open(&options, &segment, NULL) != 0 ||
         smx_reader_open(smx_path(segment), &reader, NULL) != 0)
         return 1;

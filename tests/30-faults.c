@@ -172,7 +172,7 @@ static int run_once(void *argument)
         CHECK(worker_start(hold_a_segment, run) > 0);
         CHECK(worker_reach(&shared->held, 1));
     }
-    alarm(240);
+    alarm(ALARM_S);
     return host(run);
 }
 

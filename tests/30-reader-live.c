@@ -23,7 +23,7 @@ static struct smx_diag diag;
 static int setup(void **state)
 {
     (void)state;
-    alarm(120);
+    alarm(ALARM_S);
     if (scratch_make(directory) != 0)
         return -1;
     return smx_open(

@@ -54,7 +54,7 @@ ssize_t pread(int fd, void *to, size_t size, off_t at)
 static int setup(void **state)
 {
     (void)state;
-    alarm(120);
+    alarm(ALARM_S);
     writer = segwriter_new(&(struct segwriter_options){.app = "shop", .capacity = CAPACITY});
     uint64_t family = segwriter_family(
         writer,
