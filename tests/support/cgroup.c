@@ -5,6 +5,9 @@
  */
 #include "support/cgroup.h"
 
+#include "support/process.h"
+
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,7 +88,14 @@ uint64_t cgroup_used(void)
     return strtoull(text, NULL, 10);
 }
 
+static bool is_removed(void *unused)
+{
+    (void)unused;
+    return rmdir(group.path) == 0 || errno != EBUSY;
+}
+
+/* The kernel lets the last process go a moment after it was waited for. */
 void cgroup_remove(void)
 {
-    rmdir(group.path);
+    (void)eventually(is_removed, NULL);
 }
