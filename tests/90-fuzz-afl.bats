@@ -2,7 +2,12 @@
 # SPDX-License-Identifier: MIT
 #
 # 90-fuzz-afl.bats - AFL++ on every harness, from the same corpus as libFuzzer.
-# It builds them itself, in build/afl. A script of its own, which runs beside the other.
+# It builds them itself, with those of 90-fuzz. A script of its own, which runs beside the other.
+
+setup_file() {
+    SMX_FUZZ_HARNESSES=$("$BATS_TEST_DIRNAME/fuzz/run" build)
+    export SMX_FUZZ_HARNESSES
+}
 
 setup() {
     fuzz=$BATS_TEST_DIRNAME/fuzz

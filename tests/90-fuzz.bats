@@ -4,6 +4,11 @@
 # 90-fuzz.bats - the corpus of the fuzzers, and libFuzzer on every harness.
 # It builds them itself: in build/fuzz, by clang, whatever $SMX_BUILD is. AFL++ is in 90-fuzz-afl.
 
+setup_file() {
+    SMX_FUZZ_HARNESSES=$("$BATS_TEST_DIRNAME/fuzz/run" build)
+    export SMX_FUZZ_HARNESSES
+}
+
 setup() {
     root=$(dirname "$BATS_TEST_DIRNAME")
     fuzz=$root/tests/fuzz
