@@ -490,7 +490,7 @@ static void ages_are_written_as_short_as_they_are(void **state)
 
 int main(void)
 {
-    alarm(120);
+    alarm(ALARM_S);
     if (scratch_make(directory) != 0)
         return 1;
     const struct CMUnitTest tests[] = {

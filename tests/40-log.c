@@ -461,7 +461,7 @@ static void a_body_is_written_again_only_when_nobody_reads_it(void **state)
 
 int main(void)
 {
-    alarm(240);
+    alarm(ALARM_S);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(logfmt_quotes_what_is_not_plain),
         cmocka_unit_test(json_escapes),

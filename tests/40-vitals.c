@@ -111,7 +111,7 @@ static void a_report_keeps_the_names_of_what_cannot_be_read(void **state)
 
 int main(void)
 {
-    alarm(240);
+    alarm(ALARM_S);
     if (scratch_make(directory) != 0)
         return 1;
     const struct CMUnitTest tests[] = {
