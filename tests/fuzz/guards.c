@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * guards.c - takes the guards of edges away from libFuzzer, by the linker's --wrap. The objects under
- * test have them for AFL++, and counters for libFuzzer, which would end at the sight of a guard.
+ * guards.c - takes the guards of edges away from libFuzzer, by the linker's --wrap. The objects
+ * under test have them for AFL++, and counters for libFuzzer, which would end at the sight of a
+ * guard.
  */
 #include <stdint.h>
 
