@@ -301,6 +301,34 @@ shake() {
 }
 
 # An error of the configuration: what is said, and where.
+@test "what a configuration counts in parts of a unit is not rounded away" {
+    http='smx on;'
+    locations='location /own {
+            smx_counter busy_seconds_total value=$arg_n;
+            smx_counter idle_seconds_total value=$arg_n unit=seconds;
+            smx_counter whole_total value=$arg_n;
+            smx_histogram wait_seconds value=$arg_n buckets=0.1,0.5,1;
+            smx_histogram ratio value=$arg_n buckets=0.1,0.5,1;
+            smx_histogram size value=$arg_n buckets=1,2;
+            return 200; }'
+    start_nginx
+    get '/own?n=0.3' '/own?n=0.4' '/own?n=1.2'
+    eventually log_is_counted
+    has 'busy_seconds_total 1.9'
+    has 'idle_seconds_total 1.9'
+    has 'whole_total 1'
+    has 'wait_seconds_bucket{le="0.1"} 0'
+    has 'wait_seconds_bucket{le="0.5"} 2'
+    has 'wait_seconds_bucket{le="1.0"} 2'
+    has 'wait_seconds_sum 1.9'
+    has 'ratio_bucket{le="0.1"} 0'
+    has 'ratio_bucket{le="0.5"} 2'
+    has 'ratio_bucket{le="1.0"} 2'
+    has 'ratio_sum 1.9'
+    has 'size_bucket{le="1.0"} 3'
+    has 'size_sum 1'
+}
+
 refuses() {
     http=$1
     configure
@@ -321,6 +349,9 @@ refuses() {
     refuses 'smx_histogram x a=1;' 'metric "x" has no value='
     refuses 'smx_histogram x value=1 buckets=1,b;' 'metric "x" has buckets that are no numbers'
     refuses 'smx_histogram x value=1 buckets=2,1;' 'metric "x" has buckets that do not ascend'
+    refuses 'smx_histogram x value=1 buckets=1,nan;' 'metric "x" has buckets that are no numbers'
+    refuses 'smx_histogram x value=1 buckets=-1,1;' 'metric "x" has a bucket below 0'
+    refuses 'smx_counter x a=1 a=2;' 'metric "x" has a label twice'
     refuses "smx_histogram x value=1 buckets=$(seq -s , 65);" 'metric "x" has too many buckets'
     refuses "smx_counter x $(seq -f 'l%g=1' -s ' ' 17);" 'metric "x" has too many labels'
     local others='has another type, unit, buckets or labels elsewhere'

@@ -195,7 +195,8 @@ struct smx_metric {
     enum smx_mode mode; /* gauges, infos, statesets */
     const char *const *states; /* statesets: 1..SMX_STATES_MAX names, all different, then NULL */
     /* Histograms: explicit bounds, ascending, in the exposed unit; or, if n_bounds is 0, buckets
-     * with bounds 2^(i * 2^-schema) over [min, max]. Default: seconds 1e-6..128, else 1..2^32. */
+     * with bounds 2^(i * 2^-schema) over [min, max]. Default: seconds 1e-6..128, else 1..2^32.
+     * Values are rounded to ticks first: bounds as 0.1 and 0.5 want digits. */
     const double *bounds;
     size_t n_bounds; /* 1..SMX_BOUNDS_MAX */
     int schema;      /* 0: 3, about 9 % a bucket; -4..8; SMX_SCHEMA_0: powers of two */

@@ -5,11 +5,15 @@
  */
 #include "ngx_http_smx.h"
 
+#include <math.h>
 #include <stdlib.h>
+
+#define FRACTION_DIGITS 6 /* decimal places of a histogram that has bounds between whole numbers */
 
 typedef struct {
     const char *name, *help, *unit;
     ngx_uint_t is_histogram;
+    int digits; /* decimal places that are kept */
     smx_family family;
     ngx_http_complex_value_t *value, *condition; /* NULL: 1, always */
     size_t n_bounds, n_labels;
@@ -63,10 +67,14 @@ static char *set_bounds(ngx_http_smx_custom_t *custom, const char *text)
         double *bound = &custom->bounds[custom->n_bounds];
         if (custom->n_bounds == SMX_BOUNDS_MAX)
             return "has too many buckets";
-        if (!parse_number(p, bound, &p) || (*p && *p != ','))
+        if (!parse_number(p, bound, &p) || (*p && *p != ',') || isnan(*bound))
             return "has buckets that are no numbers";
+        if (*bound < 0)
+            return "has a bucket below 0";
         if (custom->n_bounds && !(*bound > bound[-1]))
             return "has buckets that do not ascend";
+        if (floor(*bound) != *bound)
+            custom->digits = FRACTION_DIGITS;
         custom->n_bounds++;
         if (!*p)
             return NGX_CONF_OK;
@@ -79,6 +87,9 @@ static char *set_label(ngx_conf_t *cf, ngx_http_smx_custom_t *custom, const char
         return "has a label whose name is no [a-zA-Z_][a-zA-Z0-9_]*";
     if (custom->n_labels == SMX_LABELS_MAX)
         return "has too many labels";
+    for (size_t i = 0; i < custom->n_labels; i++)
+        if (!strcmp(name, custom->labels[i]))
+            return "has a label twice";
     custom->labels[custom->n_labels] = name;
     return set_value(cf, &custom->values[custom->n_labels++], text);
 }
@@ -103,6 +114,25 @@ static char *set_parameter(ngx_conf_t *cf, ngx_http_smx_custom_t *custom, char *
     else
         return set_label(cf, custom, parameter, text);
     return NGX_CONF_OK;
+}
+
+static int ends_in(const char *text, const char *end)
+{
+    size_t length = strlen(text), n = strlen(end);
+    return length >= n && !strcmp(text + length - n, end);
+}
+
+/* Of seconds nanoseconds are kept, also where only the name says that it is seconds; a byte has no
+ * parts. */
+static void set_unit(ngx_http_smx_custom_t *custom)
+{
+    if (!custom->unit && (ends_in(custom->name, "_seconds") ||
+                          (!custom->is_histogram && ends_in(custom->name, "_seconds_total"))))
+        custom->unit = "seconds";
+    if (custom->unit && !strcmp(custom->unit, "seconds"))
+        custom->digits = 9;
+    if (custom->unit && !strcmp(custom->unit, "bytes"))
+        custom->digits = 0;
 }
 
 static int same_text(const char *a, const char *b)
@@ -162,6 +192,7 @@ char *ngx_http_smx_custom(ngx_conf_t *cf, ngx_command_t *command, void *conf)
     char *error = NGX_CONF_OK;
     for (ngx_uint_t i = 2; i < cf->args->nelts && error == NGX_CONF_OK; i++)
         error = set_parameter(cf, custom, (char *)words[i].data);
+    set_unit(custom);
     if (error == NGX_CONF_OK)
         error = check(custom, &mcf->customs);
     if (error == NGX_CONF_ERROR)
@@ -187,6 +218,7 @@ void ngx_http_smx_custom_register(ngx_http_smx_main_conf_t *mcf, ngx_log_t *log)
             .name = custom->name,
             .help = custom->help ? custom->help : "Counted by nginx's configuration.",
             .unit = custom->unit,
+            .digits = custom->digits ? custom->digits : SMX_WHOLE,
             .bounds = custom->bounds,
             .n_bounds = custom->n_bounds,
         };
@@ -215,6 +247,14 @@ static int holds(ngx_http_request_t *r, ngx_http_complex_value_t *condition)
     return text && *text && strcmp(text, "0") != 0;
 }
 
+/* What is to be added, as whole ticks of 10^-digits. */
+static void add_amount(const ngx_http_smx_custom_t *custom, const char **labels, double amount)
+{
+    double ticks = custom->digits ? round(amount * 1e9) : amount;
+    if (ticks >= 0 && ticks < 0x1p63)
+        smx_counter_add(smx_counter_with(custom->family, labels), (uint64_t)ticks);
+}
+
 static void count_one(ngx_http_request_t *r, const ngx_http_smx_custom_t *custom)
 {
     const char *labels[SMX_LABELS_MAX + 1];
@@ -233,8 +273,8 @@ static void count_one(ngx_http_request_t *r, const ngx_http_smx_custom_t *custom
     labels[custom->n_labels] = NULL;
     if (custom->is_histogram)
         smx_histogram_observe(smx_histogram_with(custom->family, labels), amount);
-    else if (amount >= 0 && amount < 0x1p63)
-        smx_counter_add(smx_counter_with(custom->family, labels), (uint64_t)amount);
+    else
+        add_amount(custom, labels, amount);
 }
 
 void ngx_http_smx_custom_count(ngx_http_request_t *r, const ngx_array_t *customs)
