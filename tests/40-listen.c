@@ -79,6 +79,29 @@ static void a_group_is_given_by_name(void **state)
     assert_non_null(strstr(why, "no such group"));
 }
 
+static void what_is_no_socket_is_not_replaced(void **state)
+{
+    (void)state;
+    char address[512], why[LISTEN_WHY_SIZE];
+    struct listen_socket socket;
+    snprintf(address, sizeof address, "unix:%s/file", directory);
+    const char *path = address + strlen("unix:");
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_int_equal(listen_open(address, &socket, why), -EEXIST);
+    assert_non_null(strstr(why, "no socket"));
+    assert_int_equal(unlink(path), 0);
+}
+
+static void a_url_is_no_address(void **state)
+{
+    (void)state;
+    char why[LISTEN_WHY_SIZE];
+    assert_int_equal(listen_check("http://127.0.0.1:9745", why), -EINVAL);
+    assert_non_null(strstr(why, "no scheme"));
+}
+
 static void what_follows_a_path_is_checked(void **state)
 {
     static const char *const wrong[] = {
@@ -184,6 +207,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_is_its_owners_unless_told),
         cmocka_unit_test(a_group_is_given_by_name),
+        cmocka_unit_test(what_is_no_socket_is_not_replaced),
+        cmocka_unit_test(a_url_is_no_address),
         cmocka_unit_test(what_follows_a_path_is_checked),
         cmocka_unit_test(the_loopback_is_told_from_the_network),
         cmocka_unit_test(a_socket_of_somebody_else_is_taken_and_its_file_stays),

@@ -54,6 +54,8 @@ static int split(const char *address, struct host_port *out, char why[LISTEN_WHY
     const char *colon = strrchr(address, ':');
     if (!colon || !is_port(colon + 1))
         return refuse(why, -EINVAL, "must end in a port, :0 to :65535 (or begin with unix:)");
+    if (strstr(address, "://"))
+        return refuse(why, -EINVAL, "no scheme or path belongs there, only host:port");
     const char *host = address;
     size_t length = (size_t)(colon - address);
     if (length >= 2 && host[0] == '[' && host[length - 1] == ']') {
@@ -253,18 +255,21 @@ static int open_tcp(const char *address, struct listen_socket *out, char why[LIS
 }
 
 /* Remove a socket that an agent left behind when it was killed: one that refuses connections. What
- * is no socket stays, and bind(2) says that the address is in use. */
-static void remove_stale(const struct sockaddr_un *address)
+ * is no socket stays: -EEXIST. Of any other trouble bind(2) tells. */
+static int remove_stale(const struct sockaddr_un *address)
 {
     struct stat st;
-    if (lstat(address->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
-        return;
+    if (lstat(address->sun_path, &st) < 0)
+        return 0;
+    if (!S_ISSOCK(st.st_mode))
+        return -EEXIST;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
-        return;
+        return 0;
     if (connect(fd, (const struct sockaddr *)address, sizeof *address) < 0 && errno == ECONNREFUSED)
         unlink(address->sun_path);
     close(fd);
+    return 0;
 }
 
 static int find_group(const char *name, gid_t *out, char why[LISTEN_WHY_SIZE])
@@ -302,6 +307,9 @@ static int refuse_unix(char why[LISTEN_WHY_SIZE], int code)
         return refuse(why, code,
                       "the group can only be one that the agent is in; a socket unit "
                       "of systemd can give others, by SocketGroup=");
+    if (code == -EEXIST)
+        return refuse(why, code,
+                      "what has this name is no socket; remove it or choose another path");
     return code == -EADDRINUSE ? refuse_bind(why, code) : refuse(why, code, strerror(-code));
 }
 
@@ -318,8 +326,9 @@ static int open_unix(const char *text, struct listen_socket *out, char why[LISTE
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return refuse(why, -errno, strerror(errno));
-    remove_stale(&place.address);
-    rc = bind_unix(fd, &place, group);
+    rc = remove_stale(&place.address);
+    if (rc == 0)
+        rc = bind_unix(fd, &place, group);
     if (rc == 0 && lstat(place.address.sun_path, &st) < 0)
         rc = -errno;
     if (rc < 0) {
