@@ -61,7 +61,8 @@ END
 }
 
 # As a daemon, for nginx replaces its binary in no other case; known by its pid file until its end.
-# The new binary is found by the path that the old one was called by.
+# The new binary is found by the path that the old one was called by. It listens before it has
+# workers: what is reloaded then would have old ones that nobody has seen.
 start_nginx() {
     configure
     "$(command -v nginx)" -p "$scratch" -c nginx.conf -e early.log 2>"$scratch/nginx.err" 3>&- || {
@@ -69,6 +70,7 @@ start_nginx() {
         false
     }
     eventually answers
+    [[ $main == *master_process* ]] || eventually workers_are_others ''
 }
 
 answers() {
