@@ -39,13 +39,21 @@ class Load:
         self.lock = threading.Lock()
         self.sent = self.answered = self.killed = 0
 
+    def due(self):
+        """How many should have been killed by now."""
+        return min(self.sent * (self.options.kills + 1) // self.options.requests,
+                   self.options.kills)
+
     def client(self):
         while True:
             with self.lock:
                 if self.sent == self.options.requests:
                     return
-                self.sent += 1
-            if request(self.options.path, self.options):
+                wait = self.killed < self.due()  # or else the last kills might have no load
+                self.sent += not wait
+            if wait:
+                time.sleep(0.001)
+            elif request(self.options.path, self.options):
                 with self.lock:
                     self.answered += 1
 
@@ -64,8 +72,7 @@ class Load:
         for thread in threads:
             thread.start()
         while any(thread.is_alive() for thread in threads):
-            due = self.sent * (self.options.kills + 1) // self.options.requests
-            if self.killed < due <= self.options.kills:
+            if self.killed < self.due():
                 self.kill_one()
             time.sleep(0.001)
         print(json.dumps({"sent": self.sent, "answered": self.answered, "killed": self.killed}))
