@@ -63,10 +63,10 @@ kill_any_worker() {
     kill -9 "$(pgrep -P "${pids[server]}" | shuf -n 1)"
 }
 
-# Nobody is connected, or waits to be.
+# Nobody is connected, or waits to be; nor is what the client has closed still the server's.
 is_quiet() {
-    dumped_is worker_connections 0 cxx-server &&
-        [[ -z $(ss -Hltn "sport = :${url##*:}" | awk '$2 > 0') ]]
+    [[ -z $(ss -Htn state established state close-wait "sport = :${url##*:}") ]] &&
+        dumped_is worker_connections 0 cxx-server
 }
 
 @test "of workers that are killed under load, and scraped by Prometheus, no answer is uncounted" {
