@@ -108,10 +108,22 @@ static int replace(struct reload *r, struct config *config)
     return 0;
 }
 
+/* Landlock refuses a file that now lies, or leads, elsewhere just as its mode would. */
+static void name_sandbox(const struct reload *r, char why[CONFIG_WHY_SIZE])
+{
+    size_t length = strlen(why);
+    if (r->sandbox && strcmp(r->sandbox->landlock, "on") == 0)
+        snprintf(why + length, CONFIG_WHY_SIZE - length,
+                 "; if its mode lets the agent read it, it has come to lie out of reach of the "
+                 "sandbox, which was closed at the start: restart the agent");
+}
+
 static int run(struct reload *r, char why[CONFIG_WHY_SIZE])
 {
     struct config *config;
     int rc = config_load(r->options, &config, why);
+    if (rc == -EACCES)
+        name_sandbox(r, why);
     if (rc < 0)
         return rc;
     rc = check(r, config, why);

@@ -259,6 +259,20 @@ config_map() {
     page_has 'version="..2"'
 }
 
+@test "a file that has become a link to elsewhere is refused, and why is said" {
+    local out
+    out=$(mktemp -d "$BATS_TEST_TMPDIR/out-XXXXXX")
+    write
+    start_configured
+    grep -q 'landlock=on' "$scratch/agent.err" || skip "no Landlock here"
+    write 'labels: {cluster: us2}'
+    mv "$file" "$out/agent.yaml"
+    ln -s "$out/agent.yaml" "$file"
+    reload
+    [[ $status == 400 ]]
+    [[ $output == "$file: Permission denied; if its mode lets the agent read it, it has come to lie out of reach of the sandbox, which was closed at the start: restart the agent" ]]
+}
+
 @test "a file by a relative path is read again" {
     write
     cd "$scratch/etc"
