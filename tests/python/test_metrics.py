@@ -244,6 +244,8 @@ class Histograms(unittest.TestCase):
         for wrong in ({"schema": 0, "buckets": [1]}, {"buckets": []}, {"buckets": [2, 1]},
                       {"schema": 99}, {"digits": 10}, {"digits": -1}):
             self.assertRaises(ValueError, smx.Histogram, "wrong", "", **wrong)
+        with self.assertRaisesRegex(ValueError, "bound 0 is nan"):
+            smx.Histogram("nan", "", buckets=[float("nan")])
 
     def test_parts_of_a_unit_have_buckets_of_their_own(self):
         ratio = smx.Histogram("ratio", "", digits=3)

@@ -256,7 +256,7 @@ class Histogram(_Metric, HistogramCell):
         unit = unit_of(name, unit)
         if digits is None and unit != "seconds":
             limits = [*(buckets or ()), min or 1, max or 1]
-            whole = all(math.isinf(limit) or limit == int(limit) for limit in limits)
+            whole = all(math.isinf(limit) or limit % 1 == 0 for limit in limits)
             digits = 0 if whole else 6
         if digits and unit != "seconds" and buckets is None:
             min = min or 10.0 ** -digits
