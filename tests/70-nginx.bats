@@ -302,7 +302,6 @@ shake() {
     [[ $(grep -c '^odd_total' "$scratch/exposed") -eq 1 ]]
 }
 
-# An error of the configuration: what is said, and where.
 @test "what a configuration counts in parts of a unit is not rounded away" {
     http='smx on;'
     locations='location /own {
@@ -331,6 +330,7 @@ shake() {
     has 'size_sum 1'
 }
 
+# An error of the configuration: what is said, and where.
 refuses() {
     http=$1
     configure
@@ -342,6 +342,9 @@ refuses() {
 @test "what is wrong in a directive is said as nginx says it, with the line" {
     refuses 'smx maybe;' 'invalid value "maybe" in "smx" directive, it must be "on" or "off"'
     refuses 'smx_app a; smx_app b;' '"smx_app" directive is duplicate'
+    local names='is to be 1 to 63 of A-Z a-z 0-9 _ . -, not starting with a dot'
+    refuses 'smx_app a/b;' '"smx_app" directive '"$names"
+    refuses 'smx_instance "";' '"smx_instance" directive '"$names"
     refuses 'smx_counter;' 'invalid number of arguments in "smx_counter" directive'
     refuses 'smx_counter 9x;' 'metric "9x" is no name of a metric'
     refuses 'smx_counter nginx_x;' 'metric "nginx_x" begins like the metrics that are always there'

@@ -136,6 +136,19 @@ static ngx_int_t init_process(ngx_cycle_t *cycle)
     return ngx_process == NGX_PROCESS_WORKER ? ngx_http_smx_watch_worker(cycle, mcf) : NGX_OK;
 }
 
+/* What libshm takes as a name: else nginx would start without metrics. */
+static char *set_name(ngx_conf_t *cf, ngx_command_t *command, void *conf)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
+                                  "abcdefghijklmnopqrstuvwxyz0123456789.-";
+    const ngx_str_t *words = cf->args->elts;
+    const char *name = (const char *)words[1].data;
+    if (words[1].len < 1 || words[1].len > 63 || strspn(name, letters) != words[1].len ||
+        name[0] == '.')
+        return "is to be 1 to 63 of A-Z a-z 0-9 _ . -, not starting with a dot";
+    return ngx_conf_set_str_slot(cf, command, conf);
+}
+
 static char *set_directory(ngx_conf_t *cf, ngx_command_t *command, void *conf)
 {
     ngx_http_smx_main_conf_t *mcf = conf;
@@ -151,9 +164,9 @@ static char *set_directory(ngx_conf_t *cf, ngx_command_t *command, void *conf)
 static ngx_command_t commands[] = {
     {ngx_string("smx"), EVERYWHERE | NGX_CONF_FLAG, ngx_conf_set_flag_slot,
      NGX_HTTP_LOC_CONF_OFFSET, offsetof(ngx_http_smx_loc_conf_t, enable), NULL},
-    {ngx_string("smx_app"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_conf_set_str_slot,
+    {ngx_string("smx_app"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, set_name,
      NGX_HTTP_MAIN_CONF_OFFSET, offsetof(ngx_http_smx_main_conf_t, app), NULL},
-    {ngx_string("smx_instance"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, ngx_conf_set_str_slot,
+    {ngx_string("smx_instance"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, set_name,
      NGX_HTTP_MAIN_CONF_OFFSET, offsetof(ngx_http_smx_main_conf_t, instance), NULL},
     {ngx_string("smx_directory"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, set_directory,
      NGX_HTTP_MAIN_CONF_OFFSET, offsetof(ngx_http_smx_main_conf_t, directory), NULL},
