@@ -33,7 +33,7 @@ int worker_run(int (*body)(void *argument), void *argument);
 /* Zeroed memory that children share. NULL if there is none. */
 void *worker_shared(size_t size);
 
-/* Poll until *word is at least `value`; false after 30 seconds. */
+/* Poll until *word is at least `value`; false after PATIENCE_MS. */
 bool worker_reach(const uint32_t *word, uint32_t value);
 
 /* Add one to a shared word. */
