@@ -24,6 +24,13 @@ sample() {
     "$build/tests/segment-sample" "$SMX_DIR" "$1" >/dev/null
 }
 
+# put COPY FILE: whole or not at all, as a segment comes to be. What the agent found half copied it
+# would go on to take for all.
+put() {
+    cp "$1" "$SMX_DIR/.draft"
+    mv -T "$SMX_DIR/.draft" "$2"
+}
+
 # The sound segment is served, all of it.
 serves() {
     scrape=$(agent_get /metrics)
@@ -89,7 +96,7 @@ need_root() {
     mv "$SMX_DIR/plain@one.v1.smx" "$scratch/elsewhere"
     for target in "$scratch/elsewhere" /dev/zero /etc/passwd /nonexistent "$(evil)"; do
         ln -s "$target" "$(evil)"
-        cp "$scratch/elsewhere" "$SMX_DIR/plain@one.v1.smx"
+        put "$scratch/elsewhere" "$SMX_DIR/plain@one.v1.smx"
         leaves_out link "$(evil)"
         rm "$(evil)" "$SMX_DIR/plain@one.v1.smx"
     done
@@ -172,7 +179,7 @@ poke() {
     long=$(printf 'x%.0s' {1..248})
     for name in $'two\nlines.v1.smx' $'\xff\xfe.v1.smx' "$long.v1.smx" '...v1.smx' $'\e[2J.v1.smx' \
         '{__name__="x"}.v1.smx' '%s%n.v1.smx' ' .v1.smx'; do
-        cp "$SMX_DIR/plain@one.v1.smx" "$SMX_DIR/$name"
+        put "$SMX_DIR/plain@one.v1.smx" "$SMX_DIR/$name"
     done
     leaves_out misnamed
     # None of them is the file of the application that its header names, and the one with a leading
@@ -206,7 +213,7 @@ poke() {
     serves
     [ "$(count_of truncated)" -gt 0 ]
     [ "$(count_of not_a_segment)" -gt 0 ]
-    cp "$scratch/whole" "$file"
+    put "$scratch/whole" "$file"
     truncate -s +1M "$file"
     serves
     grep -q '^hits_total' <<<"$scrape"

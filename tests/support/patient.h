@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * patient.h - smx_open() for programs that start together. It gives up after a second of others
- * being at it, as smx.h says; and where the machine is busy, one of them may lose its CPU for that
- * long while all others wait for it.
+ * patient.h - smx_open() for programs that start together. It gives up after half a second of
+ * others being at it, as smx.h says; and where the machine is busy, one of them may lose its CPU
+ * for that long while all others wait for it.
  */
 #ifndef SMX_TESTS_PATIENT_H
 #define SMX_TESTS_PATIENT_H

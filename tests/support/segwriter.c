@@ -411,9 +411,14 @@ int segwriter_save(struct segwriter *w, const char *directory, char path[SEGWRIT
                      (const char *)w->bytes + 320, *instance ? "@" : "", instance);
     if (n < 0 || n >= SEGWRITER_PATH_SIZE)
         return -ENAMETOOLONG;
-    if (unlink(path) != 0 && errno != ENOENT)
-        return -errno;
-    return write_file(w, path, O_CREAT | O_EXCL);
+    char draft[SEGWRITER_PATH_SIZE + 8];
+    snprintf(draft, sizeof draft, "%s.draft", path);
+    int result = write_file(w, draft, O_CREAT | O_EXCL);
+    if (result == 0 && rename(draft, path) != 0)
+        result = -errno;
+    if (result != 0)
+        unlink(draft);
+    return result;
 }
 
 int segwriter_rewrite(const struct segwriter *w, const char *path)

@@ -158,8 +158,9 @@ void segwriter_put(struct segwriter *w, uint64_t offset, unsigned size, uint64_t
 /* The bytes handed out so far: [0, allocated). */
 uint64_t segwriter_allocated(const struct segwriter *w);
 
-/* Write <directory>/<app>[@<instance>].v1.smx as a new file (the one before is unlinked) and tell
- * its path; or rewrite the file in place, as a live writer does. Return 0 or a negative errno. */
+/* Write <directory>/<app>[@<instance>].v1.smx as a new file, which is there whole or not at all
+ * (the one before is unlinked), and tell its path; or rewrite the file in place, as a live writer
+ * does. Return 0 or a negative errno. */
 int segwriter_save(struct segwriter *w, const char *directory, char path[SEGWRITER_PATH_SIZE]);
 int segwriter_rewrite(const struct segwriter *w, const char *path);
 
