@@ -147,7 +147,7 @@ struct smx_options {
  * On failure *out is NULL, which every other function accepts.
  * Returns: 0, or -EINVAL (an option), -ENOENT (no usable directory), -EPERM (owner or mode of
  *   directory or file), -ENOSPC, -ENOMEM, -EFBIG (file size limit), -EPROTO (not a segment, or a
- *   damaged one), -EPROTONOSUPPORT (another major version), -EBUSY (others were opening for a whole
+ *   damaged one), -EPROTONOSUPPORT (another major version), -EBUSY (others were opening for half a
  *   second, or one is stopped in the midst of it; try again later), -EMFILE, another negative
  *   errno. diag, if not NULL, then says which and where.
  * Owns: the segment belongs to the process until it ends; see smx_close.

@@ -327,8 +327,7 @@ static int open_in(struct opening *o, struct smx_segment **out)
         error = try_open(o, out);
     }
     if (error == -EAGAIN)
-        error =
-            smx__fail(o->diag, -EBUSY, "%s: others were opening it for a whole second", o->path);
+        error = smx__fail(o->diag, -EBUSY, "%s: others were opening it for half a second", o->path);
     close(o->directory);
     return error;
 }
@@ -382,7 +381,7 @@ int smx_open(const struct smx_options *options, smx_segment **out, struct smx_di
     if (!options)
         (void)smx__fail(&why, error, "no options: the application's name is needed");
     else if (!smx__process_lock())
-        error = smx__fail(&why, -EBUSY, "other threads were opening segments for a whole second");
+        error = smx__fail(&why, -EBUSY, "other threads were opening segments for half a second");
     else {
         error = open_any(&o, &segment);
         smx__process_unlock();
